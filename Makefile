@@ -1,0 +1,46 @@
+# Every target sets up what it needs; a target that has nothing to do costs nothing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: setup demo test lint types bench clean schemas lock
+.DEFAULT_GOAL := demo
+
+# A stamp names the set of dependencies that is installed; it is older than its lock file when that changed.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked dependencies ($*) into $(VENV); the first time takes a minute"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(VENV)/.installed-embedded
+
+demo: setup
+	$(BIN)/dossier up --simulate gia-lai-2020-h1
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m bench
+
+schemas: $(VENV)/.installed-dev
+	$(BIN)/dossier schemas
+
+lock:
+	requirements/lock.sh
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info bench/out

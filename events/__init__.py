@@ -1,0 +1,1 @@
+"""What can happen: the event catalogue, its envelope and codec, the publisher and the importers."""

@@ -1,0 +1,1 @@
+"""HTTP in and out: queries, the live stream, the page."""

@@ -1,0 +1,1 @@
+"""What runs on the stream: the projector, the archiver, quarantine."""

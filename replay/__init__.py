@@ -1,0 +1,1 @@
+"""What looks back: the archive reader, timelines, rebuild, reconcile."""

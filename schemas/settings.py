@@ -1,0 +1,92 @@
+"""The settings of every process: one model, read from `DOSSIER_…` variables and a TOML file.
+
+Precedence, strongest first: command line (passed as arguments), environment, TOML file, defaults. The file is
+`DOSSIER_CONFIG` if that is set, else `dossier.toml` in the working directory if it exists.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, HttpUrl, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+
+
+class SettingsError(ValueError):
+    """The settings are wrong; the message names each setting and what is wrong with it."""
+
+
+class Settings(BaseSettings):
+    """What a process needs to know about its surroundings. `None` means: ask the running `dossier up`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DOSSIER_", extra="forbid", frozen=True, validate_default=True
+    )
+
+    data_dir: Path = Field(Path(".dossier"), description="where `dossier up` keeps its state")
+    kafka: HostPort | None = Field(None, description="bootstrap servers, HOST:PORT[,HOST:PORT]")
+    clickhouse: HttpUrl | None = Field(None, description="address of ClickHouse's HTTP interface")
+    clickhouse_database: Name = Field("default", description="database of the archive")
+    clickhouse_user: str = Field("archiver", description="user that may write the archive")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
+    clickhouse_report_user: str = Field("report", description="user that may only read")
+    clickhouse_report_password: SecretStr = Field(SecretStr(""), description="its password")
+    gateway_host: str = Field("127.0.0.1", description="address the gateway binds to")
+    gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        0, description="port the gateway binds to; 0 chooses a free one"
+    )
+    partitions: Annotated[int, Field(ge=1, le=1024)] = Field(
+        4, description="partitions of the ledger, fixed when it is created: the key decides the partition"
+    )
+    replication: Annotated[int, Field(ge=1, le=9)] = Field(1, description="copies of each partition")
+    log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = Field(
+        "info", description="debug, info, warning or error"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_file())
+
+
+def _toml_file() -> Path | None:
+    named = os.environ.get("DOSSIER_CONFIG")
+    if named is not None and not Path(named).is_file():
+        raise SettingsError(f"DOSSIER_CONFIG names {named}, which is not a file")
+    path = Path(named or "dossier.toml")
+    return path if path.is_file() else None
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The effective settings. `overrides` are the command line's; those that are None are not given.
+
+    Raises:
+        SettingsError: naming every wrong setting.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # validated by pydantic right here
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(each) for each in error.errors())) from error
+
+
+def _explain(error: object) -> str:
+    assert isinstance(error, dict)  # noqa: S101  # narrows pydantic's ErrorDetails for mypy
+    setting = ".".join(str(part) for part in error["loc"]) or "settings"
+    return f"{setting} (DOSSIER_{setting.upper()}): {error['msg']}"
