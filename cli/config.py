@@ -1,0 +1,31 @@
+"""`dossier config`: the effective settings, secrets masked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.console import emit_json, out
+from schemas.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(config)
+
+
+def config(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Cấu hình đang dùng · Print the effective settings, secrets masked.
+
+    Example: DOSSIER_PARTITIONS=8 dossier config
+    """
+    settings = load_settings()
+    values = settings.model_dump(mode="json")
+    if json:
+        emit_json(values)
+        return
+    table = Table("setting", "value", "meaning", box=None)
+    for name, value in values.items():
+        table.add_row(f"DOSSIER_{name.upper()}", str(value), type(settings).model_fields[name].description)
+    out.print(table)

@@ -1,0 +1,59 @@
+"""What a person sees: results on standard output, everything else on standard error, one line per mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from schemas.settings import SettingsError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+#: Exit codes: 1 the answer is "no" (a check found something), 2 the call was wrong, 3 the surroundings failed.
+EXIT_FOUND, EXIT_USAGE, EXIT_SURROUNDINGS = 1, 2, 3
+
+
+class CommandError(Exception):
+    """A command cannot go on; the message says why and what to do. Shown without a traceback."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_SURROUNDINGS) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document on standard output, for programs: no colour, no wrapping."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def fail(error: Exception) -> int:
+    """Say what went wrong in one line and give the exit code. `DOSSIER_DEBUG=1` adds the traceback."""
+    if os.environ.get("DOSSIER_DEBUG") == "1":
+        err.print_exception()
+    match error:
+        case CommandError():
+            message, code = str(error), error.exit_code
+        case typer.TyperException():
+            message, code = f"{_usage_message(error)} (see --help)", EXIT_USAGE
+        case SettingsError():
+            message, code = f"wrong setting: {error}", EXIT_USAGE
+        case OSError():
+            message, code = str(error), EXIT_SURROUNDINGS
+        case _:
+            message = f"{type(error).__name__}: {error} (unexpected; DOSSIER_DEBUG=1 shows where)"
+            code = EXIT_SURROUNDINGS
+    err.print("[bold red]error[/] ", end="")
+    err.print(" ".join(message.split()), markup=False, soft_wrap=True)
+    return code
+
+
+def _usage_message(error: Exception) -> str:
+    describe = getattr(error, "format_message", None)
+    return str(describe()) if callable(describe) else str(error)

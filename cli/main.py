@@ -1,0 +1,48 @@
+"""The `dossier` command: every subcommand is a module of this package with a `register(app)`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import typer
+
+from cli.console import fail
+
+# In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
+COMMANDS = ("config",)
+
+app = typer.Typer(
+    name="dossier",
+    help="Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def root() -> None:
+    """Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove."""
+
+
+for _name in COMMANDS:
+    import_module(f"cli.{_name}").register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's mistake ends in one clear line and a non-zero exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except typer.TyperException as error:  # a wrong option or argument: typer's own words and code
+        code = fail(error)
+    except (typer.Abort, KeyboardInterrupt):
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 141
+    except Exception as error:  # the last place before a person: sorted by cli.console.fail
+        code = fail(error)
+    sys.exit(code or 0)
