@@ -18,9 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-HostPort = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")
-]
+HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -31,9 +29,7 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """What a process needs to know about its surroundings. `None` means: ask the running `dossier up`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="DOSSIER_", extra="forbid", frozen=True, validate_default=True
-    )
+    model_config = SettingsConfigDict(env_prefix="DOSSIER_", extra="forbid", frozen=True, validate_default=True)
 
     data_dir: Path = Field(Path(".dossier"), description="where `dossier up` keeps its state")
     kafka: HostPort | None = Field(None, description="bootstrap servers, HOST:PORT[,HOST:PORT]")

@@ -1,0 +1,339 @@
+"""The event catalogue: every fact the ledger knows, as frozen Structs that form one tagged union.
+
+A fact is what the publisher says happened; its envelope (who published it, when it happened, to which dossier)
+is `events.envelope.Event`. A new kind of fact is a new class here, never a changed one; the wire name comes from
+the class name: `DeliveredByPost` is `dossier.delivered-by-post`.
+
+No fact carries personal data: people appear as references that mean nothing outside their own system, and free
+text is for reasons, not for names.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal, get_args
+
+from msgspec import Meta, Struct
+
+#: A short name or code: a room, a step, a procedure, a person's reference in the office's own system.
+Code = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=4_000)]
+Label = Annotated[str, Meta(min_length=1, max_length=128)]
+Instant = Annotated[datetime, Meta(tz=True)]
+Dong = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Items = Annotated[tuple[Text, ...], Meta(max_length=100)]
+Attributes = Annotated[dict[Label, Text], Meta(max_length=200)]
+
+#: How a dossier came in. `zalo` is intake on Zalo through the post office; `other` keeps foreign logs honest.
+Channel = Literal["direct", "online", "post", "zalo", "ministry", "other"]
+ReturnMode = Literal["counter", "online", "post"]
+
+
+class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who acted, by references of the office's own system."""
+
+    id: Code
+    role: Code | None = None
+    org: Code | None = None
+    unit: Code | None = None
+
+
+class LegalTime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A legal processing time: working days, working hours, calendar days or months."""
+
+    n: Annotated[int, Meta(ge=0, le=10_000)]
+    unit: Literal["d", "h", "cd", "mo"]
+
+
+class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every fact may say: where, by whom, in which room, on which form."""
+
+    office: Code
+    actor: Actor | None = None
+    room: Code | None = None
+    form: Code | None = None
+    note: Text | None = None
+    attributes: Attributes = {}
+
+
+# -- Intake ------------------------------------------------------------------------------------------------
+
+
+class Submitted(Fact, frozen=True):
+    """Nộp hồ sơ: the legal submission; by post, the signing of the handover minutes (QĐ 45/2016 Art. 7.4)."""
+
+    procedure: Code
+    channel: Channel
+    subject_ref: Code | None = None
+    components: Items = ()
+    item_code: Code | None = None
+    minutes_no: Code | None = None
+    zalo_ref: Code | None = None
+
+
+class CollectedByPost(Fact, frozen=True):
+    """Bưu điện nhận hồ sơ: the applicant gave the dossier to the post."""
+
+    item_code: Code
+    post_office: Code | None = None
+    checklist: Items = ()
+
+
+class SupplementRequested(Fact, frozen=True):
+    """Yêu cầu bổ sung: at intake, or after appraisal (NĐ 118/2025 Art. 17.1, 19.5)."""
+
+    stage: Literal["intake", "processing"]
+    reason: Text
+    items: Items = ()
+    deadline: Instant | None = None
+
+
+class SupplementReceived(Fact, frozen=True):
+    """Nhận bổ sung: `complete` says whether all that was asked for is there."""
+
+    complete: bool
+    items: Items = ()
+
+
+class IntakeRefused(Fact, frozen=True):
+    """Từ chối tiếp nhận (NĐ 118/2025 Art. 17.1)."""
+
+    reason: Text
+
+
+class Received(Fact, frozen=True):
+    """Tiếp nhận và hẹn trả: full and valid; the receipt slip carries the promised date (Art. 17.3)."""
+
+    procedure: Code
+    channel: Channel
+    promised: Instant | None = None
+    code: Code | None = None
+    procedure_version: Code | None = None
+    legal_time: LegalTime | None = None
+    return_mode: ReturnMode | None = None
+    components: Items = ()
+    subject_ref: Code | None = None
+    #: IANA name of the office's time zone, where that is not Asia/Ho_Chi_Minh (imports of foreign logs).
+    zone: Code | None = None
+
+
+# -- Routing and processing ----------------------------------------------------------------------------------
+
+
+class Routed(Fact, frozen=True):
+    """Chuyển xử lý: `room` lets go, `to` has not confirmed yet. `back` returns it, `recall` takes it back,
+    `authority` forwards it to the competent authority."""
+
+    to: Code
+    step: Code | None = None
+    step_due: Instant | None = None
+    direction: Literal["forward", "back", "recall", "authority"] = "forward"
+    reason: Text | None = None
+
+
+class HandoffConfirmed(Fact, frozen=True):
+    """Ký nhận: the receiving room takes the dossier."""
+
+    room: Code
+    step: Code | None = None
+
+
+class StepStarted(Fact, frozen=True):
+    """Bắt đầu bước."""
+
+    step: Code
+    step_due: Instant | None = None
+
+
+class StepCompleted(Fact, frozen=True):
+    """Hoàn thành bước."""
+
+    step: Code
+    outcome: Text | None = None
+    step_due: Instant | None = None
+
+
+class ConsultationRequested(Fact, frozen=True):
+    """Lấy ý kiến cơ quan khác: never stops the clock (NĐ 118/2025 Art. 19.4)."""
+
+    agency: Code
+    ref: Code | None = None
+    reply_due: Instant | None = None
+
+
+class ConsultationAnswered(Fact, frozen=True):
+    """Cơ quan được hỏi đã trả lời."""
+
+    agency: Code
+    ref: Code | None = None
+
+
+class PaymentRequested(Fact, frozen=True):
+    """Yêu cầu thực hiện nghĩa vụ tài chính."""
+
+    amount: Dong
+    due: Instant | None = None
+
+
+class PaymentReceived(Fact, frozen=True):
+    """Hoàn thành nghĩa vụ tài chính."""
+
+    amount: Dong
+    receipt_no: Code | None = None
+
+
+class Rescheduled(Fact, frozen=True):
+    """Xin lỗi và hẹn lại: extension, apology and new date as one act, once (NĐ 118/2025 Art. 19.6)."""
+
+    new_due: Instant
+    apology_no: Code
+    reason: Text
+    old_due: Instant | None = None
+
+
+class DueOverridden(Fact, frozen=True):
+    """Đặt lại ngày hẹn: exceptional, with an approver, always listed in the audit."""
+
+    new_due: Instant
+    reason: Text
+    approver: Actor
+    old_due: Instant | None = None
+
+
+class Withdrawn(Fact, frozen=True):
+    """Rút hồ sơ (NĐ 118/2025 Art. 21)."""
+
+    reason: Text | None = None
+
+
+class Stopped(Fact, frozen=True):
+    """Dừng giải quyết, with its legal basis."""
+
+    reason: Text
+    basis: Text
+
+
+class ClosedWithoutSupplement(Fact, frozen=True):
+    """Đóng hồ sơ: the supplement never came (NĐ 118/2025 Art. 19.5)."""
+
+    rule: Text
+
+
+# -- Result and return ---------------------------------------------------------------------------------------
+
+
+class Processed(Fact, frozen=True):
+    """Đã xử lý xong: the result or refusal reached the one-stop office; the clock ends here."""
+
+    outcome: Literal["issued", "refused", "immediate"]
+    result_no: Code | None = None
+    reason: Text | None = None
+
+
+class Returned(Fact, frozen=True):
+    """Trả kết quả, at the counter or online."""
+
+    mode: Literal["counter", "online"] = "counter"
+    recipient_ref: Code | None = None
+
+
+class HandedToPost(Fact, frozen=True):
+    """Bàn giao Bưu điện: the result, or the dossier after a driving test."""
+
+    parcel: Literal["result", "post_exam_dossier"] = "result"
+    item_code: Code | None = None
+
+
+class PostDeliveryFailed(Fact, frozen=True):
+    """Phát không thành công."""
+
+    attempt: Annotated[int, Meta(ge=1, le=100)]
+    reason: Text | None = None
+
+
+class ReturnedByPost(Fact, frozen=True):
+    """Chuyển hoàn, after two invitations (TT 17/2017 Art. 5.2h)."""
+
+    reason: Text | None = None
+
+
+class DeliveredByPost(Fact, frozen=True):
+    """Bưu điện phát thành công."""
+
+    item_code: Code | None = None
+    signature_ref: Code | None = None
+
+
+# -- About the dossier and its record ------------------------------------------------------------------------
+
+
+class FeedbackReceived(Fact, frozen=True):
+    """Đánh giá, phản ánh, khiếu nại, tố cáo."""
+
+    kind: Literal["rating", "complaint", "denunciation", "proposal"]
+    rating: Annotated[int, Meta(ge=1, le=5)] | None = None
+    ref: Code | None = None
+
+
+class Corrected(Fact, frozen=True):
+    """Đính chính: one field of an earlier event, by (source, id); the earlier event stays as it was."""
+
+    target_source: Code
+    target_id: Code
+    field: Code
+    new: Text | int | bool | None
+    reason: Text
+    approver: Actor
+
+
+class Voided(Fact, frozen=True):
+    """Hủy ghi nhận: an earlier event, by (source, id), did not happen; it stays on the ledger."""
+
+    target_source: Code
+    target_id: Code
+    reason: Text
+    approver: Actor
+
+
+AnyFact = (
+    Submitted
+    | CollectedByPost
+    | SupplementRequested
+    | SupplementReceived
+    | IntakeRefused
+    | Received
+    | Routed
+    | HandoffConfirmed
+    | StepStarted
+    | StepCompleted
+    | ConsultationRequested
+    | ConsultationAnswered
+    | PaymentRequested
+    | PaymentReceived
+    | Rescheduled
+    | DueOverridden
+    | Withdrawn
+    | Stopped
+    | ClosedWithoutSupplement
+    | Processed
+    | Returned
+    | HandedToPost
+    | PostDeliveryFailed
+    | ReturnedByPost
+    | DeliveredByPost
+    | FeedbackReceived
+    | Corrected
+    | Voided
+)
+
+#: Every kind of fact. The position is the kind's number inside stored states: append only, never reorder.
+CATALOGUE: tuple[type[AnyFact], ...] = get_args(AnyFact)
+
+
+def wire_name(kind: type[Fact]) -> str:
+    """The `type` of a fact on the wire: `HandedToPost` → `dossier.handed-to-post`."""
+    return "dossier." + re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+WIRE_NAMES: dict[type[AnyFact], str] = {kind: wire_name(kind) for kind in CATALOGUE}

@@ -1,0 +1,206 @@
+"""The envelope and its codec: CloudEvents 1.0, structured mode, JSON, in the value of a Kafka record.
+
+`decode` is the one door from bytes to events; every reader of the ledger uses it, so that all of them agree on
+what is readable. Bounds are checked before parsing: size, NUL, nesting. The event classes are one msgspec tagged
+union, so that type, envelope and fact are decoded and validated in a single pass.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Union
+
+import msgspec
+from msgspec import Meta, Struct
+
+from events.catalogue import WIRE_NAMES, AnyFact, Instant
+
+MAX_EVENT_BYTES: Final = 256 * 1024
+MAX_DEPTH: Final = 8
+CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+DEFAULT_RANK: Final = 50
+
+#: Printable, no space at either end: these become Kafka keys, URLs and lines that people read. The pattern is
+#: for the published schema; `_check_identifiers` holds it, four times as fast as a regular expression for each.
+Identifier = Annotated[
+    str,
+    Meta(min_length=1, max_length=128, extra_json_schema={"pattern": r"^[^\s\p{C}]([^\p{C}]*[^\s\p{C}])?$"}),
+]
+
+
+class Unreadable(ValueError):
+    """These bytes are no event of this ledger; the message is the reason shown in quarantine."""
+
+
+class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
+    """A CloudEvents 1.0 envelope around one fact. `(source, id)` is the event's identity.
+
+    `time` is occurred_at. recorded_at is not here: it is the broker's append time. `sourcerank` orders sources
+    that report the same instant (lower first); the rest of the effective order is `(source, id)`.
+    """
+
+    specversion: Literal["1.0"]
+    id: Identifier
+    source: Identifier
+    subject: Identifier
+    time: Instant
+    data: AnyFact
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: Annotated[str, Meta(max_length=256)] | None = None
+    sourcerank: Annotated[int, Meta(ge=0, le=99)] = DEFAULT_RANK
+    correlationid: Identifier | None = None
+    causationid: Identifier | None = None
+    traceparent: Annotated[str, Meta(max_length=64)] | None = None
+
+
+def _envelope_for(fact: type[AnyFact]) -> type[Event]:
+    envelope = msgspec.defstruct(
+        f"{fact.__name__}Event",
+        [("data", fact)],
+        bases=(Event,),
+        tag=WIRE_NAMES[fact],
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
+        module=__name__,
+    )
+    assert issubclass(envelope, Event)  # noqa: S101  # tells mypy what defstruct cannot
+    return envelope
+
+
+ENVELOPES: dict[type[AnyFact], type[Event]] = {fact: _envelope_for(fact) for fact in WIRE_NAMES}
+EventUnion: Any = Union[tuple(ENVELOPES.values())]  # noqa: UP007  # built from the catalogue, not written out
+
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(EventUnion)
+_encoder = msgspec.json.Encoder()
+
+
+def schema_uri(fact: type[AnyFact], version: int = 1) -> str:
+    """The `dataschema` of a kind of fact: names the JSON Schema it is checked against."""
+    return f"urn:dossier-ledger:schema:{WIRE_NAMES[fact]}:{version}"
+
+
+def make_event(
+    fact: AnyFact,
+    *,
+    id: str,  # noqa: A002  # CloudEvents' own word
+    source: str,
+    subject: str,
+    time: datetime,
+    **envelope: Any,
+) -> Event:
+    """Put a fact into its envelope.
+
+    Raises:
+        Unreadable: if the result would not be accepted by `decode`; checked here so that a publisher learns it
+            before it sends.
+    """
+    kind = ENVELOPES[type(fact)]
+    event = kind(
+        specversion="1.0", id=id, source=source, subject=subject, time=time, data=fact,
+        dataschema=schema_uri(type(fact)), **envelope,
+    )  # fmt: skip
+    return decode(_encoder.encode(event))
+
+
+def encode(event: Event) -> bytes:
+    """The canonical JSON of an event: type first, fields in order, defaults left out."""
+    return _encoder.encode(event)
+
+
+def decode(value: bytes | None) -> Event:
+    """Read one ledger record's value.
+
+    Raises:
+        Unreadable: with the reason, for anything that is not exactly one valid event.
+    """
+    if not value:
+        raise Unreadable("empty value" if value is not None else "null value")
+    if len(value) > MAX_EVENT_BYTES:
+        raise Unreadable(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+    if b"\\" in value and _has_escaped_nul(value):  # a bare NUL byte is not JSON and fails below
+        raise Unreadable("contains NUL")
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise Unreadable(f"nested deeper than {MAX_DEPTH}")
+    try:
+        event = _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
+    _check_identifiers(event)
+    if _encoder.encode(event) != value:  # canonical bytes cannot hold a key twice, others are looked at closely
+        _refuse_duplicate_keys(value)
+    return event
+
+
+def decode_record(key: bytes | None, value: bytes | None) -> Event:
+    """Read one ledger record: as `decode`, and the key must be the dossier the event is about.
+
+    Raises:
+        Unreadable: with the reason.
+    """
+    event = decode(value)
+    if key != event.subject.encode():
+        raise Unreadable("the record's key is not the event's subject")
+    return event
+
+
+def headers(event: Event) -> list[tuple[str, bytes]]:
+    """Kafka headers of an event: what a router may want to know without parsing."""
+    kind = WIRE_NAMES[type(event.data)]
+    return [("content-type", CONTENT_TYPE.encode()), ("ce-id", event.id.encode()), ("ce-type", kind.encode())]
+
+
+def microseconds(instant: datetime) -> int:
+    """An aware datetime as microseconds since 1970 UTC: exact, unlike a float timestamp."""
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def from_microseconds(instant: int) -> datetime:
+    """The UTC datetime of `microseconds`."""
+    return _EPOCH + _MICROSECOND * instant
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = datetime.resolution
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_ESCAPE = re.compile(rb"\\(u0000|.)", re.DOTALL)
+
+
+def _check_identifiers(event: Event) -> None:
+    # The separators cannot hide a fault: a space at an end of one identifier would stand beside one.
+    joined = f"-{event.id}-{event.source}-{event.subject}-"
+    if not joined.isprintable() or "- " in joined or " -" in joined:
+        for name in ("id", "source", "subject"):
+            value: str = getattr(event, name)
+            if not value.isprintable() or value != value.strip():
+                raise Unreadable(f"{name} has a control character, or a space at an end")
+
+
+def _has_escaped_nul(value: bytes) -> bool:
+    return b"\\u0000" in value and any(match[1] == b"u0000" for match in _ESCAPE.finditer(value))
+
+
+def _depth(value: bytes) -> int:
+    depth = deepest = 0
+    for token in _STRING_OR_BRACKET.finditer(value):
+        if token[0] in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[0] in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _refuse_duplicate_keys(value: bytes) -> None:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+            raise Unreadable(f"key {twice[:64]!r} appears twice")
+        return fields
+
+    json.loads(value, object_pairs_hook=unique)
