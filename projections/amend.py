@@ -1,0 +1,82 @@
+"""Corrections and voids: they change how earlier events are read, never the events.
+
+A void takes its target out of the fold; a correction gives one field of its target another value. Both stay in
+the timeline as events of their own. The result does not depend on the order of arrival: voids are settled first,
+from the last in effective order to the first, so that a void can itself be voided by a later one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from events.catalogue import Corrected, Instant, Voided
+from events.envelope import microseconds
+from projections.evolve import Entry
+from projections.standing import AnomalyCode
+
+
+def amended(entries: list[Entry]) -> tuple[list[Entry], dict[str, AnomalyCode]]:
+    """Apply voids and corrections.
+
+    Args:
+        entries: all entries of a dossier in effective order.
+
+    Returns:
+        The entries to fold, in effective order, and an anomaly for each amendment (by identity) that could not be
+        applied: its target is not known (yet), or the correction does not fit the target.
+    """
+    if not any(isinstance(entry.fact, Voided | Corrected) for entry in entries):
+        return entries, {}
+    faults: dict[str, AnomalyCode] = {}
+    voided = _voided(entries, faults)
+    standing = {entry.identity: entry for entry in entries if entry.identity not in voided}
+    for entry in list(standing.values()):
+        if isinstance(entry.fact, Corrected):
+            target = standing.get(_target(entry.fact))
+            corrected = _corrected(target, entry.fact) if target else None
+            if corrected:
+                standing[corrected.identity] = corrected
+            else:
+                faults[entry.identity] = AnomalyCode.UNEXPECTED
+    return sorted(standing.values(), key=effective_order), faults
+
+
+def effective_order(entry: Entry) -> tuple[int, int, str]:
+    """The key in which the fold reads: occurred_at, source rank, then (source, id)."""
+    return entry.at, entry.rank, entry.identity
+
+
+def _voided(entries: list[Entry], faults: dict[str, AnomalyCode]) -> set[str]:
+    rank = {entry.identity: number for number, entry in enumerate(entries)}
+    voided: set[str] = set()
+    for number, entry in reversed(list(enumerate(entries))):
+        if not isinstance(entry.fact, Voided) or entry.identity in voided:
+            continue
+        target = rank.get(_target(entry.fact))
+        if target is None or (isinstance(entries[target].fact, Voided | Corrected) and target >= number):
+            faults[entry.identity] = AnomalyCode.UNEXPECTED
+        else:
+            voided.add(entries[target].identity)
+    return voided
+
+
+def _corrected(target: Entry, correction: Corrected) -> Entry | None:
+    """The target with the corrected field, or None if the field or its new value does not fit."""
+    fact = target.fact
+    if isinstance(fact, Voided | Corrected):
+        return None
+    try:
+        if correction.field == "time":
+            at = microseconds(msgspec.convert(correction.new, Instant))
+            return msgspec.structs.replace(target, at=at)
+        fields: dict[str, Any] = msgspec.to_builtins(fact)
+        fields[correction.field] = correction.new
+        return msgspec.structs.replace(target, fact=msgspec.convert(fields, type(fact)))
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def _target(fact: Voided | Corrected) -> str:
+    return f"{fact.target_source}\n{fact.target_id}"

@@ -1,0 +1,206 @@
+"""The fold: a dossier's events, in whatever order they arrive, to one state.
+
+Effective order is (occurred_at, source rank, source, id). It leaves out the position on purpose: a position says
+when the ledger heard of an event, and law 1 asks that this does not matter. An event's identity is
+(source, id); one already read is nothing, one read again with other content is anomaly A16, and the content that
+sorts first wins wherever the two stood on the ledger.
+
+A dossier keeps what the fold needs of each event (not notes, not attributes) as one packed entry, so that an
+event that comes late, voids or corrects another refolds from the start, while the usual event, which comes after
+all others, costs one `evolve` and copies bytes. Work and size grow with the dossier's own number of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from events.catalogue import CATALOGUE, AnyFact, Corrected, Voided
+from events.envelope import Event, microseconds
+from projections.amend import amended, effective_order
+from projections.evolve import Entry, evolve
+from projections.standing import Anomaly, AnomalyCode, Standing
+
+STATE_VERSION: Final = 1
+
+
+class Dossier(Struct, frozen=True, array_like=True):
+    """All that is known of one dossier. Encoded with `pack` it is one record of the live topic."""
+
+    version: int
+    dossier_id: str
+    last: int  # ledger offset of the newest event in it
+    standing: Standing
+    tail: tuple[int, int]  # (at, rank) of the last entry: an event beyond it needs no refold
+    identities: tuple[str, ...] = ()  # `source\nid` of each entry, in effective order
+    entries: tuple[Raw, ...] = ()  # the packed entries, in effective order
+    conflicts: tuple[str, ...] = ()  # identities that were used for different contents
+    amending: bool = False  # some entry voids or corrects another
+
+
+def new_dossier(dossier_id: str) -> Dossier:
+    """A dossier nothing is known of."""
+    return Dossier(STATE_VERSION, dossier_id, -1, Standing(), (-(2**63), 0))
+
+
+def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Dossier:
+    """The dossier with one more event of the ledger; the same object if the event changes nothing.
+
+    Args:
+        event: an event of this dossier (`event.subject`).
+        offset: its offset in the dossier's ledger partition.
+        recorded: its append time on the broker, in microseconds.
+    """
+    fact = event.data
+    if fact.attributes or fact.note:
+        fact = replace(fact, attributes={}, note=None)
+    entry = Entry(microseconds(event.time), event.sourcerank, f"{event.source}\n{event.id}", recorded, fact)
+    if entry.identity in dossier.identities:
+        return _again(dossier, entry, offset)
+    if dossier.amending or isinstance(fact, Voided | Corrected) or not _is_beyond(dossier, entry):
+        return _refolded(dossier, [*unpack_entries(dossier), entry], offset)
+    return Dossier(
+        STATE_VERSION,
+        dossier.dossier_id,
+        max(dossier.last, offset),
+        evolve(dossier.standing, entry),
+        (entry.at, entry.rank),
+        (*dossier.identities, entry.identity),
+        (*dossier.entries, _pack_entry(entry)),
+        dossier.conflicts,
+        False,
+    )
+
+
+def fold(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> Dossier:
+    """Fold (event, offset, recorded µs) in any order."""
+    dossier = new_dossier(dossier_id)
+    for event, offset, recorded in records:
+        dossier = admit(dossier, event, offset=offset, recorded=recorded)
+    return dossier
+
+
+def history(dossier: Dossier, until: int | None = None) -> list[tuple[Entry, Standing]]:
+    """Each entry in effective order with the standing after it, up to and including instant `until`."""
+    entries = [entry for entry in unpack_entries(dossier) if until is None or entry.at <= until]
+    return _steps(entries)
+
+
+def anomalies(dossier: Dossier) -> tuple[Anomaly, ...]:
+    """All anomalies: those of the standing, then identities used for different contents (A16)."""
+    return dossier.standing.anomalies + tuple(
+        Anomaly(AnomalyCode.IDENTITY_REUSED, identity) for identity in dossier.conflicts
+    )
+
+
+def unpack_entries(dossier: Dossier) -> list[Entry]:
+    """The dossier's entries in effective order."""
+    return [
+        _unpack_entry(packed, identity) for packed, identity in zip(dossier.entries, dossier.identities, strict=True)
+    ]
+
+
+def pack(dossier: Dossier) -> bytes:
+    """The dossier as bytes; equal dossiers give equal bytes."""
+    return _encoder.encode(dossier)
+
+
+def unpack(data: bytes) -> Dossier:
+    """The dossier of `pack`.
+
+    Raises:
+        msgspec.DecodeError: if the bytes are no dossier of this version; the state is then rebuilt from the ledger.
+    """
+    dossier = _dossier_decoder.decode(data)
+    if dossier.version != STATE_VERSION:
+        raise msgspec.DecodeError(f"state of version {dossier.version}, this program reads {STATE_VERSION}")
+    return dossier
+
+
+def _is_beyond(dossier: Dossier, entry: Entry) -> bool:
+    reached = (*dossier.tail, dossier.identities[-1] if dossier.identities else "")
+    return (entry.at, entry.rank, entry.identity) > reached
+
+
+def _again(dossier: Dossier, entry: Entry, offset: int) -> Dossier:
+    """An identity that is already there: nothing if the content is the same, else both are weighed."""
+    entries = unpack_entries(dossier)
+    index = dossier.identities.index(entry.identity)
+    known = entries[index]
+    if _content(known) == _content(entry):
+        if known.recorded <= entry.recorded:
+            return dossier
+        winner, conflicts = entry, dossier.conflicts
+    else:
+        winner = min(known, entry, key=_content)
+        conflicts = tuple(sorted({*dossier.conflicts, entry.identity}))
+        if winner is known and conflicts == dossier.conflicts:
+            return dossier
+    entries[index] = winner
+    return _refolded(replace(dossier, conflicts=conflicts), entries, offset)
+
+
+def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
+    entries.sort(key=effective_order)
+    return Dossier(
+        STATE_VERSION,
+        dossier.dossier_id,
+        max(dossier.last, offset),
+        _standing_of(entries),
+        (entries[-1].at, entries[-1].rank),
+        tuple(entry.identity for entry in entries),
+        tuple(_pack_entry(entry) for entry in entries),
+        dossier.conflicts,
+        any(isinstance(entry.fact, Voided | Corrected) for entry in entries),
+    )
+
+
+def _standing_of(entries: list[Entry]) -> Standing:
+    steps = _steps(entries)
+    return steps[-1][1] if steps else Standing()
+
+
+def _steps(entries: list[Entry]) -> list[tuple[Entry, Standing]]:
+    effective, faults = amended(entries)
+    standing = Standing()
+    steps: list[tuple[Entry, Standing]] = []
+    for entry in effective:
+        standing = evolve(standing, entry)
+        if fault := faults.get(entry.identity):
+            standing = replace(standing, anomalies=(*standing.anomalies, Anomaly(fault, entry.identity)))
+        steps.append((entry, standing))
+    return steps
+
+
+class _Packed(Struct, frozen=True, array_like=True):
+    at: int
+    rank: int
+    recorded: int
+    kind: int  # number of the fact's class in the catalogue
+    fact: Raw
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_dossier_decoder: Final = msgspec.msgpack.Decoder(Dossier)
+_packed_decoder: Final = msgspec.msgpack.Decoder(_Packed)
+_KINDS: Final[dict[type[AnyFact], int]] = {fact: number for number, fact in enumerate(CATALOGUE)}
+_FACT_DECODERS: Final[list[msgspec.msgpack.Decoder[AnyFact]]] = [msgspec.msgpack.Decoder(fact) for fact in CATALOGUE]
+
+
+def _pack_entry(entry: Entry) -> Raw:
+    return Raw(_encoder.encode((entry.at, entry.rank, entry.recorded, _KINDS[type(entry.fact)], entry.fact)))
+
+
+def _unpack_entry(packed: Raw, identity: str) -> Entry:
+    fields = _packed_decoder.decode(packed)
+    fact = _FACT_DECODERS[fields.kind].decode(fields.fact)
+    return Entry(fields.at, fields.rank, identity, fields.recorded, fact)
+
+
+def _content(entry: Entry) -> bytes:
+    """What makes two events with one identity the same: all that the fold reads but the time of recording."""
+    return _encoder.encode((entry.at, entry.rank, _KINDS[type(entry.fact)], entry.fact))
