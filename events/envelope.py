@@ -155,8 +155,7 @@ def headers(event: Event) -> list[tuple[str, bytes]]:
 
 def microseconds(instant: datetime) -> int:
     """An aware datetime as microseconds since 1970 UTC: exact, unlike a float timestamp."""
-    since = instant - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def from_microseconds(instant: int) -> datetime:

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from events.catalogue import CATALOGUE, AnyFact, Corrected, Voided
+from events.catalogue import CATALOGUE, AnyFact
 from events.envelope import Event, microseconds
-from projections.amend import amended, effective_order
+from projections.amend import AMENDMENTS, amended, effective_order
 from projections.evolve import Entry, evolve
 from projections.standing import Anomaly, AnomalyCode, Standing
 
@@ -61,7 +61,7 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
     entry = Entry(microseconds(event.time), event.sourcerank, f"{event.source}\n{event.id}", recorded, fact)
     if entry.identity in dossier.identities:
         return _again(dossier, entry, offset)
-    if dossier.amending or isinstance(fact, Voided | Corrected) or not _is_beyond(dossier, entry):
+    if dossier.amending or isinstance(fact, AMENDMENTS) or not _is_beyond(dossier, entry):
         return _refolded(dossier, [*unpack_entries(dossier), entry], offset)
     return Dossier(
         STATE_VERSION,
@@ -122,8 +122,10 @@ def unpack(data: bytes) -> Dossier:
 
 
 def _is_beyond(dossier: Dossier, entry: Entry) -> bool:
-    reached = (*dossier.tail, dossier.identities[-1] if dossier.identities else "")
-    return (entry.at, entry.rank, entry.identity) > reached
+    at, rank = dossier.tail
+    if entry.at != at:
+        return entry.at > at
+    return (entry.rank, entry.identity) > (rank, dossier.identities[-1] if dossier.identities else "")
 
 
 def _again(dossier: Dossier, entry: Entry, offset: int) -> Dossier:
@@ -155,7 +157,7 @@ def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
         tuple(entry.identity for entry in entries),
         tuple(_pack_entry(entry) for entry in entries),
         dossier.conflicts,
-        any(isinstance(entry.fact, Voided | Corrected) for entry in entries),
+        any(isinstance(entry.fact, AMENDMENTS) for entry in entries),
     )
 
 

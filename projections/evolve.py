@@ -93,7 +93,11 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
             return _returned(s, e, _RESULT, AnomalyCode.NO_RESULT_ISSUED)
         case Submitted() as f:
             first = s.submitted_at is None
-            known = {"submitted_at": e.at, "procedure": s.procedure or f.procedure, "channel": s.channel or f.channel}
+            known: dict[str, Any] = {
+                "submitted_at": e.at,
+                "procedure": s.procedure or f.procedure,
+                "channel": s.channel or f.channel,
+            }
             return _expect(s, e, {State.NONE}, State.SUBMITTED, room=s.room or f.room, **(known if first else {}))
         case CollectedByPost() | FeedbackReceived() | Corrected() | Voided():
             return _note(s, e)
