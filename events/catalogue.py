@@ -21,6 +21,7 @@ Code = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=4_000)]
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Instant = Annotated[datetime, Meta(tz=True)]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Dong = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Items = Annotated[tuple[Text, ...], Meta(max_length=100)]
 Attributes = Annotated[dict[Label, Text], Meta(max_length=200)]
@@ -282,7 +283,7 @@ class Corrected(Fact, frozen=True):
     target_source: Code
     target_id: Code
     field: Code
-    new: Text | int | bool | None
+    new: Text | Int64 | bool | None
     reason: Text
     approver: Actor
 

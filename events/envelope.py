@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Union
+from typing import Annotated, Any, Final, Literal, Union, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,6 +21,9 @@ MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 8
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 DEFAULT_RANK: Final = 50
+#: Years that every reader can hold, whatever the offset: ClickHouse's DateTime64 ends with 1900 and 2299.
+FIRST_YEAR, LAST_YEAR = 1901, 2199
+MAX_REASON_CHARS: Final = 300
 
 #: Printable, no space at either end: these become Kafka keys, URLs and lines that people read. The pattern is
 #: for the published schema; `_check_identifiers` holds it, four times as fast as a regular expression for each.
@@ -31,7 +34,10 @@ Identifier = Annotated[
 
 
 class Unreadable(ValueError):
-    """These bytes are no event of this ledger; the message is the reason shown in quarantine."""
+    """These bytes are no event of this ledger; the message is the reason shown in quarantine.
+
+    The reason is printable, short, and says where the fault is without the value found there.
+    """
 
 
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True):
@@ -128,8 +134,9 @@ def decode(value: bytes | None) -> Event:
     try:
         event = _decoder.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise Unreadable(str(error) or type(error).__name__) from error
+        raise Unreadable(_reason(error)) from error
     _check_identifiers(event)
+    _check_years(event)
     if _encoder.encode(event) != value:  # canonical bytes cannot hold a key twice, others are looked at closely
         _refuse_duplicate_keys(value)
     return event
@@ -163,6 +170,10 @@ def from_microseconds(instant: int) -> datetime:
     return _EPOCH + _MICROSECOND * instant
 
 
+_INSTANTS: dict[type[AnyFact], tuple[str, ...]] = {
+    fact: tuple(name for name, kind in get_type_hints(fact).items() if kind in (datetime, datetime | None))
+    for fact in WIRE_NAMES
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = datetime.resolution
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
@@ -172,11 +183,37 @@ _ESCAPE = re.compile(rb"\\(u0000|.)", re.DOTALL)
 def _check_identifiers(event: Event) -> None:
     # The separators cannot hide a fault: a space at an end of one identifier would stand beside one.
     joined = f"-{event.id}-{event.source}-{event.subject}-"
+    if event.correlationid or event.causationid:
+        joined += f"{event.correlationid}-{event.causationid}-"
     if not joined.isprintable() or "- " in joined or " -" in joined:
-        for name in ("id", "source", "subject"):
-            value: str = getattr(event, name)
+        for name in ("id", "source", "subject", "correlationid", "causationid"):
+            value: str = getattr(event, name) or ""
             if not value.isprintable() or value != value.strip():
                 raise Unreadable(f"{name} has a control character, or a space at an end")
+
+
+def _check_years(event: Event) -> None:
+    if not FIRST_YEAR <= event.time.year <= LAST_YEAR:
+        raise Unreadable(f"time is outside {FIRST_YEAR}-{LAST_YEAR}")
+    fact = event.data
+    for name in _INSTANTS[type(fact)]:
+        instant: datetime | None = getattr(fact, name)
+        if instant is not None and not FIRST_YEAR <= instant.year <= LAST_YEAR:
+            raise Unreadable(f"{name} is outside {FIRST_YEAR}-{LAST_YEAR}")
+
+
+def _reason(error: Exception) -> str:
+    """msgspec's words without the value it found (the type's name may stay: it is no one's data)."""
+    if isinstance(error, RecursionError | UnicodeDecodeError):
+        return "nested too deep" if isinstance(error, RecursionError) else "not UTF-8"
+    words = str(error)
+    if not words.endswith("`$.type`"):
+        words = re.sub(r"value '.*' - at", "value - at", words, count=1, flags=re.DOTALL)
+    return _printable(words[:MAX_REASON_CHARS])
+
+
+def _printable(words: str) -> str:
+    return "".join(letter if letter.isprintable() else "�" for letter in words)
 
 
 def _has_escaped_nul(value: bytes) -> bool:
@@ -199,7 +236,7 @@ def _refuse_duplicate_keys(value: bytes) -> None:
         fields = dict(pairs)
         if len(fields) != len(pairs):
             twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-            raise Unreadable(f"key {twice[:64]!r} appears twice")
+            raise Unreadable(f"key `{_printable(twice[:64])}` appears twice")
         return fields
 
     json.loads(value, object_pairs_hook=unique)
