@@ -28,7 +28,7 @@ from projections.standing import Anomaly, AnomalyCode, Standing
 STATE_VERSION: Final = 1
 
 
-class Dossier(Struct, frozen=True, array_like=True):
+class Dossier(Struct, frozen=True, array_like=True, gc=False):
     """All that is known of one dossier. Encoded with `pack` it is one record of the live topic."""
 
     version: int
@@ -178,7 +178,7 @@ def _steps(entries: list[Entry]) -> list[tuple[Entry, Standing]]:
     return steps
 
 
-class _Packed(Struct, frozen=True, array_like=True):
+class _Packed(Struct, frozen=True, array_like=True, gc=False):
     at: int
     rank: int
     recorded: int

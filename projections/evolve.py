@@ -50,13 +50,15 @@ from projections.standing import BEFORE_RECEPTION, FINAL, Anomaly, AnomalyCode, 
 #: A clock may be this far ahead of the broker's before it counts as an anomaly (A08).
 CLOCK_TOLERANCE_US: Final = 5 * 60 * 1_000_000
 
-_AT_WORK: Final = frozenset({State.RECEIVED, State.PROCESSING})
-_WAITING: Final = frozenset({State.WAIT_APPLICANT, State.WAIT_PAYMENT})
-_OPEN: Final = _AT_WORK | _WAITING
-_RESULT: Final = frozenset({State.RESULT_READY, State.UNCLAIMED})
+_AT_WORK: Final = (State.RECEIVED, State.PROCESSING)
+_OPEN: Final = (*_AT_WORK, State.WAIT_APPLICANT, State.WAIT_PAYMENT)
+_RESULT: Final = (State.RESULT_READY, State.UNCLAIMED)
+_AT_INTAKE: Final = (State.SUBMITTED, State.INTAKE_SUPPLEMENT)
+_SUPPLEMENT_ASKED: Final = (State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT)
+_IN_POST: Final = (State.IN_POST,)
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """One event as the fold reads it. `at` and `recorded` are microseconds, `identity` is `source\\nid`."""
 
     at: int
@@ -77,14 +79,14 @@ def evolve(before: Standing, entry: Entry) -> Standing:
 def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case for each kind of fact
     match e.fact:
         case Routed() as f:
-            hand: dict[str, Any] = {"room": f.to, "handed_to": None} if f.direction == "recall" else {"handed_to": f.to}
-            return _expect(s, e, _AT_WORK, State.PROCESSING, step=f.step or s.step, **_holder(s, hand))
+            step = f.step or s.step
+            if f.direction == "recall":
+                return _work(s, e, room=f.to, person=None, step=step, handed_to=None)
+            return _work(s, e, room=s.room or f.room, person=s.person, step=step, handed_to=f.to)
         case HandoffConfirmed() as f:
-            hand = {"room": f.room, "person": _person(f), "handed_to": None}
-            return _expect(s, e, _AT_WORK, State.PROCESSING, step=f.step or s.step, **_holder(s, hand))
+            return _work(s, e, room=f.room, person=_person(f), step=f.step or s.step, handed_to=None)
         case StepStarted() | StepCompleted() as f:
-            hand = {"room": f.room or s.room, "person": _person(f) or s.person, "handed_to": None}
-            return _expect(s, e, _AT_WORK, State.PROCESSING, **_holder(s, hand | {"step": f.step}))
+            return _work(s, e, room=f.room or s.room, person=_person(f) or s.person, step=f.step, handed_to=None)
         case Received() as f:
             return _received(s, e, f)
         case Processed() as f:
@@ -98,18 +100,18 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
                 "procedure": s.procedure or f.procedure,
                 "channel": s.channel or f.channel,
             }
-            return _expect(s, e, {State.NONE}, State.SUBMITTED, room=s.room or f.room, **(known if first else {}))
+            return _expect(s, e, (State.NONE,), State.SUBMITTED, room=s.room or f.room, **(known if first else {}))
         case CollectedByPost() | FeedbackReceived() | Corrected() | Voided():
             return _note(s, e)
         case SupplementRequested(stage="intake"):
-            return _expect(s, e, {State.SUBMITTED}, State.INTAKE_SUPPLEMENT)
+            return _expect(s, e, (State.SUBMITTED,), State.INTAKE_SUPPLEMENT)
         case SupplementRequested():
             asked = _expect(s, e, _AT_WORK, State.WAIT_APPLICANT, supplements=s.supplements + 1)
             return _mark(asked, e, AnomalyCode.SECOND_SUPPLEMENT_REQUEST) if s.supplements else asked
         case SupplementReceived() as f:
             return _supplement_received(s, e, f)
         case IntakeRefused():
-            return _expect(s, e, BEFORE_RECEPTION - {State.NONE}, State.REFUSED, ended_at=e.at)
+            return _expect(s, e, _AT_INTAKE, State.REFUSED, ended_at=e.at)
         case ConsultationRequested():
             return _expect(s, e, _OPEN, None, consultations=s.consultations + 1)
         case ConsultationAnswered():
@@ -129,24 +131,37 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
             moved = _expect(s, e, _OPEN, None, due=microseconds(f.new_due), overrides=s.overrides + 1)
             return moved if f.form else _mark(moved, e, AnomalyCode.OVERRIDE_WITHOUT_FORM)
         case Withdrawn():
-            return _expect(s, e, (BEFORE_RECEPTION | _OPEN) - {State.NONE}, State.WITHDRAWN, ended_at=e.at)
+            return _expect(s, e, (*_AT_INTAKE, *_OPEN), State.WITHDRAWN, ended_at=e.at)
         case Stopped():
             return _expect(s, e, _OPEN, State.STOPPED, ended_at=e.at)
         case ClosedWithoutSupplement():
-            waiting = {State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT}
-            return _expect(s, e, waiting, State.CLOSED, ended_at=e.at)
+            return _expect(s, e, _SUPPLEMENT_ASKED, State.CLOSED, ended_at=e.at)
         case HandedToPost(parcel="post_exam_dossier"):
             return _note(s, e)
         case HandedToPost():
             return _happened(s, e, _RESULT, State.IN_POST, AnomalyCode.NO_RESULT_ISSUED)
         case PostDeliveryFailed():
-            return _expect(s, e, {State.IN_POST}, None, AnomalyCode.POST_WITHOUT_HANDOVER)
+            return _expect(s, e, _IN_POST, None, AnomalyCode.POST_WITHOUT_HANDOVER)
         case ReturnedByPost():
-            return _expect(s, e, {State.IN_POST}, State.UNCLAIMED, AnomalyCode.POST_WITHOUT_HANDOVER)
+            return _expect(s, e, _IN_POST, State.UNCLAIMED, AnomalyCode.POST_WITHOUT_HANDOVER)
         case DeliveredByPost():
-            return _returned(s, e, {State.IN_POST}, AnomalyCode.POST_WITHOUT_HANDOVER)
+            return _returned(s, e, _IN_POST, AnomalyCode.POST_WITHOUT_HANDOVER)
         case _ as never:
             assert_never(never)
+
+
+def _work(
+    s: Standing, e: Entry, *, room: str | None, person: str | None, step: str | None, handed_to: str | None
+) -> Standing:
+    """The dossier is worked on or passed on; where it was not expected it changes hands all the same."""
+    if s.state in _AT_WORK:  # in one go, since most events are of this kind
+        return replace(
+            s, office=e.fact.office, last_at=e.at, state=State.PROCESSING,
+            room=room, person=person, step=step, handed_to=handed_to,
+        )  # fmt: skip
+    if s.state in FINAL:  # paper that has left the office no longer changes hands inside it
+        return _mark(_note(s, e), e, AnomalyCode.AFTER_FINAL)
+    return _mark(_note(s, e, room=room, person=person, step=step, handed_to=handed_to), e, _unexpected(s.state))
 
 
 def _received(s: Standing, e: Entry, f: Received) -> Standing:
@@ -161,7 +176,7 @@ def _received(s: Standing, e: Entry, f: Received) -> Standing:
         "promised": promised,
         "due": s.due if s.due is not None else promised,
     }
-    if s.state in {State.NONE, State.SUBMITTED}:
+    if s.state is State.NONE or s.state is State.SUBMITTED:
         return _note(s, e, state=State.RECEIVED, room=f.room or s.room, person=_person(f), **known)
     if s.state is State.INTAKE_SUPPLEMENT or s.state is State.REFUSED:
         return _mark(_note(s, e, state=State.RECEIVED, ended_at=None, **known), e, AnomalyCode.UNEXPECTED)
@@ -172,16 +187,16 @@ def _processed(s: Standing, e: Entry, f: Processed) -> Standing:
     if s.processed_at is not None:
         return _mark(_note(s, e), e, _unexpected(s.state))
     known: dict[str, Any] = {"processed_at": e.at, "outcome": f.outcome}
-    if f.outcome == "immediate" and s.state in BEFORE_RECEPTION | _AT_WORK:
+    if f.outcome == "immediate" and s.state in (*BEFORE_RECEPTION, *_AT_WORK):
         return _note(s, e, state=State.RETURNED, ended_at=e.at, **known)
-    if s.state in FINAL or s.state in {State.IN_POST, State.UNCLAIMED}:
+    if s.state in (*FINAL, State.IN_POST, State.UNCLAIMED):
         return _mark(_note(s, e, **known), e, _unexpected(s.state))
     after = _note(s, e, state=State.RESULT_READY, **known)
     expected = s.state in _AT_WORK or (s.state is State.WAIT_PAYMENT and f.outcome == "refused")
     return after if expected else _mark(after, e, _unexpected(s.state))
 
 
-def _returned(s: Standing, e: Entry, expected: frozenset[State] | set[State], otherwise: AnomalyCode) -> Standing:
+def _returned(s: Standing, e: Entry, expected: tuple[State, ...], otherwise: AnomalyCode) -> Standing:
     if s.state is State.RETURNED:
         return _mark(_note(s, e), e, AnomalyCode.RETURNED_TWICE)
     code = AnomalyCode.UNEXPECTED if s.processed_at is not None and s.state not in expected else otherwise
@@ -190,15 +205,15 @@ def _returned(s: Standing, e: Entry, expected: frozenset[State] | set[State], ot
 
 def _supplement_received(s: Standing, e: Entry, f: SupplementReceived) -> Standing:
     if not f.complete:
-        return _expect(s, e, {State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT}, None)
+        return _expect(s, e, _SUPPLEMENT_ASKED, None)
     to = State.SUBMITTED if s.state is State.INTAKE_SUPPLEMENT else State.PROCESSING
-    return _expect(s, e, {State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT}, to)
+    return _expect(s, e, _SUPPLEMENT_ASKED, to)
 
 
 def _expect(
     s: Standing,
     e: Entry,
-    expected: frozenset[State] | set[State],
+    expected: tuple[State, ...],
     to: State | None,
     otherwise: AnomalyCode | None = None,
     **changes: Any,
@@ -212,7 +227,7 @@ def _expect(
 def _happened(
     s: Standing,
     e: Entry,
-    expected: frozenset[State] | set[State],
+    expected: tuple[State, ...],
     to: State,
     otherwise: AnomalyCode,
     **changes: Any,
@@ -236,11 +251,6 @@ def _unexpected(state: State) -> AnomalyCode:
     if state in FINAL:
         return AnomalyCode.AFTER_FINAL
     return AnomalyCode.BEFORE_RECEPTION if state in BEFORE_RECEPTION else AnomalyCode.UNEXPECTED
-
-
-def _holder(s: Standing, hand: dict[str, Any]) -> dict[str, Any]:
-    """Paper that has left the office no longer changes hands inside it."""
-    return {} if s.state in FINAL else hand
 
 
 def _person(f: AnyFact) -> str | None:

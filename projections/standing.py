@@ -32,10 +32,9 @@ class State(StrEnum):
     CLOSED = "CLOSED"
 
 
-FINAL: Final = frozenset(
-    {State.REFUSED, State.RETURNED, State.WITHDRAWN, State.STOPPED, State.CLOSED},
-)
-BEFORE_RECEPTION: Final = frozenset({State.NONE, State.SUBMITTED, State.INTAKE_SUPPLEMENT})
+# Sets of states are tuples: an enum's hash is a Python call, and the fold asks for each event.
+FINAL: Final = (State.REFUSED, State.RETURNED, State.WITHDRAWN, State.STOPPED, State.CLOSED)
+BEFORE_RECEPTION: Final = (State.NONE, State.SUBMITTED, State.INTAKE_SUPPLEMENT)
 
 STATE_NAMES_VI: Final[dict[State, str]] = {
     State.NONE: "Chưa rõ",
@@ -105,14 +104,14 @@ ANOMALY_NAMES: Final[dict[AnomalyCode, tuple[str, str]]] = {
 }
 
 
-class Anomaly(Struct, frozen=True, array_like=True):
+class Anomaly(Struct, frozen=True, array_like=True, gc=False):
     """An irregularity and the identity (`source\\nid`) of the event that shows it."""
 
     code: AnomalyCode
     identity: str
 
 
-class Standing(Struct, frozen=True, array_like=True):
+class Standing(Struct, frozen=True, array_like=True, gc=False):
     """Where a dossier stands after some prefix of its events in effective order."""
 
     state: State = State.NONE
