@@ -1,0 +1,122 @@
+"""Where a command finds Kafka, ClickHouse and the gateway: explicit settings win, else the running `dossier up`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from cli.console import CommandError
+from deploy.embedded.runtime import find, read_credentials
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A ClickHouse address with its two users."""
+
+    url: str
+    database: str
+    user: str
+    password: SecretStr
+    report_user: str
+    report_password: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The addresses a command asks for; asking for one that is not known raises CommandError with what to do.
+
+    `clickhouse` is the URL without credentials; `clickhouse_password` and `report_password` are secrets.
+    """
+
+    data_dir: Path
+    known_kafka: str | None
+    archive: Archive | None
+    known_gateway: str | None
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers, HOST:PORT[,HOST:PORT]."""
+        return self._known(self.known_kafka, "DOSSIER_KAFKA")
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's base URL, without a trailing slash."""
+        return self._known(self.known_gateway, "DOSSIER_GATEWAY_PORT")
+
+    @property
+    def clickhouse(self) -> str:
+        return self._archive().url
+
+    @property
+    def clickhouse_database(self) -> str:
+        return self._archive().database
+
+    @property
+    def clickhouse_user(self) -> str:
+        return self._archive().user
+
+    @property
+    def clickhouse_password(self) -> SecretStr:
+        return self._archive().password
+
+    @property
+    def report_user(self) -> str:
+        return self._archive().report_user
+
+    @property
+    def report_password(self) -> SecretStr:
+        return self._archive().report_password
+
+    def _archive(self) -> Archive:
+        if self.archive is None:
+            raise nothing_runs(self.data_dir, "DOSSIER_CLICKHOUSE")
+        return self.archive
+
+    def _known(self, value: str | None, variable: str) -> str:
+        if value is None:
+            raise nothing_runs(self.data_dir, variable)
+        return value
+
+
+def nothing_runs(data_dir: Path, variable: str | None = None) -> CommandError:
+    """The error of a command that needs a running `dossier up`, or `variable` set instead."""
+    return CommandError(
+        f"nothing runs for {data_dir}: start `dossier up`" + (f" or set {variable}" if variable else "")
+    )
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """What `settings` say, completed by the `dossier up` that runs on their data folder."""
+    running = find(settings.data_dir)
+    kafka = settings.kafka or (running.kafka if running else None)
+    gateway = f"http://{settings.gateway_host}:{settings.gateway_port}" if settings.gateway_port else None
+    if gateway is None and running is not None:
+        gateway = running.gateway
+    return Surroundings(settings.data_dir, kafka, _find_archive(settings), gateway)
+
+
+def _find_archive(settings: Settings) -> Archive | None:
+    if settings.clickhouse is not None:
+        return _own_archive(settings, str(settings.clickhouse).rstrip("/"))
+    running = find(settings.data_dir)
+    if running is None:
+        return None
+    if not running.embedded_clickhouse:  # the user's own server: its passwords are the user's settings, never kept
+        return _own_archive(settings, running.clickhouse)
+    passwords = read_credentials(settings.data_dir)
+    if passwords is None:
+        raise CommandError(f"{settings.data_dir}/run/credentials.json cannot be read: run as the user of `dossier up`")
+    return Archive(
+        running.clickhouse, settings.clickhouse_database, "archiver", passwords.archiver, "report", passwords.report
+    )
+
+
+def _own_archive(settings: Settings, url: str) -> Archive:
+    return Archive(
+        url, settings.clickhouse_database,
+        settings.clickhouse_user, settings.clickhouse_password,
+        settings.clickhouse_report_user, settings.clickhouse_report_password,
+    )  # fmt: skip

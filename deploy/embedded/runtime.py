@@ -1,0 +1,115 @@
+"""What a running `dossier up` leaves for the other commands to find: who runs, where, and the keys to the archive.
+
+<data_dir>/run/up.json            written by the supervisor on every change, removed when it stops
+<data_dir>/run/credentials.json   passwords of the embedded archive; 0600, kept from run to run
+<data_dir>/run/<name>.health.json each child's own word (schemas.health)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+ProcessState = Literal["starting", "ok", "restarting", "failed", "stopping"]
+
+
+class ProcessEntry(BaseModel):
+    """One child as the supervisor sees it. `pid` and `created` (seconds since 1970) are None between two lives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    state: ProcessState
+    pid: int | None = None
+    created: float | None = None
+    restarts: int = 0
+    detail: str = ""
+
+
+class Running(BaseModel):
+    """One `dossier up`: its supervisor (`pid`, `created`), its addresses, its processes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pid: int
+    created: float
+    ready: bool = False
+    kafka: str
+    clickhouse: str
+    gateway: str | None = None
+    embedded_clickhouse: bool = True
+    processes: tuple[ProcessEntry, ...] = ()
+
+    def write(self, data_dir: Path) -> None:
+        """Replace the file in one step, so that a reader never sees half of one."""
+        replace_file(run_dir(data_dir) / "up.json", self.model_dump_json(indent=1))
+
+
+class Credentials(BaseModel):
+    """Passwords of the embedded archive's two users: `archiver` may write, `report` may only read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    archiver: SecretStr
+    report: SecretStr
+
+
+def run_dir(data_dir: Path) -> Path:
+    return data_dir / "run"
+
+
+def is_alive(pid: int | None, created: float | None) -> bool:
+    """Is that process, and not another one under the same pid, still there (and not a zombie)?"""
+    if pid is None or created is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        return abs(process.create_time() - created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def read_last(data_dir: Path) -> Running | None:
+    """What the last `dossier up` on this folder wrote, alive or not."""
+    try:
+        return Running.model_validate_json((run_dir(data_dir) / "up.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def find(data_dir: Path) -> Running | None:
+    """The `dossier up` that runs on this folder now, if any."""
+    last = read_last(data_dir)
+    return last if last is not None and is_alive(last.pid, last.created) else None
+
+
+def read_credentials(data_dir: Path) -> Credentials | None:
+    try:
+        return Credentials.model_validate_json((run_dir(data_dir) / "credentials.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def credentials(data_dir: Path) -> Credentials:
+    """The passwords of this folder's archive, made on the first run."""
+    kept = read_credentials(data_dir)
+    if kept is not None:
+        return kept
+    made = {"archiver": secrets.token_urlsafe(24), "report": secrets.token_urlsafe(24)}
+    replace_file(run_dir(data_dir) / "credentials.json", json.dumps(made))
+    return Credentials.model_validate(made)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.replace(path)
