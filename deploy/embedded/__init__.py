@@ -1,0 +1,1 @@
+"""Servers that `dossier up` brings along, for a machine with nothing but Python."""

