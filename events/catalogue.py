@@ -2,7 +2,8 @@
 
 A fact is what the publisher says happened; its envelope (who published it, when it happened, to which dossier)
 is `events.envelope.Event`. A new kind of fact is a new class here, never a changed one; the wire name comes from
-the class name: `DeliveredByPost` is `dossier.delivered-by-post`.
+the class name: `DeliveredByPost` is `dossier.delivered-by-post`. A docstring opens with the Vietnamese name and a
+colon: the published schemas and docs/events.md are made from it.
 
 No fact carries personal data: people appear as references that mean nothing outside their own system, and free
 text is for reasons, not for names.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 from msgspec import Meta, Struct
 
@@ -31,7 +32,7 @@ Channel = Literal["direct", "online", "post", "zalo", "ministry", "other"]
 ReturnMode = Literal["counter", "online", "post"]
 
 
-class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """Who acted, by references of the office's own system."""
 
     id: Code
@@ -40,15 +41,19 @@ class Actor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     unit: Code | None = None
 
 
-class LegalTime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class LegalTime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A legal processing time: working days, working hours, calendar days or months."""
 
     n: Annotated[int, Meta(ge=0, le=10_000)]
     unit: Literal["d", "h", "cd", "mo"]
 
 
-class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What every fact may say: where, by whom, in which room, on which form."""
+
+    #: Version of the published schema. Raise it, and keep reading the versions before, where a change would break
+    #: those who write to the old one; `dossier schemas` says when.
+    schema_version: ClassVar[int] = 1
 
     office: Code
     actor: Actor | None = None
@@ -98,7 +103,7 @@ class SupplementReceived(Fact, frozen=True):
 
 
 class IntakeRefused(Fact, frozen=True):
-    """Từ chối tiếp nhận (NĐ 118/2025 Art. 17.1)."""
+    """Từ chối tiếp nhận: the dossier was not taken in, and why (NĐ 118/2025 Art. 17.1)."""
 
     reason: Text
 
@@ -141,14 +146,14 @@ class HandoffConfirmed(Fact, frozen=True):
 
 
 class StepStarted(Fact, frozen=True):
-    """Bắt đầu bước."""
+    """Bắt đầu bước: work on a step began."""
 
     step: Code
     step_due: Instant | None = None
 
 
 class StepCompleted(Fact, frozen=True):
-    """Hoàn thành bước."""
+    """Hoàn thành bước: a step is done."""
 
     step: Code
     outcome: Text | None = None
@@ -164,21 +169,21 @@ class ConsultationRequested(Fact, frozen=True):
 
 
 class ConsultationAnswered(Fact, frozen=True):
-    """Cơ quan được hỏi đã trả lời."""
+    """Cơ quan được hỏi đã trả lời: the consulted agency replied."""
 
     agency: Code
     ref: Code | None = None
 
 
 class PaymentRequested(Fact, frozen=True):
-    """Yêu cầu thực hiện nghĩa vụ tài chính."""
+    """Yêu cầu thực hiện nghĩa vụ tài chính: the applicant was told what to pay."""
 
     amount: Dong
     due: Instant | None = None
 
 
 class PaymentReceived(Fact, frozen=True):
-    """Hoàn thành nghĩa vụ tài chính."""
+    """Hoàn thành nghĩa vụ tài chính: it was paid."""
 
     amount: Dong
     receipt_no: Code | None = None
@@ -203,13 +208,13 @@ class DueOverridden(Fact, frozen=True):
 
 
 class Withdrawn(Fact, frozen=True):
-    """Rút hồ sơ (NĐ 118/2025 Art. 21)."""
+    """Rút hồ sơ: the applicant took the dossier back (NĐ 118/2025 Art. 21)."""
 
     reason: Text | None = None
 
 
 class Stopped(Fact, frozen=True):
-    """Dừng giải quyết, with its legal basis."""
+    """Dừng giải quyết: processing was stopped, on a legal basis."""
 
     reason: Text
     basis: Text
@@ -233,7 +238,7 @@ class Processed(Fact, frozen=True):
 
 
 class Returned(Fact, frozen=True):
-    """Trả kết quả, at the counter or online."""
+    """Trả kết quả: handed over at the counter or online."""
 
     mode: Literal["counter", "online"] = "counter"
     recipient_ref: Code | None = None
@@ -247,20 +252,20 @@ class HandedToPost(Fact, frozen=True):
 
 
 class PostDeliveryFailed(Fact, frozen=True):
-    """Phát không thành công."""
+    """Phát không thành công: the post could not deliver the result."""
 
     attempt: Annotated[int, Meta(ge=1, le=100)]
     reason: Text | None = None
 
 
 class ReturnedByPost(Fact, frozen=True):
-    """Chuyển hoàn, after two invitations (TT 17/2017 Art. 5.2h)."""
+    """Chuyển hoàn: the post gave the result back, after two invitations (TT 17/2017 Art. 5.2h)."""
 
     reason: Text | None = None
 
 
 class DeliveredByPost(Fact, frozen=True):
-    """Bưu điện phát thành công."""
+    """Bưu điện phát thành công: the post delivered the result."""
 
     item_code: Code | None = None
     signature_ref: Code | None = None
@@ -270,7 +275,7 @@ class DeliveredByPost(Fact, frozen=True):
 
 
 class FeedbackReceived(Fact, frozen=True):
-    """Đánh giá, phản ánh, khiếu nại, tố cáo."""
+    """Đánh giá, phản ánh, khiếu nại, tố cáo: what people said of the service."""
 
     kind: Literal["rating", "complaint", "denunciation", "proposal"]
     rating: Annotated[int, Meta(ge=1, le=5)] | None = None
