@@ -1,0 +1,37 @@
+"""`topics.yaml` on a real broker: created once, brought back when it differs, never repartitioned."""
+
+from __future__ import annotations
+
+import pytest
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from deploy.topics import TopicsError, apply, load_topics
+
+pytestmark = pytest.mark.integration
+
+PREFIX = "applied."
+
+
+def test_what_is_missing_is_created_and_what_differs_is_brought_back(broker: str) -> None:
+    topics = load_topics(3, 1, PREFIX)
+    ledger = topics[0].name
+    planned = apply(broker, topics, dry_run=True)
+    assert [change.action for change in planned] == ["create"] * len(topics)
+    assert apply(broker, topics) == planned
+    assert apply(broker, topics) == []
+
+    admin = KafkaAdminClient(bootstrap_servers=[broker])
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger, {"retention.ms": "1000"})])
+    admin.close()
+    [change] = apply(broker, topics, dry_run=True)
+    assert (change.topic, change.action, change.config) == (ledger, "alter", {"retention.ms": ("1000", "-1")})
+    assert apply(broker, topics) == [change]
+    assert apply(broker, topics) == []
+
+    with pytest.raises(TopicsError, match="DOSSIER_PARTITIONS=3"):
+        apply(broker, load_topics(5, 1, PREFIX))
+
+
+def test_a_cluster_that_does_not_answer_is_named() -> None:
+    with pytest.raises(TopicsError, match=r"127\.0\.0\.1:9\b"):
+        apply("127.0.0.1:9", load_topics(1, 1))
