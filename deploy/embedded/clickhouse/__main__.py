@@ -1,0 +1,134 @@
+"""`python -m deploy.embedded.clickhouse`: see the package's docstring for the command line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import ipaddress
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from deploy.embedded.clickhouse.access import Users
+from deploy.embedded.clickhouse.engine import ChdbEngine
+from deploy.embedded.clickhouse.http import Server
+
+USERS_VARIABLE = "DOSSIER_CLICKHOUSE_USERS"
+EXIT_USAGE, EXIT_IN_USE = 2, 3
+_PARENT_POLL_SECONDS = 0.5
+
+log = structlog.get_logger()
+
+
+def main() -> int:
+    """1. options and users, 2. the folders are ours, 3. the engine, 4. serve until told to stop."""
+    options = _options()
+    try:
+        users = Users.from_json(os.environ.pop(USERS_VARIABLE, ""))
+    except ValueError as error:
+        return _fail(EXIT_USAGE, f"{USERS_VARIABLE} must hold the users as JSON: {error}")
+    try:
+        with _exclusive(options.data_dir), _private_temp(options.temp_dir) as temp_dir:
+            engine = ChdbEngine(options.data_dir, temp_dir)
+            server = Server(engine, users)
+            try:
+                asyncio.run(_serve(server, options))
+            finally:
+                server.close()
+                engine.close()
+    except BlockingIOError:
+        return _fail(EXIT_IN_USE, f"{options.data_dir} belongs to another running ClickHouse process")
+    except OSError as error:
+        return _fail(EXIT_USAGE, str(error))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deploy.embedded.clickhouse", description=__doc__)
+    parser.add_argument("--data-dir", type=_folder, required=True, help="the tables; one process at a time")
+    parser.add_argument("--temp-dir", type=_folder, required=True, help="a private folder in it is emptied at start")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="stop when this process is our parent no more")
+    return parser.parse_args()
+
+
+def _folder(text: str) -> Path:
+    if set(text) & set("?&#%"):
+        raise argparse.ArgumentTypeError(f"{text!r}: the engine cannot open a path with ?, &, # or % in it")
+    return Path(text).resolve()
+
+
+def _loopback(text: str) -> str:
+    with contextlib.suppress(ValueError):
+        if ipaddress.ip_address(text).is_loopback:
+            return text
+    raise argparse.ArgumentTypeError(f"{text!r} is not a loopback address such as 127.0.0.1")
+
+
+@contextlib.contextmanager
+def _exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder; BlockingIOError where another process holds it. The kernel frees it after any death."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (data_dir / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+@contextlib.contextmanager
+def _private_temp(temp_dir: Path) -> Iterator[Path]:
+    """An empty folder of ours for everything the engine spills: a killed process leaves rows behind in plain text."""
+    private = temp_dir / "clickhouse"
+    shutil.rmtree(private, ignore_errors=True)
+    private.mkdir(mode=0o700, parents=True)
+    os.environ["TMPDIR"] = str(private)
+    try:
+        yield private
+    finally:
+        shutil.rmtree(private, ignore_errors=True)
+
+
+async def _serve(server: Server, options: argparse.Namespace) -> None:
+    # uvicorn raises the signal again once it has stopped; with this handler that is not the end of the process.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    web = uvicorn.Server(
+        uvicorn.Config(
+            server,
+            host=options.host,
+            port=options.port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    watcher = asyncio.create_task(_stop_with_parent(web, options.parent))
+    await web.serve()
+    watcher.cancel()
+
+
+async def _stop_with_parent(web: uvicorn.Server, parent: int) -> None:
+    while parent <= 1 or os.getppid() == parent:
+        await asyncio.sleep(_PARENT_POLL_SECONDS)
+    log.warning("parent is gone, stopping", parent=parent)
+    web.should_exit = True
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"clickhouse: {message}", file=sys.stderr)  # noqa: T201 - the supervisor shows this one line
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

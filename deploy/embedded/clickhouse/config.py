@@ -1,0 +1,51 @@
+"""The engine's configuration: where its files lie and what its one user may do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+# All that either of our users needs. No source (FILE, URL, REMOTE, S3, …), no users, no system commands.
+GRANTS = (
+    "SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW, "
+    "TRUNCATE, OPTIMIZE, CHECK"
+)
+TABLE_ENGINES = (
+    "MergeTree", "ReplacingMergeTree", "SummingMergeTree", "AggregatingMergeTree", "CollapsingMergeTree",
+    "VersionedCollapsingMergeTree", "CoalescingMergeTree", "Memory", "Log", "TinyLog", "StripeLog", "Null", "Set",
+    "Join", "Merge", "Buffer", "View", "MaterializedView",
+)  # fmt: skip
+
+# Settings that hold SQL, another dialect, or the path of a file: each is a way around the parser's word or the grants.
+FIXED_SETTINGS = (
+    "additional_result_filter", "additional_table_filters", "allow_introspection_functions", "dialect", "filter",
+    "format_schema", "format_schema_message_name", "format_schema_source", "format_template_resultset",
+    "format_template_row", "implicit_select", "implicit_table_at_top_level", "input_format_record_errors_file_path",
+    "order", "output_format_schema", "parallel_replicas_custom_key", "rename_files_after_processing", "select", "sort",
+)  # fmt: skip
+
+
+def engine_config(data_dir: Path, temp_dir: Path, file: Path) -> str:
+    """The XML of the engine's configuration file, which will be stored at `file`."""
+    constraints = "".join(f"<{name}><const/></{name}>" for name in FIXED_SETTINGS)
+    engines = "".join(f"<query>GRANT TABLE ENGINE ON {name}</query>" for name in TABLE_ENGINES)
+    return f"""<clickhouse>
+  <path>{escape(str(data_dir))}/</path>
+  <tmp_path>{escape(str(temp_dir))}/</tmp_path>
+  <users_config>{escape(str(file))}</users_config>
+  <timezone>UTC</timezone>
+  <profiles><default>
+    <implicit_select>0</implicit_select>
+    <allow_introspection_functions>0</allow_introspection_functions>
+    <constraints>{constraints}</constraints>
+  </default></profiles>
+  <quotas><default/></quotas>
+  <users><default>
+    <password></password>
+    <networks><ip>::1</ip><ip>127.0.0.1</ip></networks>
+    <profile>default</profile>
+    <quota>default</quota>
+    <grants><query>GRANT {GRANTS} ON *.*</query>{engines}</grants>
+  </default></users>
+</clickhouse>
+"""

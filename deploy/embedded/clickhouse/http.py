@@ -1,0 +1,193 @@
+"""ClickHouse's HTTP interface as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+from deploy.embedded.clickhouse.access import Users
+from deploy.embedded.clickhouse.answer import Answer, Send
+from deploy.embedded.clickhouse.compression import PIECE_BYTES
+from deploy.embedded.clickhouse.engine import Chunk, Engine, Session, Written
+from deploy.embedded.clickhouse.errors import Code, ServerError
+from deploy.embedded.clickhouse.request import (
+    MAX_FORM_BYTES,
+    MAX_QUERY_BYTES,
+    Body,
+    Message,
+    Receive,
+    Request,
+    headers_of,
+    read_request,
+)
+from deploy.embedded.clickhouse.statement import Incomplete, InsertHead, insert_head
+
+T = TypeVar("T")
+
+_READER_THREADS = 6
+_WRITER_THREADS = 2  # kept apart, so that slow reports never hold up the archive
+
+
+class Server:
+    """Answers queries; the engine works in threads, so `/ping` answers whatever runs."""
+
+    def __init__(self, engine: Engine, users: Users) -> None:
+        self._engine = engine
+        self._users = users
+        self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
+        self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="write")
+
+    def close(self) -> None:
+        """Wait for the queries in hand."""
+        self._readers.shutdown()
+        self._writers.shutdown()
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        answer = Answer(send)
+        if scope["path"] == "/ping" or _is_bare(scope):
+            await answer.text(200, "Ok.\n")
+        elif scope["path"] != "/":
+            await answer.text(404, f"There is no handle {scope['path']}. Use / for queries, /ping for health checks.\n")
+        else:
+            await self._answer_query(scope, receive, answer)
+
+    async def _answer_query(self, scope: Message, receive: Receive, answer: Answer) -> None:
+        headers = headers_of(scope)
+        body = Body(receive, headers)
+        try:
+            await self._query(scope, headers, body, answer)
+        except ServerError as error:
+            with suppress(ServerError):
+                await body.drain()
+            await answer.error(error, self._engine.version)
+
+    async def _query(self, scope: Message, headers: Mapping[str, str], body: Body, answer: Answer) -> None:
+        """1. take the request apart, 2. who asks, 3. what is asked, 4. run it in a session of its own."""
+        request = await read_request(scope, headers, body)
+        answer.query_id = request.query_id or str(uuid.uuid4())
+        user = self._users.authenticate(request.credentials.name, request.credentials.password)
+        pieces = aiter(body)
+        text, head = await _read_statement(request, pieces)
+        pool = self._writers if head else self._readers
+        session = await _in(pool, self._open_session, request, user.access == "read" or request.method != "POST")
+        try:
+            if head:
+                await answer.written(await _insert(pool, session, text, head, pieces))
+            else:
+                if request.accepts_compressed:
+                    answer.compress(headers.get("accept-encoding", ""))
+                await _select(pool, session, _utf8(text), request, answer)
+        finally:
+            await _in(pool, session.close)
+
+    def _open_session(self, request: Request, read_only: bool) -> Session:
+        return self._engine.session(
+            read_only=read_only,
+            database=request.database,
+            settings=request.settings,
+            parameters=request.parameters,
+        )
+
+
+async def _read_statement(request: Request, body: AsyncIterator[bytes]) -> tuple[bytes, InsertHead | None]:
+    """The text of the statement; of an INSERT with data only as much as holds its head."""
+    text = bytearray(request.query.encode())
+    if text:
+        head = insert_head(bytes(text), whole=True)
+        if head:
+            return bytes(text), head
+        text += b"\n"
+    else:
+        async for piece in body:
+            text += piece
+            try:
+                head = insert_head(bytes(text[: MAX_QUERY_BYTES + 1]), whole=False)
+            except Incomplete:
+                _check_length(text, request)
+                continue
+            if head:
+                return bytes(text), head
+            break
+    async for piece in body:
+        text += piece
+        _check_length(text, request)
+    _check_length(text, request)
+    return bytes(text), insert_head(bytes(text), whole=True)
+
+
+def _check_length(text: bytearray, request: Request) -> None:
+    """ClickHouse's limit, before anything is parsed; `max_query_size` raises it, within reason."""
+    asked = request.settings.get("max_query_size", "")
+    limit = min(int(asked), MAX_FORM_BYTES) if asked.isdecimal() else MAX_QUERY_BYTES
+    if len(text) > limit:
+        raise ServerError.of(Code.QUERY_IS_TOO_LARGE, f"The query is longer than {limit} bytes (max_query_size).")
+
+
+async def _insert(
+    pool: ThreadPoolExecutor, session: Session, text: bytes, head: InsertHead, body: AsyncIterator[bytes]
+) -> Written:
+    """Feed the rows to the engine as they come; a body that breaks off leaves nothing behind of its last block."""
+    insert = await _in(pool, session.insert, _utf8(text[: head.end]), head.input_format)
+    try:
+        async for piece in _in_large_pieces(text[head.data :], body):
+            await _in(pool, insert.append, piece)
+        return await _in(pool, insert.finish)
+    except BaseException:
+        await _in(pool, insert.cancel)
+        raise
+
+
+async def _in_large_pieces(start: bytes, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Join what the network cut small: each piece costs a trip to another thread."""
+    joined, size = [start] if start else [], len(start)
+    async for piece in body:
+        joined.append(piece)
+        size += len(piece)
+        if size >= PIECE_BYTES:
+            yield b"".join(joined)
+            joined, size = [], 0
+    if joined:
+        yield b"".join(joined)
+
+
+async def _select(pool: ThreadPoolExecutor, session: Session, sql: str, request: Request, answer: Answer) -> None:
+    statement = await _in(pool, session.inspect, sql, request.default_format)
+    if not statement.streams or request.wait_end_of_query:
+        chunk = await _in(pool, session.run, statement)
+        await answer.whole(statement, chunk)
+        return
+    chunks = session.stream(statement)
+    try:
+        chunk = await _in(pool, next, chunks, None)
+        await answer.begin(statement, chunk or Chunk(b"", 0, 0))
+        while chunk and not answer.abandoned:
+            await answer.send(chunk.data)
+            chunk = await _in(pool, next, chunks, None)
+        await answer.end()
+    finally:
+        await _in(pool, chunks.close)
+
+
+async def _in(pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, partial(call, *args))
+
+
+def _utf8(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise ServerError.of(Code.SYNTAX_ERROR, f"The query is not UTF-8: {error}.") from None
+
+
+def _is_bare(scope: Message) -> bool:
+    """`GET /` without a query is how load balancers say hello."""
+    fields = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    return scope["path"] == "/" and scope["method"] in ("GET", "HEAD") and "query" not in fields
