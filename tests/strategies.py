@@ -42,7 +42,7 @@ def identifiers() -> st.SearchStrategy[str]:
 
 
 def instants() -> st.SearchStrategy[datetime]:
-    """Aware datetimes to the microsecond: mostly within the same few hours (and often equal), or any with any offset."""
+    """Aware datetimes to the microsecond: mostly within the same hours and often equal, or any, with any offset."""
     near = st.integers(0, 12).map(lambda quarters: _START + timedelta(minutes=15 * quarters))
     offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
     anywhere = st.datetimes(datetime(FIRST_YEAR, 1, 1), datetime(LAST_YEAR, 12, 31), timezones=offsets)  # noqa: DTZ001  # `timezones` makes them aware
