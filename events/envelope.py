@@ -131,7 +131,7 @@ def decode(value: bytes | None) -> Event:
         raise Unreadable(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
     if _BACKSLASH in value and _has_escaped_nul(value):  # a bare NUL byte is not JSON and fails below
         raise Unreadable("contains NUL")
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+    if value.count(b"{") + (value.count(b"[") if _BRACKET in value else 0) > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         raise Unreadable(f"nested deeper than {MAX_DEPTH}")
     try:
         event = _decoder.decode(value)
@@ -177,6 +177,7 @@ _INSTANTS: dict[type[AnyFact], tuple[str, ...]] = {
     for fact in WIRE_NAMES
 }
 _BACKSLASH = ord("\\")  # looking for a number in bytes is several times as fast as looking for a string
+_BRACKET = ord("[")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = datetime.resolution
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)

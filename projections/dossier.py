@@ -7,11 +7,14 @@ sorts first wins wherever the two stood on the ledger.
 
 A dossier keeps what the fold needs of each event (not notes, not attributes) as one packed entry, so that an
 event that comes late, voids or corrects another refolds from the start, while the usual event, which comes after
-all others, costs one `evolve` and copies bytes. Work and size grow with the dossier's own number of events.
+all others, costs one `evolve` and appends to one string and one run of bytes. (One object each, not one an event:
+a projector holds many dossiers, and most of what reading one costs is fetching its objects from memory.) Work and
+size grow with the dossier's own number of events.
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from typing import Final
 
@@ -35,16 +38,18 @@ class Dossier(Struct, frozen=True, array_like=True, gc=False):
     dossier_id: str
     last: int  # ledger offset of the newest event in it
     standing: Standing
-    tail: tuple[int, int]  # (at, rank) of the last entry: an event beyond it needs no refold
-    identities: tuple[str, ...] = ()  # `source\nid` of each entry, in effective order
-    entries: tuple[Raw, ...] = ()  # the packed entries, in effective order
+    tail_at: int = -(2**63)  # `at` and `rank` of the last entry: an event beyond it needs no refold
+    tail_rank: int = 0
+    count: int = 0  # number of entries
+    seen: str = "\t"  # the identities, `source\nid`, in effective order, a tab before and behind each
+    packed: bytes = b""  # the entries, in effective order, one msgpack array after the other
     conflicts: tuple[str, ...] = ()  # identities that were used for different contents
     amending: bool = False  # some entry voids or corrects another
 
 
 def new_dossier(dossier_id: str) -> Dossier:
     """A dossier nothing is known of."""
-    return Dossier(STATE_VERSION, dossier_id, -1, Standing(), (-(2**63), 0))
+    return Dossier(STATE_VERSION, dossier_id, -1, Standing())
 
 
 def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Dossier:
@@ -58,8 +63,9 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
     fact = event.data
     if fact.attributes or fact.note:
         fact = replace(fact, attributes={}, note=None)
-    entry = Entry(microseconds(event.time), event.sourcerank, f"{event.source}\n{event.id}", recorded, fact)
-    if entry.identity in dossier.identities:
+    identity = f"{event.source}\n{event.id}"
+    entry = Entry(microseconds(event.time), event.sourcerank, identity, recorded, fact)
+    if f"\t{identity}\t" in dossier.seen:
         return _again(dossier, entry, offset)
     if dossier.amending or isinstance(fact, AMENDMENTS) or not _is_beyond(dossier, entry):
         return _refolded(dossier, [*unpack_entries(dossier), entry], offset)
@@ -68,11 +74,12 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
         dossier.dossier_id,
         max(dossier.last, offset),
         evolve(dossier.standing, entry),
-        (entry.at, entry.rank),
-        (*dossier.identities, entry.identity),
-        (*dossier.entries, _pack_entry(entry)),
+        entry.at,
+        entry.rank,
+        dossier.count + 1,
+        f"{dossier.seen}{identity}\t",
+        dossier.packed + _pack_entry(entry),
         dossier.conflicts,
-        False,
     )
 
 
@@ -97,10 +104,17 @@ def anomalies(dossier: Dossier) -> tuple[Anomaly, ...]:
     )
 
 
+def identities(dossier: Dossier) -> list[str]:
+    """The identities (`source\nid`) of the dossier's events, in effective order."""
+    return dossier.seen.strip("\t").split("\t") if dossier.count else []
+
+
 def unpack_entries(dossier: Dossier) -> list[Entry]:
     """The dossier's entries in effective order."""
+    array = _ARRAY_HEADER.pack(0xDD, dossier.count) + dossier.packed
     return [
-        _unpack_entry(packed, identity) for packed, identity in zip(dossier.entries, dossier.identities, strict=True)
+        Entry(each.at, each.rank, identity, each.recorded, _FACT_DECODERS[each.kind].decode(each.fact))
+        for each, identity in zip(_entries_decoder.decode(array), identities(dossier), strict=True)
     ]
 
 
@@ -122,16 +136,15 @@ def unpack(data: bytes) -> Dossier:
 
 
 def _is_beyond(dossier: Dossier, entry: Entry) -> bool:
-    at, rank = dossier.tail
-    if entry.at != at:
-        return entry.at > at
-    return (entry.rank, entry.identity) > (rank, dossier.identities[-1] if dossier.identities else "")
+    if entry.at != dossier.tail_at:
+        return entry.at > dossier.tail_at
+    return (entry.rank, entry.identity) > (dossier.tail_rank, identities(dossier)[-1])
 
 
 def _again(dossier: Dossier, entry: Entry, offset: int) -> Dossier:
     """An identity that is already there: nothing if the content is the same, else both are weighed."""
     entries = unpack_entries(dossier)
-    index = dossier.identities.index(entry.identity)
+    index = identities(dossier).index(entry.identity)
     known = entries[index]
     if _content(known) == _content(entry):
         if known.recorded <= entry.recorded:
@@ -153,9 +166,11 @@ def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
         dossier.dossier_id,
         max(dossier.last, offset),
         _standing_of(entries),
-        (entries[-1].at, entries[-1].rank),
-        tuple(entry.identity for entry in entries),
-        tuple(_pack_entry(entry) for entry in entries),
+        entries[-1].at,
+        entries[-1].rank,
+        len(entries),
+        "".join(("\t", *(f"{entry.identity}\t" for entry in entries))),
+        b"".join(map(_pack_entry, entries)),
         dossier.conflicts,
         any(isinstance(entry.fact, AMENDMENTS) for entry in entries),
     )
@@ -188,19 +203,14 @@ class _Packed(Struct, frozen=True, array_like=True, gc=False):
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _dossier_decoder: Final = msgspec.msgpack.Decoder(Dossier)
-_packed_decoder: Final = msgspec.msgpack.Decoder(_Packed)
+_entries_decoder: Final = msgspec.msgpack.Decoder(list[_Packed])
+_ARRAY_HEADER: Final = struct.Struct(">BI")  # msgpack's array 32: makes one document of entries laid end to end
 _KINDS: Final[dict[type[AnyFact], int]] = {fact: number for number, fact in enumerate(CATALOGUE)}
 _FACT_DECODERS: Final[list[msgspec.msgpack.Decoder[AnyFact]]] = [msgspec.msgpack.Decoder(fact) for fact in CATALOGUE]
 
 
-def _pack_entry(entry: Entry) -> Raw:
-    return Raw(_encoder.encode((entry.at, entry.rank, entry.recorded, _KINDS[type(entry.fact)], entry.fact)))
-
-
-def _unpack_entry(packed: Raw, identity: str) -> Entry:
-    fields = _packed_decoder.decode(packed)
-    fact = _FACT_DECODERS[fields.kind].decode(fields.fact)
-    return Entry(fields.at, fields.rank, identity, fields.recorded, fact)
+def _pack_entry(entry: Entry) -> bytes:
+    return _encoder.encode((entry.at, entry.rank, entry.recorded, _KINDS[type(entry.fact)], entry.fact))
 
 
 def _content(entry: Entry) -> bytes:

@@ -146,7 +146,7 @@ def test_unexpected_facts_are_kept_and_marked(facts: list[AnyFact], state: State
     dossier = given(*facts)
     assert dossier.standing.state is state
     assert [anomaly.code for anomaly in anomalies(dossier)] == codes
-    assert len(dossier.entries) == len(facts)
+    assert dossier.count == len(facts)
 
 
 def test_the_finish_stays_unknown_when_the_result_was_never_recorded() -> None:
@@ -212,7 +212,7 @@ def correct(target: str, field: str, new: str | int | bool | None) -> Corrected:
 def test_a_voided_event_did_not_happen_and_stays_known() -> None:
     dossier = given(received, withdrawn, void("0001"))
     assert dossier.standing.state is State.RECEIVED
-    assert len(dossier.entries) == 3
+    assert dossier.count == 3
 
 
 def test_a_void_can_be_voided() -> None:
