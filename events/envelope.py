@@ -180,7 +180,8 @@ _BACKSLASH = ord("\\")  # looking for a number in bytes is several times as fast
 _BRACKET = ord("[")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = datetime.resolution
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+# A text that never ends is taken whole (the last `?`): else the search would begin again at each of its quotes.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(u0000|.)", re.DOTALL)
 
 
