@@ -1,65 +1,143 @@
-"""What is kept of something unreadable: its bytes, where it came from, and why it could not be read.
+"""Where an unreadable record waits: its bytes as they came, where it came from, and why it could not be read.
 
-A record of `dossier.quarantine.v1` is a held thing under the name of its origin. The topic is compacted, so
-writing the same origin twice (a crash between two writes does) leaves one, and a record without a value lets it go.
+The value of `dossier.quarantine.v1` is the JSON of a `QuarantineRecord`; its key is `key(record)`. The topic is
+compacted, so each origin is there once however often it is written: whoever crashed between quarantining and
+committing quarantines again, and nothing doubles.
+
+A record is never taken out. Once it could be read after all and went to the ledger, its status says so and where.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final, Literal, assert_never
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from events.catalogue import Instant
 
 QUARANTINE_TOPIC: Final = "dossier.quarantine.v1"
-MAX_REASON_CHARS: Final = 500
+
+#: Characters of the SHA-256 that tell two files of one name apart; an operator types them.
+_DIGEST_CHARS: Final = 12
+
+Status = Literal["held", "retried"]
+Header = tuple[str, bytes | None]
 
 
-class Quarantined(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One unreadable thing. In JSON its bytes are base64.
+class LedgerOrigin(Struct, frozen=True, tag="ledger", tag_field="kind", forbid_unknown_fields=True):
+    """A position on the ledger."""
 
-    `origin` names it for ever: `TOPIC:PARTITION:OFFSET` for a ledger record, `import:FILE:LINE` for a line of an
-    imported log (the file's name without its folder).
+    topic: str
+    partition: int
+    offset: int
+
+
+class FileOrigin(Struct, frozen=True, tag="file", tag_field="kind", forbid_unknown_fields=True):
+    """A line of an imported file: its name without folders, and the line, from 1."""
+
+    file: str
+    line: Annotated[int, Meta(ge=1)]
+
+
+Origin = LedgerOrigin | FileOrigin
+
+
+class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An unreadable record. Bytes are base64 in the JSON; None is null, which is not the same as empty.
+
+    `recorded_at` is the ledger's append time (None: it came from a file). `went_to` is the position on the ledger
+    where a retried record arrived.
     """
 
-    origin: str
+    origin: Origin
     reason: str
-    quarantined_at: datetime
-    value: bytes | None = None
-    key: bytes | None = None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
-    recorded_at: datetime | None = None  # the broker's append time of a ledger record
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
+    recorded_at: Instant | None = None
+    quarantined_at: Instant
+    status: Status = "held"
+    went_to: str | None = None
 
 
-def ledger_origin(topic: str, partition: int, offset: int) -> str:
-    """The origin of a ledger record."""
-    return f"{topic}:{partition}:{offset}"
+class NoQuarantineRecord(ValueError):
+    """These bytes are no quarantine record; the message says why."""
 
 
-def import_origin(file_name: str, line: int) -> str:
-    """The origin of a line of an imported log; lines count from 1, the header included."""
-    return f"import:{file_name}:{line}"
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(QuarantineRecord)
 
 
-def quarantine_key(held: Quarantined) -> bytes:
-    """The Kafka key under which it is held."""
-    return held.origin.encode()
+def origin_text(record: QuarantineRecord) -> str:
+    """Where it came from, as people type it: `dossier.events.v1/3@1042` or `log.csv:17#0f3a…` (of the line's bytes).
+
+    The digest keeps line 17 of one file from replacing line 17 of another that has the same name.
+    """
+    match record.origin:
+        case LedgerOrigin(topic, partition, offset):
+            return position_text(topic, partition, offset)
+        case FileOrigin(file, line):
+            return f"{file}:{line}#{hashlib.sha256(record.value or b'').hexdigest()[:_DIGEST_CHARS]}"
+        case _:
+            assert_never(record.origin)
 
 
-def encode_quarantined(held: Quarantined) -> bytes:
-    """The Kafka value: JSON."""
-    return _encoder.encode(held)
+def position_text(topic: str, partition: int, offset: int) -> str:
+    """A position on the ledger in one word: `dossier.events.v1/3@1042`."""
+    return f"{topic}/{partition}@{offset}"
 
 
-def decode_quarantined(value: bytes) -> Quarantined:
-    """The held thing of `encode_quarantined`.
+def key(record: QuarantineRecord) -> bytes:
+    """The key of its Kafka record."""
+    return origin_text(record).encode()
+
+
+def encode(record: QuarantineRecord) -> bytes:
+    """The value of its Kafka record."""
+    return _encoder.encode(record)
+
+
+def decode(value: bytes) -> QuarantineRecord:
+    """Read the value of a record of the quarantine topic.
 
     Raises:
-        msgspec.DecodeError: if the bytes are something else.
+        NoQuarantineRecord: if it is not one.
     """
-    return _decoder.decode(value)
+    try:
+        return _decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NoQuarantineRecord(f"no quarantine record: {error}") from error
 
 
-_encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(Quarantined)
+def from_file(*, file: str, line: int, value: bytes, reason: str, quarantined_at: datetime) -> QuarantineRecord:
+    """Quarantine one line of an imported file. `file` may be a path: only its name is kept."""
+    name = file.replace("\\", "/").rsplit("/", 1)[-1]
+    return QuarantineRecord(
+        origin=FileOrigin(name, line), reason=reason, key=None, value=value, quarantined_at=quarantined_at
+    )
+
+
+def from_ledger(
+    origin: LedgerOrigin,
+    *,
+    key: bytes | None,
+    value: bytes | None,
+    headers: Sequence[Header],
+    recorded_at: datetime,
+    reason: str,
+    quarantined_at: datetime,
+) -> QuarantineRecord:
+    """Quarantine one record of the ledger, as it stands there."""
+    return QuarantineRecord(
+        origin=origin, reason=reason, key=key, value=value, headers=tuple(headers), recorded_at=recorded_at,
+        quarantined_at=quarantined_at,
+    )  # fmt: skip
+
+
+def retried(record: QuarantineRecord, went_to: str) -> QuarantineRecord:
+    """The same record, now readable and on the ledger at the position `went_to`."""
+    return msgspec.structs.replace(record, status="retried", went_to=went_to)
