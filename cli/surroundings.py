@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cli.console import CommandError
-from deploy.embedded.runtime import find, read_credentials
+from deploy.embedded.runtime import Running, find, read_credentials
 from schemas.settings import Settings
 
 
@@ -95,13 +95,12 @@ def surroundings(settings: Settings) -> Surroundings:
     gateway = f"http://{settings.gateway_host}:{settings.gateway_port}" if settings.gateway_port else None
     if gateway is None and running is not None:
         gateway = running.gateway
-    return Surroundings(settings.data_dir, kafka, _find_archive(settings), gateway)
+    return Surroundings(settings.data_dir, kafka, _find_archive(settings, running), gateway)
 
 
-def _find_archive(settings: Settings) -> Archive | None:
+def _find_archive(settings: Settings, running: Running | None) -> Archive | None:
     if settings.clickhouse is not None:
         return _own_archive(settings, str(settings.clickhouse).rstrip("/"))
-    running = find(settings.data_dir)
     if running is None:
         return None
     if not running.embedded_clickhouse:  # the user's own server: its passwords are the user's settings, never kept

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from deploy.embedded.runtime import EmbeddedError
+
 PARALLEL_DOWNLOADS = 8
 
 
-class JarError(Exception):
+class JarError(EmbeddedError):
     """A jar cannot be had or is not the one the lock names; the message says which and what to do."""
 
 

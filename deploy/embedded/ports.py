@@ -8,14 +8,14 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from deploy.embedded.runtime import replace_file, run_dir
+from deploy.embedded.runtime import EmbeddedError, replace_file, run_dir
 
 # Below the ranges from which systems take ports for outgoing connections: while a server restarts, none takes its port.
 CHOICE = range(20000, 32000)
 ATTEMPTS = 200
 
 
-class PortError(Exception):
+class PortError(EmbeddedError):
     """A port that was asked for is taken."""
 
 

@@ -7,16 +7,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-ProcessState = Literal["starting", "ok", "restarting", "failed", "stopping"]
+ProcessState = Literal["starting", "ok", "restarting", "finished", "failed", "stopping"]
+
+
+class EmbeddedError(Exception):
+    """`dossier up` cannot go on; the message says why and what to do."""
 
 
 class ProcessEntry(BaseModel):
@@ -87,6 +94,49 @@ def find(data_dir: Path) -> Running | None:
     """The `dossier up` that runs on this folder now, if any."""
     last = read_last(data_dir)
     return last if last is not None and is_alive(last.pid, last.created) else None
+
+
+@contextlib.contextmanager
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Own the folder for the length of a `with`; the kernel gives it back however the owner ends.
+
+    Raises:
+        EmbeddedError: another `dossier up` owns it; names its pid.
+    """
+    run_dir(data_dir).mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (run_dir(data_dir) / "lock").open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip() or "unknown"
+            raise EmbeddedError(
+                f"`dossier up` already runs on {data_dir} (pid {owner}): "
+                "`dossier status` shows it, `dossier down` stops it"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def stop_leftovers(data_dir: Path) -> list[str]:
+    """Stop what a killed `dossier up` left running on this folder; gives the names. Call it only as the owner."""
+    last = read_last(data_dir)
+    left = [entry for entry in (last.processes if last else ()) if is_alive(entry.pid, entry.created)]
+    processes = []
+    for entry in left:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(entry.pid)
+            process.kill()
+            processes.append(process)
+    psutil.wait_procs(processes, timeout=10)
+    return [entry.name for entry in left]
+
+
+def forget(data_dir: Path) -> None:
+    """Nothing runs here any more."""
+    (run_dir(data_dir) / "up.json").unlink(missing_ok=True)
 
 
 def read_credentials(data_dir: Path) -> Credentials | None:

@@ -1,0 +1,287 @@
+"""`dossier up`, `down`, `status`: everything on one machine, supervised."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import structlog
+import typer
+from rich.console import RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from cli.console import CommandError, emit_json, err, out
+from cli.logs import configure_logging
+from cli.surroundings import nothing_runs
+from deploy.embedded.runtime import (
+    EmbeddedError,
+    ProcessEntry,
+    Running,
+    exclusive,
+    find,
+    is_alive,
+    read_last,
+    run_dir,
+    stop_leftovers,
+)
+from schemas.health import HealthReport, read_health
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from deploy.embedded.plan import Wishes
+
+log = structlog.get_logger(__name__)
+
+DOWN_LIMIT_SECONDS = 90.0
+
+DataDir = Annotated[Path | None, typer.Option(help="Where the state lives; default: .dossier (DOSSIER_DATA_DIR).")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (up, down, status):
+        app.command()(command)
+
+
+def up(
+    data_dir: DataDir = None,
+    kafka: Annotated[str | None, typer.Option(help="Use this Kafka (HOST:PORT), not the embedded one.")] = None,
+    clickhouse: Annotated[str | None, typer.Option(help="Use this ClickHouse (URL), not the embedded one.")] = None,
+    kafka_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the embedded Kafka; 0: any.")] = 0,
+    clickhouse_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the embedded archive; 0: any.")] = 0,
+    gateway_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the gateway; 0: any.")] = None,
+    simulate: Annotated[str | None, typer.Option(metavar="PROFILE", help="Feed it a simulated department.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when ready; `dossier down` stops it.")] = False,
+) -> None:
+    """Chạy tất cả trên một máy · Run everything on this machine: Kafka, ClickHouse, projector, archiver, gateway.
+
+    Ports are free ones unless told, and the same again the next time. Ctrl-C stops all; the next start continues.
+
+    Example: dossier up --simulate gia-lai-2020-h1
+    """
+    from deploy.embedded.plan import Wishes
+
+    settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
+    folder = settings.data_dir.resolve()
+    if detach:
+        _detach(folder, [argument for argument in sys.argv[1:] if argument != "--detach"])
+        return
+    with _told_plainly(), _terminal(folder, settings.log_level) as terminal:
+        _run(folder, settings, Wishes(kafka_port, clickhouse_port, simulate), terminal)
+
+
+def _run(folder: Path, settings: Settings, wishes: Wishes, terminal: Terminal) -> None:
+    """1. own the folder, 2. clean up after a killed run, 3. plan, 4. supervise until told to stop."""
+    from deploy.embedded.plan import make_plan
+    from deploy.embedded.supervisor import Supervisor
+
+    with exclusive(folder):
+        for name in stop_leftovers(folder):
+            terminal.say(f"stopped {name}, left over from a run that was killed")
+        plan = make_plan(folder, settings, wishes, terminal.say)
+        terminal.say(f"starting; data and logs are in {folder}")
+        asyncio.run(Supervisor(plan, folder, terminal.say, terminal.show).run())
+        terminal.say("stopped")
+
+
+def down(data_dir: DataDir = None) -> None:
+    """Dừng tất cả · Stop the `dossier up` that runs on this data folder, and wait until all of it has stopped.
+
+    Example: dossier down
+    """
+    folder = load_settings(data_dir=data_dir).data_dir.resolve()
+    running = find(folder)
+    if running is None:
+        left = read_last(folder)
+        if left is None or not any(is_alive(entry.pid, entry.created) for entry in left.processes):
+            raise nothing_runs(folder)
+        with _told_plainly(), exclusive(folder):
+            out.print(f"stopped {', '.join(stop_leftovers(folder))}, left over from a run that was killed")
+        return
+    _stop(running)
+    out.print(f"stopped (pid {running.pid})")
+
+
+def _stop(running: Running) -> None:
+    members = [(running.pid, running.created)] + [(each.pid, each.created) for each in running.processes]
+    _signal(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + DOWN_LIMIT_SECONDS
+    while any(is_alive(pid, created) for pid, created in members):
+        if time.monotonic() > deadline:
+            _kill_all(members)
+            raise CommandError(f"it did not stop within {DOWN_LIMIT_SECONDS:.0f} s and was killed; nothing is lost")
+        time.sleep(0.05)
+
+
+def _kill_all(members: Sequence[tuple[int | None, float | None]]) -> None:
+    for pid, created in members:
+        if pid is not None and is_alive(pid, created):
+            _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def status(data_dir: DataDir = None, json: Json = False) -> None:
+    """Tình trạng · What runs on this data folder, how well, how far it has read, and the addresses.
+
+    Example: dossier status --json
+    """
+    folder = load_settings(data_dir=data_dir).data_dir.resolve()
+    running = find(folder)
+    if running is None:
+        raise nothing_runs(folder)
+    if json:
+        emit_json(_as_json(folder, running))
+        return
+    out.print(_table(folder, running))
+    for name, address in _addresses(running).items():
+        out.print(f"{name:<11} {address}", markup=False)
+
+
+def _as_json(folder: Path, running: Running) -> dict[str, Any]:
+    return {
+        "data_dir": str(folder),
+        "pid": running.pid,
+        "ready": running.ready,
+        "addresses": _addresses(running),
+        "processes": [_process(folder, entry) for entry in running.processes],
+    }
+
+
+def _addresses(running: Running) -> dict[str, str | None]:
+    return {"kafka": running.kafka, "clickhouse": running.clickhouse, "gateway": running.gateway}
+
+
+def _process(folder: Path, entry: ProcessEntry) -> dict[str, Any]:
+    """One process: the supervisor's word on its life, its own word on its work."""
+    report = read_health(run_dir(folder) / f"{entry.name}.health.json")
+    if report is not None and report.pid != entry.pid:
+        report = None  # of an earlier life
+    return {
+        "name": entry.name,
+        "pid": entry.pid,
+        "health": _health(entry, report),
+        "position": report.position if report else None,
+        "lag": report.lag if report else None,
+        "restarts": entry.restarts,
+        "detail": entry.detail or (report.detail if report else ""),
+    }
+
+
+def _health(entry: ProcessEntry, report: HealthReport | None) -> str:
+    if entry.state != "ok" or report is None:
+        return entry.state
+    return "silent" if report.is_stale(datetime.now(UTC)) else report.health
+
+
+def _table(folder: Path, running: Running) -> Table:
+    table = Table("process", "health", "pid", "position", "lag", "restarts", "", box=None, pad_edge=False)
+    for entry in running.processes:
+        process = _process(folder, entry)
+        position = sum(process["position"].values()) if process["position"] else ""
+        lag = "" if process["lag"] is None else process["lag"]
+        cells = (process["pid"] or "", position, lag, process["restarts"] or "", process["detail"])
+        table.add_row(entry.name, process["health"], *(str(cell) for cell in cells))
+    return table
+
+
+class Terminal:
+    """Where a running `up` tells a person what happens: a live table on a terminal, plain lines elsewhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: Running | None = None
+
+    def say(self, line: str) -> None:
+        log.info(line)
+        err.print(line, markup=False, soft_wrap=True)
+
+    def show(self, running: Running) -> None:
+        """The processes changed; the first time all of them work, say where the board is."""
+        was_ready = self._running is not None and self._running.ready
+        self._running = running
+        if running.ready and not was_ready:
+            self.say(f"ready · Bảng điều hành · board: {running.gateway}/")
+
+    def render(self) -> RenderableType:
+        return _table(self._folder, self._running) if self._running else ""
+
+
+@contextlib.contextmanager
+def _terminal(folder: Path, level: str) -> Iterator[Terminal]:
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (logs / "up.log").open("a", encoding="utf-8", buffering=1) as file:
+        configure_logging("up", level, file)
+        terminal = Terminal(folder)
+        if not err.is_terminal:
+            yield terminal
+            return
+        with Live(get_renderable=terminal.render, console=err, refresh_per_second=2, transient=True):
+            yield terminal
+
+
+@contextlib.contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except EmbeddedError as error:
+        raise CommandError(str(error)) from error
+
+
+def _detach(folder: Path, arguments: list[str]) -> None:
+    """Start the same command in a session of its own and wait until it is ready or has failed."""
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+    output = logs / "up.out"
+    with output.open("wb") as file:
+        child = subprocess.Popen(  # noqa: S603  # our own command with the user's own arguments
+            [sys.executable, "-P", "-m", "cli", *arguments],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    try:
+        running = _until_ready(folder, child, output)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
+    for name, address in _addresses(running).items():
+        out.print(f"{name:<11} {address}", markup=False)
+
+
+def _until_ready(folder: Path, child: subprocess.Popen[bytes], output: Path) -> Running:
+    told = _follow(output, lambda line: err.print(line, markup=False, soft_wrap=True))
+    while child.poll() is None:
+        running = find(folder)
+        next(told)
+        if running is not None and running.pid == child.pid and running.ready:
+            return running
+        time.sleep(0.1)
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines()
+    reason = next((line for line in reversed(lines) if line.startswith("error ")), "error it ended at once")
+    raise CommandError(reason.removeprefix("error "), child.returncode or 1)
+
+
+def _follow(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Each `next` passes on the lines that were added, except the error: that one is reported as such."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        rest = ""
+        while True:
+            *lines, rest = (rest + file.read()).split("\n")
+            for line in lines:
+                if not line.startswith("error "):
+                    tell(line)
+            yield

@@ -1,0 +1,200 @@
+"""Which processes `dossier up` runs, with which command and surroundings: the plan of the embedded installation."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from deploy.embedded import kafka
+from deploy.embedded.child import Child
+from deploy.embedded.ports import choose_ports
+from deploy.embedded.probes import asks_clickhouse, asks_kafka, reads_health, trusts
+from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
+from deploy.embedded.supervisor import Plan
+from deploy.topics import TopicsError, apply, load_topics
+from schemas.settings import Settings
+
+PROCESSES = ("projector", "archiver", "gateway")
+# Of the simulated province, against real time: a working day passes in about a minute.
+SIMULATION_SPEED = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line asks for beyond the settings; port 0 means any."""
+
+    kafka_port: int = 0
+    clickhouse_port: int = 0
+    simulate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    url: str
+    user: str
+    password: SecretStr
+    report_user: str
+    report_password: SecretStr
+
+
+def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[[str], None]) -> Plan:
+    """The plan for this folder: chooses ports, makes passwords, checks (and the first time downloads) the jars.
+
+    Servers named in the settings are used as they are; the others are embedded. Blocking.
+
+    Raises:
+        EmbeddedError: a port is taken, a jar is wrong, an extra is not installed.
+    """
+    ports = choose_ports(data_dir, _wanted_ports(settings, wishes))
+    bootstrap = settings.kafka or f"127.0.0.1:{ports['kafka']}"
+    archive = _archive(data_dir, settings, ports)
+    gateway = f"http://{settings.gateway_host}:{ports['gateway']}"
+    servers: list[Child] = []
+    if settings.kafka is None:
+        servers.append(_kafka(data_dir, ports, say))
+    if settings.clickhouse is None:
+        servers.append(_clickhouse(data_dir, ports["clickhouse"], archive))
+    environment = _environment(data_dir, settings, bootstrap, archive, ports["gateway"])
+    return Plan(
+        kafka=bootstrap,
+        clickhouse=archive.url,
+        gateway=gateway,
+        servers=tuple(servers),
+        prepare=lambda: prepare(settings, bootstrap, archive),
+        processes=tuple(_ours(data_dir, name, (name,), environment) for name in PROCESSES),
+        feeds=(_simulation(wishes.simulate, environment),) if wishes.simulate else (),
+        embedded_clickhouse=settings.clickhouse is None,
+    )
+
+
+def prepare(settings: Settings, bootstrap: str, archive: _Archive) -> None:
+    """Our topics on the ledger's cluster and our tables in the archive; nothing is done where all is well.
+
+    Raises:
+        EmbeddedError: a server does not answer or refuses.
+    """
+    try:
+        apply(bootstrap, load_topics(settings.partitions, settings.replication))
+    except TopicsError as error:
+        raise EmbeddedError(str(error)) from error
+    _migrate(settings, archive)
+
+
+def _migrate(settings: Settings, archive: _Archive) -> None:
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    from deploy.clickhouse import migrate
+
+    url = urlsplit(archive.url)
+    try:
+        with clickhouse_connect.get_client(
+            host=url.hostname or "127.0.0.1",
+            port=url.port or (8443 if url.scheme == "https" else 8123),
+            secure=url.scheme == "https",
+            username=archive.user,
+            password=archive.password.get_secret_value(),
+            database=settings.clickhouse_database,
+        ) as client:
+            migrate(client)
+    except ClickHouseError as error:
+        raise EmbeddedError(f"ClickHouse at {archive.url} as user {archive.user}: {str(error)[:400]}") from error
+
+
+def _wanted_ports(settings: Settings, wishes: Wishes) -> dict[str, int]:
+    wanted = {"gateway": settings.gateway_port}
+    if settings.kafka is None:
+        wanted |= {"kafka": wishes.kafka_port, "controller": 0}
+    if settings.clickhouse is None:
+        wanted |= {"clickhouse": wishes.clickhouse_port}
+    return wanted
+
+
+def _archive(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> _Archive:
+    if settings.clickhouse is not None:
+        return _Archive(
+            str(settings.clickhouse).rstrip("/"),
+            settings.clickhouse_user, settings.clickhouse_password,
+            settings.clickhouse_report_user, settings.clickhouse_report_password,
+        )  # fmt: skip
+    kept = credentials(data_dir)
+    return _Archive(f"http://127.0.0.1:{ports['clickhouse']}", "archiver", kept.archiver, "report", kept.report)
+
+
+def _kafka(data_dir: Path, ports: Mapping[str, int], say: Callable[[str], None]) -> Child:
+    return Child(
+        "kafka",
+        kafka.prepare(data_dir, ports["kafka"], ports["controller"], say),
+        kafka.java_environment(),
+        asks_kafka(f"127.0.0.1:{ports['kafka']}"),
+        first_sign_seconds=120,  # a large log that was not closed is read again first
+        silence_seconds=30,
+        stop_seconds=20,
+    )
+
+
+def _clickhouse(data_dir: Path, port: int, archive: _Archive) -> Child:
+    users = {
+        archive.user: {"password": archive.password.get_secret_value(), "access": "write"},
+        archive.report_user: {"password": archive.report_password.get_secret_value(), "access": "read"},
+    }
+    folder = data_dir / "clickhouse"
+    return Child(
+        "clickhouse",
+        _python(
+            "deploy.embedded.clickhouse",
+            "--data-dir", str(folder / "data"), "--temp-dir", str(folder / "temp"), "--port", str(port),
+        ),
+        {**kafka.java_environment(), "DOSSIER_CLICKHOUSE_USERS": json.dumps(users)},
+        asks_clickhouse(archive.url),
+        first_sign_seconds=120,
+        silence_seconds=30,
+        stop_seconds=20,
+    )  # fmt: skip
+
+
+def _ours(data_dir: Path, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> Child:
+    health = run_dir(data_dir) / f"{name}.health.json"
+    return Child(
+        name,
+        _python("cli", *arguments),
+        {**environment, "DOSSIER_HEALTH_FILE": str(health)},
+        reads_health(health),
+    )
+
+
+def _simulation(profile: str, environment: Mapping[str, str]) -> Child:
+    command = _python("cli", "simulate", "--profile", profile, "--speed", str(SIMULATION_SPEED))
+    return Child("simulate", command, environment, trusts, ends=True)
+
+
+def _environment(
+    data_dir: Path, settings: Settings, bootstrap: str, archive: _Archive, gateway_port: int
+) -> dict[str, str]:
+    """This process's own surroundings, and where the servers are: what every `dossier` process reads."""
+    return {
+        **kafka.java_environment(),
+        "PYTHONUNBUFFERED": "1",
+        "DOSSIER_DATA_DIR": str(data_dir),
+        "DOSSIER_KAFKA": bootstrap,
+        "DOSSIER_CLICKHOUSE": archive.url,
+        "DOSSIER_CLICKHOUSE_USER": archive.user,
+        "DOSSIER_CLICKHOUSE_PASSWORD": archive.password.get_secret_value(),
+        "DOSSIER_CLICKHOUSE_REPORT_USER": archive.report_user,
+        "DOSSIER_CLICKHOUSE_REPORT_PASSWORD": archive.report_password.get_secret_value(),
+        "DOSSIER_GATEWAY_HOST": settings.gateway_host,
+        "DOSSIER_GATEWAY_PORT": str(gateway_port),
+        "DOSSIER_PARTITIONS": str(settings.partitions),
+        "DOSSIER_REPLICATION": str(settings.replication),
+    }
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    # -P: whatever folder the user stands in, a `cli` there is not ours.
+    return (sys.executable, "-P", "-m", module, *arguments)

@@ -1,0 +1,123 @@
+"""`dossier up`: servers first, then their topics and tables, then our processes; all of them kept alive, all stopped.
+
+What runs is data (`Plan`); how one process is kept alive is in `child`. The caller owns the data folder
+(`runtime.exclusive`) before it makes a plan and until `Supervisor.run` returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from deploy.embedded.child import Child, Supervised
+from deploy.embedded.runtime import Running, forget
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What runs, in three waves that start in this order and stop in reverse, and where it answers."""
+
+    kafka: str
+    clickhouse: str
+    gateway: str | None
+    servers: tuple[Child, ...]
+    prepare: Callable[[], None]  # topics and tables, once the servers answer; blocking
+    processes: tuple[Child, ...]
+    feeds: tuple[Child, ...] = ()  # start after `ready`, and are not waited for
+    embedded_clickhouse: bool = True
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Runs a plan until it is told to stop. `say` gets one line for each thing a person should know, `show` each
+    change of the processes."""
+
+    plan: Plan
+    data_dir: Path
+    say: Callable[[str], None]
+    show: Callable[[Running], None]
+    _children: list[Supervised] = field(init=False, default_factory=list)
+    _ready: bool = field(init=False, default=False)
+    _stop: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _hurry: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        """Until SIGINT or SIGTERM; a second one kills what has not stopped yet.
+
+        Raises:
+            EmbeddedError: something cannot start; everything that had started is stopped again.
+        """
+        self._listen_to_signals()
+        work, told = asyncio.create_task(self._work()), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            self._stop.set()
+            for task in (work, told):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+            await self._stop_all()
+            forget(self.data_dir)
+
+    async def _work(self) -> None:
+        """1. servers, 2. topics and tables, 3. our processes, 4. ready, 5. the feeds, for ever."""
+        await self._start(self.plan.servers)
+        await asyncio.to_thread(self.plan.prepare)
+        await self._start(self.plan.processes)
+        self._ready = True
+        self._changed()
+        for child in self.plan.feeds:
+            self._supervise(child)
+        await asyncio.Event().wait()
+
+    async def _start(self, children: Sequence[Child]) -> None:
+        """Start them side by side and wait until each of them works."""
+        await asyncio.gather(*(self._supervise(child).until_working() for child in children))
+
+    def _supervise(self, child: Child) -> Supervised:
+        logs = self.data_dir / "logs"
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        supervised = Supervised(child, logs / f"{child.name}.log", self.say, self._changed)
+        self._children.append(supervised)
+        supervised.start()
+        return supervised
+
+    async def _stop_all(self) -> None:
+        """Each wave after the one that feeds on it: feeds, processes (side by side), servers last, Kafka after all."""
+        if self._children:
+            self.say("stopping; Ctrl-C again kills what is still there")
+        for wave in (self.plan.feeds, self.plan.processes, *((server,) for server in reversed(self.plan.servers))):
+            named = {child.name for child in wave}
+            await asyncio.gather(*(each.stop(self._hurry) for each in self._children if each.child.name in named))
+
+    def _changed(self) -> None:
+        running = Running(
+            pid=os.getpid(),
+            created=psutil.Process().create_time(),
+            ready=self._ready,
+            kafka=self.plan.kafka,
+            clickhouse=self.plan.clickhouse,
+            gateway=self.plan.gateway,
+            embedded_clickhouse=self.plan.embedded_clickhouse,
+            processes=tuple(each.entry for each in self._children),
+        )
+        running.write(self.data_dir)
+        self.show(running)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._told_to_stop)
+
+    def _told_to_stop(self) -> None:
+        (self._hurry if self._stop.is_set() else self._stop).set()
