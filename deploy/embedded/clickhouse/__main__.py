@@ -57,7 +57,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--temp-dir", type=_folder, required=True, help="a private folder in it is emptied at start")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
-    parser.add_argument("--parent", type=int, default=os.getppid(), help="stop when this process is our parent no more")
+    parser.add_argument(
+        "--parent",
+        type=int,
+        default=os.getppid(),
+        help="stop when that process is our parent no more; 0: do not watch (default: whoever started us)",
+    )
     return parser.parse_args()
 
 
@@ -80,6 +85,7 @@ def _exclusive(data_dir: Path) -> Iterator[None]:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(data_dir / "tmp", ignore_errors=True)  # chDB makes it whatever its configuration says
         yield
 
 
@@ -119,7 +125,7 @@ async def _serve(server: Server, options: argparse.Namespace) -> None:
 
 
 async def _stop_with_parent(web: uvicorn.Server, parent: int) -> None:
-    while parent <= 1 or os.getppid() == parent:
+    while parent <= 1 or os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event for this
         await asyncio.sleep(_PARENT_POLL_SECONDS)
     log.warning("parent is gone, stopping", parent=parent)
     web.should_exit = True

@@ -5,7 +5,7 @@ Three fences, each by the engine's own means rather than by reading SQL ourselve
 1. grants and constraints in the engine's configuration (`config.py`) keep every user away from files, URLs and
    other servers;
 2. a reader's session runs under `readonly = 2`, which no statement can lift;
-3. the engine's parser says what a statement is (`StatementKind`) and which functions it calls, before it runs.
+3. the engine's parser says what a statement is (`StatementKind`) and what it names (`Syntax`), before it runs.
 """
 
 from __future__ import annotations
@@ -18,37 +18,22 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, SecretStr, TypeAdapter
 
 from deploy.embedded.clickhouse.errors import Code, ServerError
+from deploy.embedded.clickhouse.syntax import Syntax
 
 # Table functions that make or reshape rows and reach nothing outside the data folder. Every other one the engine
 # has is refused, so one that a later engine brings is refused until somebody has looked at it.
-ALLOWED_TABLE_FUNCTIONS = frozenset(
-    [
-        "format",
-        "fuzzjson",
-        "generate_series",
-        "generaterandom",
-        "generateseries",
-        "input",
-        "loop",
-        "merge",
-        "null",
-        "numbers",
-        "numbers_mt",
-        "primes",
-        "sqlstandardvalues",
-        "values",
-        "view",
-        "viewexplain",
-        "viewifpermitted",
-        "zeros",
-        "zeros_mt",
-        "mergetreeanalyzeindexes",
-        "mergetreecodecblockcounts",
-        "mergetreeindex",
-        "mergetreeprojection",
-        "mergetreetextindex",
-    ]
-)
+ALLOWED_TABLE_FUNCTIONS = frozenset({
+    "format", "fuzzjson", "generate_series", "generaterandom", "generateseries", "input", "loop", "merge",
+    "mergetreeanalyzeindexes", "mergetreecodecblockcounts", "mergetreeindex", "mergetreeprojection",
+    "mergetreetextindex", "null", "numbers", "numbers_mt", "primes", "sqlstandardvalues", "values", "view",
+    "viewexplain", "viewifpermitted", "zeros", "zeros_mt",
+})  # fmt: skip
+# The same for the engines of tables and databases.
+ALLOWED_ENGINES = frozenset({
+    "aggregatingmergetree", "atomic", "buffer", "coalescingmergetree", "collapsingmergetree", "join", "log",
+    "materializedview", "memory", "merge", "mergetree", "null", "replacingmergetree", "set", "stripelog",
+    "summingmergetree", "tinylog", "versionedcollapsingmergetree", "view",
+})  # fmt: skip
 # Ordinary functions that read files or call services; the engine lets them pass whatever the grants say.
 REFUSED_FUNCTIONS = frozenset({"catboostevaluate", "file"})
 REFUSED_FUNCTION_PREFIXES = ("ai",)  # aiGenerate, aiEmbed, …: they send data to a language model
@@ -120,8 +105,20 @@ def check_kind(kind: StatementKind, statements: int, *, read_only: bool) -> None
         raise ServerError.of(Code.READONLY, "Cannot execute query in readonly mode: this user may only read.")
 
 
-def check_functions(called: frozenset[str], refused: frozenset[str]) -> None:
-    """Refuse functions that reach outside; `called` and `refused` are case-folded names."""
-    for name in sorted(called):
-        if name in refused or name.startswith(REFUSED_FUNCTION_PREFIXES):
-            raise ServerError.of(Code.ACCESS_DENIED, f"Not enough privileges: {name}() reads outside the data folder.")
+def check_syntax(syntax: Syntax, refused_functions: frozenset[str]) -> None:
+    """Refuse what reaches outside the data folder, and what would leave the engine without a database to open."""
+    for name in sorted(syntax.calls):
+        if name in refused_functions or name.startswith(REFUSED_FUNCTION_PREFIXES):
+            raise _not_granted(f"{name}() reaches outside the data folder")
+    for name in sorted(syntax.engines - ALLOWED_ENGINES):
+        raise _not_granted(f"the engine {name} keeps or reads data outside the data folder")
+    if syntax.reads_client_file:
+        raise _not_granted("FROM INFILE reads a file of the server; send the rows in the body")
+    if syntax.defines_disk:
+        raise _not_granted("a disk of its own lies outside the data folder")
+    if syntax.removes_database == "default":
+        raise _not_granted("every connection opens the database default")
+
+
+def _not_granted(why: str) -> ServerError:
+    return ServerError.of(Code.ACCESS_DENIED, f"Not enough privileges: {why}.")

@@ -12,11 +12,15 @@ from deploy.embedded.clickhouse.engine import Chunk, Statement, Written
 from deploy.embedded.clickhouse.errors import ServerError
 from deploy.embedded.clickhouse.request import Message
 
+_BINARY_FORMATS = frozenset({
+    "Arrow", "ArrowStream", "Avro", "BSONEachRow", "MsgPack", "Native", "Npy", "ORC", "Parquet", "Protobuf", "RawBLOB",
+    "RowBinary", "RowBinaryWithNames", "RowBinaryWithNamesAndTypes",
+})  # fmt: skip
+
 Send = Callable[[Message], Awaitable[None]]
 
 DISPLAY_NAME = "dossier-embedded"
 TIME_ZONE = "UTC"
-_CONTENT_TYPES = {"JSON": "application/json; charset=UTF-8", "JSONCompact": "application/json; charset=UTF-8"}
 
 
 class Answer:
@@ -45,8 +49,9 @@ class Answer:
         await self.send(chunk.data)
         await self.end()
 
-    async def begin(self, statement: Statement, first: Chunk) -> None:
-        summary = {"read_rows": first.rows_read, "read_bytes": first.bytes_read}
+    async def begin(self, statement: Statement, first: Chunk | None) -> None:
+        """Status and headers; the summary says what the engine had read by the `first` piece of output."""
+        summary = {"read_rows": first.rows_read, "read_bytes": first.bytes_read} if first else {}
         headers = self._headers(summary)
         if statement.output_format:
             headers["X-ClickHouse-Format"] = statement.output_format
@@ -106,27 +111,10 @@ class Answer:
 
 
 def _content_type(output_format: str) -> str:
-    if output_format in _CONTENT_TYPES:
-        return _CONTENT_TYPES[output_format]
+    if output_format in ("JSON", "JSONStrings", "JSONCompact", "JSONCompactStrings", "JSONColumns"):
+        return "application/json; charset=UTF-8"
     if output_format.startswith(("TabSeparated", "TSV")):
         return "text/tab-separated-values; charset=UTF-8"
     if output_format.startswith("CSV"):
         return "text/csv; charset=UTF-8; header=absent"
-    return "application/octet-stream" if output_format in _BINARY else "text/plain; charset=UTF-8"
-
-
-_BINARY = frozenset(
-    [
-        "Native",
-        "RowBinary",
-        "MsgPack",
-        "Arrow",
-        "ArrowStream",
-        "Parquet",
-        "ORC",
-        "Avro",
-        "Npy",
-        "BSONEachRow",
-        "Protobuf",
-    ]
-)
+    return "application/octet-stream" if output_format in _BINARY_FORMATS else "text/plain; charset=UTF-8"

@@ -7,7 +7,7 @@ requests share nothing but the tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,40 +17,23 @@ from deploy.embedded.clickhouse.access import (
     ALLOWED_TABLE_FUNCTIONS,
     REFUSED_FUNCTIONS,
     StatementKind,
-    check_functions,
     check_kind,
+    check_syntax,
 )
 from deploy.embedded.clickhouse.config import engine_config
 from deploy.embedded.clickhouse.errors import Code, ServerError
+from deploy.embedded.clickhouse.syntax import Syntax
 
+MAX_WHOLE_RESULT_BYTES = 256 << 20  # of a result that cannot be streamed, before it is formatted
 # chDB formats each block of a stream as a document of its own; only these read the same when set end to end.
-STREAMED_FORMATS = frozenset(
-    [
-        "Native",
-        "RowBinary",
-        "TabSeparated",
-        "TSV",
-        "TabSeparatedRaw",
-        "TSVRaw",
-        "Raw",
-        "CSV",
-        "TSKV",
-        "JSONEachRow",
-        "JSONLines",
-        "NDJSON",
-        "JSONStringsEachRow",
-        "JSONCompactEachRow",
-        "JSONCompactStringsEachRow",
-        "MsgPack",
-        "LineAsString",
-        "RawBLOB",
-        "Vertical",
-        "Null",
-    ]
-)
+STREAMED_FORMATS = frozenset({
+    "CSV", "JSONCompactEachRow", "JSONCompactStringsEachRow", "JSONEachRow", "JSONLines", "JSONStringsEachRow",
+    "LineAsString", "MsgPack", "NDJSON", "Native", "Null", "Raw", "RawBLOB", "RowBinary", "TSKV", "TSV", "TSVRaw",
+    "TabSeparated", "TabSeparatedRaw",
+})  # fmt: skip
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_AST_FUNCTION = re.compile(r"^ *Function ([^ \n]+)", re.MULTILINE)
-_AST_FORMAT = re.compile(r"^ Identifier (\w+)$", re.MULTILINE)
+# How the engine says that the error is in a statement we asked about, not in our question.
+_ASIDE = re.compile(r": In scope SELECT parseQueryToJSON\(.*\)\. \(", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -93,7 +76,7 @@ class Session(Protocol):
 
     def inspect(self, text: str, default_format: str) -> Statement: ...
     def run(self, statement: Statement) -> Chunk: ...
-    def stream(self, statement: Statement) -> Iterator[Chunk]: ...
+    def stream(self, statement: Statement) -> Generator[Chunk]: ...
     def insert(self, head: str, input_format: str) -> Insert: ...
     def close(self) -> None: ...
 
@@ -104,8 +87,15 @@ class Engine(Protocol):
     version: str
 
     def session(
-        self, *, read_only: bool, database: str | None, settings: Mapping[str, str], parameters: Mapping[str, str]
+        self,
+        query_id: str,
+        *,
+        read_only: bool,
+        database: str | None,
+        settings: Mapping[str, str],
+        parameters: Mapping[str, str],
     ) -> Session: ...
+    def kill(self, query_id: str) -> None: ...
     def close(self) -> None: ...
 
 
@@ -125,7 +115,7 @@ class ChdbEngine:
 
         config = temp_dir / "engine.xml"
         config.write_text(engine_config(data_dir, temp_dir, config), encoding="utf-8")
-        self._chdb = chdb._chdb
+        self._chdb: Any = chdb._chdb
         self._where = f"{data_dir}?config-file={config}"
         # Kept open: the engine shuts down with its last connection.
         self._keeper = self._chdb.connect(self._where)
@@ -137,17 +127,32 @@ class ChdbEngine:
         self._refused = frozenset(table_functions.split()) - ALLOWED_TABLE_FUNCTIONS | REFUSED_FUNCTIONS
 
     def session(
-        self, *, read_only: bool, database: str | None, settings: Mapping[str, str], parameters: Mapping[str, str]
+        self,
+        query_id: str,
+        *,
+        read_only: bool,
+        database: str | None,
+        settings: Mapping[str, str],
+        parameters: Mapping[str, str],
     ) -> ChdbSession:
+        """A connection of its own under these settings; nothing sent later can lift `read_only`."""
         session = ChdbSession(self._chdb.connect(self._where), self._refused)
         try:
-            session.prepare(read_only=read_only, database=database, settings=settings, parameters=parameters)
+            # chDB makes up the ids of queries; the comment is how `kill` finds ours.
+            named = {**settings, "log_comment": query_id}
+            session.prepare(read_only=read_only, database=database, settings=named, parameters=parameters)
         except BaseException:
             session.close()
             raise
         return session
 
+    def kill(self, query_id: str) -> None:
+        """Stop what runs under this id, from any thread (chDB's own cancel must not meet a running fetch)."""
+        with _engine_errors():
+            self._keeper.query(f"KILL QUERY WHERE Settings['log_comment'] = {_literal(query_id)}", "Null")
+
     def close(self) -> None:
+        """Shut the engine down; all sessions are closed by now."""
         self._keeper.close()
 
     def _make_default_database(self) -> None:
@@ -168,6 +173,7 @@ class ChdbSession:
         self._connection = connection
         self._refused_functions = refused_functions
         self._read_only = False
+        self._parameters: dict[str, str] = {}
 
     def prepare(
         self, *, read_only: bool, database: str | None, settings: Mapping[str, str], parameters: Mapping[str, str]
@@ -178,30 +184,29 @@ class ChdbSession:
             self._execute(f"USE {_identifier(database)}")
         if read_only:
             self._execute("SET readonly = 2")
-        named = dict(settings) | {f"param_{name}": value for name, value in parameters.items()}
-        if named:
-            self._execute("SET " + ", ".join(f"{_setting(name)} = {_literal(value)}" for name, value in named.items()))
+        self._parameters = {_setting(name): value for name, value in parameters.items()}
+        self._set(settings)
 
     def inspect(self, text: str, default_format: str) -> Statement:
         """Ask the parser what `text` is, and refuse what this session may not run."""
         kind = self._classified(text)
-        # EXPLAIN AST only parses. The kind comes first: an INTO OUTFILE would be taken for EXPLAIN's own.
-        ast = self._execute(f"EXPLAIN AST {text}").data.decode()
-        check_functions(frozenset(name.casefold() for name in _AST_FUNCTION.findall(ast)), self._refused_functions)
+        syntax = self._syntax(text, kind)
+        check_syntax(syntax, self._refused_functions)
         if kind is not StatementKind.READ_ONLY:
             return Statement(text, kind, None, streams=False)
-        output_format = _named_format(ast, text) or default_format
-        streams = ast.startswith("SelectWithUnionQuery") and output_format in STREAMED_FORMATS
-        return Statement(text, kind, output_format, streams)
+        output_format = syntax.output_format or default_format
+        return Statement(text, kind, output_format, syntax.is_select and output_format in STREAMED_FORMATS)
 
     def run(self, statement: Statement) -> Chunk:
-        """Run to the end and hand over all output at once."""
-        return self._execute(statement.text, statement.output_format or "TSV")
+        """Run to the end and hand over all output at once, as far as it fits into memory."""
+        if statement.kind is StatementKind.READ_ONLY:
+            self._execute(f"SET max_result_bytes = {MAX_WHOLE_RESULT_BYTES}, result_overflow_mode = 'throw'")
+        return self._execute(statement.text, statement.output_format or "TSV", self._parameters)
 
-    def stream(self, statement: Statement) -> Iterator[Chunk]:
+    def stream(self, statement: Statement) -> Generator[Chunk]:
         """Output block by block; closing the iterator cancels the query."""
         with _engine_errors():
-            result = self._connection.send_query(statement.text, statement.output_format)
+            result = self._connection.send_query(statement.text, statement.output_format, params=self._parameters)
             try:
                 while (block := self._connection.streaming_fetch_result(result)) is not None:
                     chunk = _chunk(block)
@@ -215,6 +220,7 @@ class ChdbSession:
     def insert(self, head: str, input_format: str) -> ChdbInsert:
         """Start an INSERT whose rows follow as bytes in `input_format`; `head` ends before FORMAT or VALUES."""
         self._classified(f"{head} FORMAT {input_format}")
+        self._set({f"param_{name}": value for name, value in self._parameters.items()})  # send_insert takes none
         with _engine_errors():
             return ChdbInsert(self._connection, self._connection.send_insert(head, input_format))
 
@@ -233,9 +239,29 @@ class ChdbSession:
         check_kind(kind, found["statement_count"], read_only=self._read_only)
         return kind
 
-    def _execute(self, sql: str, output_format: str = "TSV") -> Chunk:
+    def _set(self, settings: Mapping[str, str]) -> None:
+        if settings:
+            self._execute("SET " + ", ".join(f"{_setting(name)} = {_literal(it)}" for name, it in settings.items()))
+
+    def _syntax(self, text: str, kind: StatementKind) -> Syntax:
+        try:
+            tree = self._execute("SELECT parseQueryToJSON({statement:String})", "TSVRaw", {"statement": _escaped(text)})
+            return Syntax.from_json(tree.data.decode())
+        except RecursionError:
+            raise ServerError.of(Code.TOO_DEEP_AST, "The query is nested too deep.") from None
+        except ServerError as error:
+            if not (kind is StatementKind.READ_ONLY and "does not support JSON serialization" in error.text):
+                raise ServerError(error.code, _ASIDE.sub(". (", error.text)) from None
+        # SHOW, DESCRIBE, EXISTS: no tree, but an outline. The kind is known, so no INTO OUTFILE is in it, which
+        # EXPLAIN would take for its own.
+        outline = self._execute(f"EXPLAIN AST {text}").data.decode()
+        if "ColumnsApplyTransformer" in outline:
+            raise ServerError.of(Code.NOT_IMPLEMENTED, "APPLY cannot be used in this statement here.")
+        return Syntax.from_outline(outline)
+
+    def _execute(self, sql: str, output_format: str = "TSV", parameters: Mapping[str, str] | None = None) -> Chunk:
         with _engine_errors():
-            return _chunk(self._connection.query(sql, output_format))
+            return _chunk(self._connection.query(sql, output_format, params=parameters or {}))
 
 
 class ChdbInsert:
@@ -263,20 +289,17 @@ def _chunk(result: Any) -> Chunk:
     return Chunk(result.bytes(), result.storage_rows_read(), result.storage_bytes_read())
 
 
-def _named_format(ast: str, text: str) -> str | None:
-    """The format that `text` names: the last identifier directly under the root, if the word FORMAT is before it."""
-    names = _AST_FORMAT.findall(ast)
-    if names and re.search(rf"\bFORMAT\s+{names[-1]}\b", text, re.IGNORECASE):
-        return str(names[-1])
-    return None
-
-
 def _identifier(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def _literal(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _escaped(value: str) -> str:
+    """A value for a query parameter, which the engine reads as it reads a field of a tab-separated file."""
+    return value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
 def _setting(name: str) -> str:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from deploy.embedded.clickhouse.access import Users
+from deploy.embedded.clickhouse.access import StatementKind, Users
 from deploy.embedded.clickhouse.answer import Answer, Send
 from deploy.embedded.clickhouse.compression import PIECE_BYTES
-from deploy.embedded.clickhouse.engine import Chunk, Engine, Session, Written
+from deploy.embedded.clickhouse.engine import Chunk, Engine, Session, Statement, Written
 from deploy.embedded.clickhouse.errors import Code, ServerError
 from deploy.embedded.clickhouse.request import (
     MAX_FORM_BYTES,
@@ -77,24 +77,46 @@ class Server:
         pieces = aiter(body)
         text, head = await _read_statement(request, pieces)
         pool = self._writers if head else self._readers
-        session = await _in(pool, self._open_session, request, user.access == "read" or request.method != "POST")
+        read_only = user.access == "read" or request.method != "POST"
+        session = await _in(pool, self._open_session, request, answer.query_id, read_only)
         try:
             if head:
                 await answer.written(await _insert(pool, session, text, head, pieces))
             else:
                 if request.accepts_compressed:
                     answer.compress(headers.get("accept-encoding", ""))
-                await _select(pool, session, _utf8(text), request, answer)
+                statement = await _in(pool, session.inspect, _utf8(text), request.default_format)
+                async with self._killed_with_client(statement, body, answer):
+                    await _send_result(pool, session, statement, answer, whole=request.wait_end_of_query)
         finally:
             await _in(pool, session.close)
 
-    def _open_session(self, request: Request, read_only: bool) -> Session:
+    def _open_session(self, request: Request, query_id: str, read_only: bool) -> Session:
         return self._engine.session(
+            query_id,
             read_only=read_only,
             database=request.database,
             settings=request.settings,
             parameters=request.parameters,
         )
+
+    @asynccontextmanager
+    async def _killed_with_client(self, statement: Statement, body: Body, answer: Answer) -> AsyncIterator[None]:
+        """Stop a query whose client has gone: a report that nobody waits for must not keep a thread for hours."""
+
+        async def watch() -> None:
+            await body.client_gone()
+            answer.abandoned = True
+            await _in(self._writers, self._engine.kill, answer.query_id)
+
+        if statement.kind is not StatementKind.READ_ONLY:
+            yield  # half a change is worse than an unread answer
+            return
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
 
 
 async def _read_statement(request: Request, body: AsyncIterator[bytes]) -> tuple[bytes, InsertHead | None]:
@@ -158,22 +180,26 @@ async def _in_large_pieces(start: bytes, body: AsyncIterator[bytes]) -> AsyncIte
         yield b"".join(joined)
 
 
-async def _select(pool: ThreadPoolExecutor, session: Session, sql: str, request: Request, answer: Answer) -> None:
-    statement = await _in(pool, session.inspect, sql, request.default_format)
-    if not statement.streams or request.wait_end_of_query:
-        chunk = await _in(pool, session.run, statement)
-        await answer.whole(statement, chunk)
+async def _send_result(
+    pool: ThreadPoolExecutor, session: Session, statement: Statement, answer: Answer, *, whole: bool
+) -> None:
+    if whole or not statement.streams:
+        await answer.whole(statement, await _in(pool, session.run, statement))
         return
     chunks = session.stream(statement)
     try:
-        chunk = await _in(pool, next, chunks, None)
-        await answer.begin(statement, chunk or Chunk(b"", 0, 0))
-        while chunk and not answer.abandoned:
+        chunk = await _in(pool, _next, chunks)
+        await answer.begin(statement, chunk)
+        while chunk is not None and not answer.abandoned:
             await answer.send(chunk.data)
-            chunk = await _in(pool, next, chunks, None)
+            chunk = await _in(pool, _next, chunks)
         await answer.end()
     finally:
         await _in(pool, chunks.close)
+
+
+def _next(chunks: Iterator[Chunk]) -> Chunk | None:
+    return next(chunks, None)
 
 
 async def _in(pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from multipart import MultipartError, PushMultipartParser, parse_options_header
+from multipart import (  # type: ignore[import-untyped]  # ships no type information
+    MultipartError,
+    PushMultipartParser,
+    parse_options_header,
+)
 
 from deploy.embedded.clickhouse.compression import Decoder
 from deploy.embedded.clickhouse.errors import Code, ServerError
@@ -22,24 +26,11 @@ MAX_QUERY_BYTES = 256 << 10  # ClickHouse's own default for max_query_size
 MAX_FORM_BYTES = 16 << 20  # a form carries a query and its parameters, long lists of keys among them
 
 # What the HTTP interface keeps for itself; every other URL parameter is a setting.
-_CONSUMED = frozenset(
-    [
-        "query",
-        "database",
-        "default_format",
-        "user",
-        "password",
-        "query_id",
-        "session_id",
-        "session_timeout",
-        "quota_key",
-        "buffer_size",
-        "wait_end_of_query",
-        "stacktrace",
-        "client_protocol_version",
-        "close_session",
-    ]
-)
+_CONSUMED = frozenset({
+    "query", "database", "default_format", "user", "password", "query_id", "session_id", "session_timeout",
+    "session_check", "close_session", "quota_key", "buffer_size", "wait_end_of_query", "stacktrace",
+    "client_protocol_version",
+})  # fmt: skip
 _REFUSED = {
     "compress": "native block compression; use Accept-Encoding with enable_http_compression=1",
     "decompress": "native block compression; use Content-Encoding",
@@ -132,6 +123,11 @@ class Body:
         while not self._received_all and total_bytes < MAX_BODY_BYTES:
             total_bytes += len(await self._next())
 
+    async def client_gone(self) -> None:
+        """Return once the client has hung up; to be awaited after the whole body."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def _next(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
@@ -142,7 +138,7 @@ class Body:
 
 
 def _is_setting(name: str) -> bool:
-    return name not in _CONSUMED and name not in _REFUSED and name != "session_check" and not name.startswith("param_")
+    return name not in _CONSUMED and name not in _REFUSED and not name.startswith("param_")
 
 
 def _refuse_unsupported(fields: Mapping[str, str]) -> None:

@@ -1,0 +1,77 @@
+"""What a statement names, from the syntax tree that the engine's parser makes of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_AST_FUNCTION = re.compile(r"^ *Function ([^ \n]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """The names in a statement that decide whether it may run, and how its output is written."""
+
+    calls: frozenset[str]  # functions and table functions, case-folded
+    engines: frozenset[str] = frozenset()  # of tables and of databases, case-folded
+    output_format: str | None = None  # as named by FORMAT
+    is_select: bool = False
+    reads_client_file: bool = False  # FROM INFILE
+    defines_disk: bool = False  # SETTINGS disk = disk(...)
+    removes_database: str | None = None  # the first that it drops or renames
+
+    @classmethod
+    def from_json(cls, text: str) -> Syntax:
+        """From `parseQueryToJSON`; RecursionError where the tree is deeper than Python can read."""
+        root = json.loads(text)
+        nodes = list(_nodes(root))
+        functions = [node for node in nodes if node.get("type") == "Function"]
+        return cls(
+            calls=frozenset(
+                name.casefold()
+                for name in [
+                    *(node["name"] for node in functions if not _is_engine(node)),
+                    *(node["func_name"] for node in nodes if "func_name" in node),  # SELECT * APPLY(name)
+                ]
+            ),
+            engines=frozenset(node["name"].casefold() for node in functions if _is_engine(node)),
+            output_format=root.get("format_ast", {}).get("name"),
+            is_select=root["type"] == "SelectWithUnionQuery",
+            reads_client_file=any("infile" in node for node in nodes),
+            defines_disk=any(node.get("field_type") == "CustomType" for node in nodes),
+            removes_database=next(filter(None, map(_removed_database, nodes)), None),
+        )
+
+    @classmethod
+    def from_outline(cls, outline: str) -> Syntax:
+        """From `EXPLAIN AST`, which knows every statement but tells only of plain calls."""
+        return cls(calls=frozenset(name.casefold() for name in _AST_FUNCTION.findall(outline)))
+
+
+def _nodes(root: Any) -> Iterator[dict[str, Any]]:
+    """Every object in the tree, without recursion: a statement may nest as deep as the parser lets it."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+def _is_engine(function: dict[str, Any]) -> bool:
+    return str(function.get("kind", "")).endswith("_ENGINE")
+
+
+def _removed_database(node: dict[str, Any]) -> str | None:
+    match node:
+        case {"type": "DropQuery", "kind": "Drop", "table": "", "database": str(database)}:
+            return database
+        case {"type": "RenameQuery", "database": True, "elements": [{"from_database": str(database)}, *_]}:
+            return database
+        case _:
+            return None
