@@ -1,0 +1,190 @@
+"""The fold of one ledger partition: records in, packed states and a cursor out. No I/O, no clock.
+
+Between two flushes the touched dossiers are only marked; `take` packs each of them once, however many of its
+events came. What the live topic holds stays packed (`stored`); unpacked dossiers are kept for the next event in a
+bounded cache that may be emptied at any time, because everything not marked is in `stored`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+from events.envelope import Unreadable, decode_record
+from projections.dossier import Dossier, admit, new_dossier, pack, unpack
+from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, new_cursor, pack_cursor, unpack_cursor
+
+#: Unpacked dossiers kept for each partition: some 4 KiB each.
+CACHED_DOSSIERS: Final = 20_000
+#: A state must fit into one record of the live topic, whose limit is 8 MiB; the rest is for the record's frame.
+MAX_STATE_BYTES: Final = 8 * 1024 * 1024 - 64 * 1024
+
+
+class LedgerRecord(Protocol):
+    """What the fold reads of a record; `timestamp` is the broker's append time in milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Rejected(NamedTuple):
+    """A record that goes to quarantine, and why."""
+
+    record: LedgerRecord
+    reason: str
+
+
+class Flush(NamedTuple):
+    """What one flush makes durable of one partition: first `rejected`, then `states`, then `cursor`."""
+
+    states: dict[bytes, bytes]
+    cursor: Cursor
+    rejected: list[Rejected]
+
+
+class MissingRecords(Exception):
+    """A chunk does not follow the one before it: something between the broker and the fold lost records."""
+
+
+class PartitionFold:
+    """The states of one partition's dossiers. `stored` maps a live record's key to its value, and is kept up."""
+
+    def __init__(self, partition: int, stored: dict[bytes, bytes], *, max_state_bytes: int = MAX_STATE_BYTES) -> None:
+        cursor = _cursor_in(stored)
+        if cursor is None:  # nothing there, or written by a program of another version: rebuild from the ledger
+            stored.clear()
+            cursor = new_cursor(partition)
+        self.partition = partition
+        self.next_offset = cursor.next_offset
+        self._stored = stored
+        self._max_state_bytes = max_state_bytes
+        self._recorded_ms = cursor.recorded_ms
+        self._folded = cursor.folded
+        self._quarantined = cursor.quarantined
+        self._known: dict[bytes, Dossier] = {}
+        self._dirty: set[bytes] = set()
+        self._rejected: list[Rejected] = []
+        self._since_flush: list[Sequence[LedgerRecord]] = []
+
+    @property
+    def dirty(self) -> int:
+        """Dossiers that the next flush will write."""
+        return len(self._dirty)
+
+    def fold(self, records: Sequence[LedgerRecord], after: int) -> None:
+        """Fold consecutive records; those already folded are passed over.
+
+        Args:
+            records: at least one, in the order of the partition.
+            after: the offset up to which the reader had handed on records before these.
+
+        Raises:
+            MissingRecords: if that is not as far as this fold has come; nothing of it is folded.
+        """
+        if after > self.next_offset:
+            raise MissingRecords(f"partition {self.partition}: read from {after}, folded up to {self.next_offset}")
+        new = records if records[0].offset >= self.next_offset else self._new(records)
+        if new:
+            self._fold(new)
+            self._since_flush.append(new)
+            self.next_offset = new[-1].offset + 1
+
+    def take(self) -> Flush | None:
+        """Everything since the last take, to be made durable; None if nothing was read since."""
+        if not self._since_flush:
+            return None
+        states = self._pack_dirty()
+        cursor = Cursor(
+            CURSOR_VERSION, self.partition, self.next_offset, self._recorded_ms, self._folded, self._quarantined
+        )
+        flush = Flush(states, cursor, self._rejected)
+        self._stored.update(states)
+        self._stored[CURSOR_KEY] = pack_cursor(cursor)
+        if len(self._known) > CACHED_DOSSIERS:
+            self._known = {key: self._known[key] for key in self._dirty}
+        self._dirty, self._rejected, self._since_flush = set(), [], []
+        return flush
+
+    def _new(self, records: Iterable[LedgerRecord]) -> list[LedgerRecord]:
+        return [record for record in records if record.offset >= self.next_offset]
+
+    def _fold(self, records: Sequence[LedgerRecord]) -> None:
+        known, touch, load = self._known, self._dirty.add, self._load
+        rejected = len(self._rejected)
+        for record in records:
+            key = record.key
+            try:
+                event = decode_record(key, record.value)
+                assert key is not None  # noqa: S101  # decode_record compared it with the subject
+                before = known.get(key) or load(key)
+                after = admit(before, event, offset=record.offset, recorded=record.timestamp * 1000)
+            except Unreadable as refusal:
+                self._rejected.append(Rejected(record, str(refusal)))
+            except _StoredUnreadable:
+                raise
+            except Exception as error:  # whatever one record does to the fold, the stream goes on
+                self._rejected.append(Rejected(record, f"cannot be folded: {type(error).__name__}"))
+            else:
+                if after is not before:
+                    known[key] = after
+                    touch(key)
+        rejected = len(self._rejected) - rejected
+        self._quarantined += rejected
+        self._folded += len(records) - rejected
+        self._recorded_ms = max(self._recorded_ms, max(record.timestamp for record in records))
+
+    def _load(self, key: bytes) -> Dossier:
+        packed = self._stored.get(key)
+        try:
+            dossier = unpack(packed) if packed is not None else new_dossier(key.decode())
+        except msgspec.DecodeError as error:
+            raise _StoredUnreadable(f"partition {self.partition}: a state in the live topic is not readable") from error
+        self._known[key] = dossier
+        return dossier
+
+    def _pack_dirty(self) -> dict[bytes, bytes]:
+        known = self._known
+        states = {key: pack(known[key]) for key in self._dirty}
+        if states and max(map(len, states.values())) > self._max_state_bytes:
+            for key in [key for key, packed in states.items() if len(packed) > self._max_state_bytes]:
+                self._known.pop(key)
+                dossier = self._known[key] = self._fold_what_fits(key)
+                states[key] = pack(dossier)
+        return states
+
+    def _fold_what_fits(self, key: bytes) -> Dossier:
+        """Fold one dossier's events since the last flush again, leaving out those that make it too large."""
+        dossier = self._load(key)
+        for record in (record for records in self._since_flush for record in records if record.key == key):
+            try:
+                event = decode_record(key, record.value)
+            except Unreadable:
+                continue  # rejected already
+            after = admit(dossier, event, offset=record.offset, recorded=record.timestamp * 1000)
+            if len(pack(after)) <= self._max_state_bytes:
+                dossier = after
+            else:
+                reason = f"with it the dossier's state would exceed {self._max_state_bytes} bytes"
+                self._rejected.append(Rejected(record, reason))
+                self._quarantined += 1
+                self._folded -= 1
+        return dossier
+
+
+class _StoredUnreadable(Exception):
+    """A state in the live topic cannot be read although its partition's cursor can."""
+
+
+def _cursor_in(stored: dict[bytes, bytes]) -> Cursor | None:
+    try:
+        return unpack_cursor(stored[CURSOR_KEY])
+    except (KeyError, msgspec.DecodeError):
+        return None

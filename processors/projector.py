@@ -1,0 +1,338 @@
+"""The projector: folds the ledger into the live state of every dossier, and keeps `dossier.live.v1` up to date.
+
+    ledger ──chunks──▶ fold ──when due──▶ quarantine, then states, then cursor ──confirmed──▶ acknowledge
+              (1)       (2)       (3)                     (4)                                    (5)
+
+One task folds, another flushes, so that the next chunks are folded while a flush is on its way. The order within
+a flush is the guarantee: the cursor comes last, so a state or a quarantined record may be written twice after a
+crash but never be passed over, and what is written twice is the same (the fold knows an event it has read).
+
+The live topic alone says where to go on. The group's commit is a courtesy to tools that show lag: if it is ahead,
+behind or gone, nothing is lost or repeated, and if the live topic is emptied everything is rebuilt from the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import faust
+import structlog
+from faust.types import TP
+
+from processors.flush import FlushPolicy
+from processors.fold import Flush, LedgerRecord, PartitionFold
+from processors.live import LiveTable, LiveWriter
+from processors.transport import ChunkScheduler, ChunkTransport
+from projections.live import LIVE_TOPIC
+
+LEDGER_TOPIC: Final = "dossier.events.v1"
+GROUP: Final = "dossier-projector"
+AGENT: Final = "fold"
+TABLE: Final = "dossiers"
+_MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
+_MAX_BATCH_BYTES: Final = 1_000_000
+#: How long a produce request may wait for a broker that is away, before the process gives up and starts again.
+_BROKER_AWAY_SECONDS: Final = 600.0
+
+log = structlog.get_logger(__name__)
+
+#: Writes one record to quarantine; returns when that is durable.
+Quarantine = Callable[[LedgerRecord, str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorOptions:
+    """Where to read and write. `data_dir` is where Faust wants a folder; nothing that matters is kept in it."""
+
+    brokers: str  # HOST:PORT[,HOST:PORT]
+    partitions: int  # of the ledger and of the live topic
+    data_dir: str
+    ledger: str = LEDGER_TOPIC
+    live: str = LIVE_TOPIC
+    group: str = GROUP
+    session_timeout_seconds: float = 10.0  # after this long without a heartbeat another projector takes over
+    poll_records: int = 4_000
+    policy: FlushPolicy = field(default_factory=FlushPolicy)
+
+
+class ProjectorFailed(Exception):
+    """The projector cannot go on. Nothing unconfirmed was acknowledged: start it again."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What has been folded and not yet been flushed."""
+
+    events: list[Any] = field(default_factory=list)
+    bytes: int = 0
+    since: float = 0.0
+
+    def add(self, event: Any, now: float) -> None:
+        self.since = self.since if self.events else now
+        self.events.append(event)
+        self.bytes += sum(record.serialized_value_size for record in event.value.records)
+
+
+class Projector:
+    """One member of the group of projectors. Build it inside the event loop that runs it."""
+
+    def __init__(self, options: ProjectorOptions, quarantine: Quarantine) -> None:
+        self.options = options
+        self._quarantine = quarantine
+        self._folds: dict[int, PartitionFold] = {}
+        self._durable: dict[int, int] = {}
+        self._pending = _Pending()
+        self._has_pending = asyncio.Event()
+        self._urgent = False
+        self._flushing = False
+        self._alive_at = time.monotonic()
+        self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._build()
+
+    def _build(self) -> None:
+        options = self.options
+        self.app: Any = _faust_app(options)  # Faust's types know only Faust's own consumer
+        app = self.app
+        app.transport = ChunkTransport(app, options.ledger, self)
+        ledger = app.topic(options.ledger, partitions=options.partitions, **_RAW)
+        self.table = LiveTable(
+            app,
+            name=TABLE,
+            partitions=options.partitions,
+            key_type=bytes,
+            value_type=bytes,
+            changelog_topic=app.topic(options.live, partitions=options.partitions, **_RAW),
+            recovery_buffer_size=8,  # chunks; with 1 Faust would go on reading the changelog after recovery
+            on_recover=self._on_recovered,
+        )
+        app.tables.add(self.table)
+        self._writer = LiveWriter(self.table)
+        app.agent(ledger, name=AGENT)(self._read)
+        app.on_partitions_revoked.connect(self._on_revoked)
+
+    # The main flow ------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Project until `stop` is set.
+
+        Raises:
+            ProjectorFailed: when it cannot go on. The process should then end at once: what is on its way to the
+                broker must not arrive after another projector has taken over.
+        """
+        self.app.finalize()
+        await self.app.start()
+        flusher = asyncio.create_task(self._guarded(self._flush_when_due()))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {stopped, self._failure}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not self._failure.done():
+                await self._leave()
+            if self._failure.done():
+                raise ProjectorFailed(str(self._failure.result())) from self._failure.result()
+        finally:
+            flusher.cancel()
+            stopped.cancel()
+
+    async def _fold_chunks(self, stream: Any) -> None:
+        async for event in stream.events():  # 1. one message, a whole chunk of one partition
+            chunk = event.value
+            fold = self._folds.get(chunk.partition)
+            if fold is None:
+                continue  # taken from us since it was fetched
+            fold.fold(chunk.records, chunk.after)  # 2. in memory; the touched dossiers are marked
+            self._pending.add(event, time.monotonic())
+            self._has_pending.set()
+            while self._is_full():  # noqa: ASYNC110  # two tasks and one condition: an event would say no more
+                await asyncio.sleep(0.002)
+
+    async def _flush_when_due(self) -> None:
+        while True:
+            await self._has_pending.wait()
+            while (wait := self._wait_seconds()) > 0:  # noqa: ASYNC110  # 3. soon when caught up, late when behind
+                await asyncio.sleep(wait)
+            self._flushing = True
+            await self._flush()
+            self._flushing = False
+
+    async def _flush(self) -> None:
+        pending, self._pending = self._pending, _Pending()
+        self._has_pending.clear()
+        folds = dict(self._folds)
+        flushes = {partition: flush for partition, fold in folds.items() if (flush := fold.take()) is not None}
+        await self._write(flushes)  # 4. durable: the rejected records, then states, then cursors
+        for partition, flush in flushes.items():  # 5. and only now acknowledged
+            if self._folds.get(partition) is folds[partition]:
+                self._durable[partition] = flush.cursor.next_offset
+        for event in pending.events:
+            event.ack()
+
+    async def _write(self, flushes: Mapping[int, Flush]) -> None:
+        self._require_membership()
+        rejected = [each for flush in flushes.values() for each in flush.rejected]
+        await asyncio.gather(*(self._quarantine(each.record, each.reason) for each in rejected))
+        await self._writer.write(flushes, int(time.time() * 1000))
+
+    # When to flush ------------------------------------------------------------------------------------------------
+
+    def _wait_seconds(self) -> float:
+        """Time until the flush is due; to be asked again after one tick, because the lag changes meanwhile."""
+        policy = self.options.policy
+        if self._urgent:
+            return 0.0
+        wait = policy.wait_seconds(
+            waited_seconds=time.monotonic() - self._pending.since,
+            dirty=self._dirty(),
+            pending_bytes=self._pending.bytes,
+            lag=sum(self.lag().values()),
+        )
+        return min(wait, policy.soon_seconds)
+
+    def _is_full(self) -> bool:
+        return self.options.policy.is_full(dirty=self._dirty(), pending_bytes=self._pending.bytes)
+
+    def _dirty(self) -> int:
+        return sum(fold.dirty for fold in self._folds.values())
+
+    # Positions ----------------------------------------------------------------------------------------------------
+
+    def positions(self) -> Mapping[int, int]:
+        """For each partition that is ready, the next ledger offset to fold."""
+        return {partition: fold.next_offset for partition, fold in self._folds.items()}
+
+    def durable(self, partition: int) -> int | None:
+        """The next offset of the newest confirmed cursor."""
+        return self._durable.get(partition)
+
+    def lag(self) -> Mapping[int, int]:
+        """For each partition that is ready, records of the ledger that are not folded, as far as is known."""
+        ends = self.app.consumer.ends
+        return {
+            partition: max(0, ends.get(TP(self.options.ledger, partition), 0) - fold.next_offset)
+            for partition, fold in self._folds.items()
+        }
+
+    # Rebalance ----------------------------------------------------------------------------------------------------
+
+    async def _on_recovered(self) -> None:
+        await self._guarded(self._take_up())
+
+    async def _take_up(self) -> None:
+        """The live topic has been read: each assigned partition goes on where its cursor says."""
+        consumer = self.app.consumer
+        assigned = {tp for tp in consumer.assignment() if tp.topic == self.options.ledger}
+        consumer.ends.update(await consumer.highwaters(*assigned))
+        folds = {tp: PartitionFold(tp.partition, self.table.partition(tp.partition)) for tp in sorted(assigned)}
+        for tp, fold in folds.items():
+            if fold.next_offset > consumer.ends[tp]:  # going on would pass over what is written from now on
+                raise ProjectorFailed(
+                    f"{self.options.live} was made from another ledger: it has read {fold.next_offset} records of "
+                    f"partition {tp.partition}, and there are {consumer.ends[tp]}. Delete that topic and run "
+                    "`dossier topics apply`; it is rebuilt from the ledger"
+                )
+        self._folds = {tp.partition: fold for tp, fold in folds.items()}
+        self._durable = {}
+        log.info("assigned", positions=self.positions())
+
+    async def _on_revoked(self, *sent: Any, **_: Any) -> None:
+        """Finish what is folded while the partitions are still ours, then forget them."""
+        if not await self._drained():
+            self._fail(ProjectorFailed("a flush did not finish before partitions were taken away"))
+        self._folds = {}
+        log.info("revoked", partitions=sorted({tp.partition for tp in sent[-1]}))
+
+    async def _drained(self) -> bool:
+        """Flush everything now; False if that fails or takes longer than the partitions are surely ours."""
+        self._urgent = True
+        deadline = time.monotonic() + self.options.session_timeout_seconds * 0.8
+        while self._has_unflushed() and not self._failure.done() and time.monotonic() < deadline:
+            await asyncio.sleep(0.002)  # noqa: ASYNC110  # three conditions, one of them the time
+        self._urgent = False
+        return not self._has_unflushed()
+
+    def _has_unflushed(self) -> bool:
+        return bool(self._pending.events) or self._flushing
+
+    # Liveness and the end -----------------------------------------------------------------------------------------
+
+    async def _read(self, stream: Any) -> None:
+        stream.enable_acks = False  # step 5 does it
+        await self._guarded(self._fold_chunks(stream))
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Faust would restart an agent that raises, and count its message as done; ours ends the process."""
+        try:
+            await work
+        except Exception as error:  # whatever it is, nothing may be acknowledged after it
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        log.error("failed", error=f"{type(error).__name__}: {error}")
+        if not self._failure.done():
+            self._failure.set_result(error)
+
+    def tick(self) -> None:
+        """To be called about once a second: notices that Faust crashed, or that the process was paused."""
+        if self.app.crashed:
+            self._fail(self.app.crash_reason or ProjectorFailed("Faust crashed"))
+        try:
+            self._require_membership()
+        except ProjectorFailed as error:
+            self._fail(error)
+        self._alive_at = time.monotonic()
+
+    def _require_membership(self) -> None:
+        """Who was paused for a session (SIGSTOP, a sleeping laptop) has lost its partitions and must not write."""
+        silent = time.monotonic() - self._alive_at
+        if silent > self.options.session_timeout_seconds:
+            raise ProjectorFailed(f"paused for {silent:.0f} s: another projector may have taken over")
+
+    async def _leave(self) -> None:
+        """Read no more, flush what is folded, tell the group, stop."""
+        self.app.consumer.stop_flow()
+        self.app.flow_control.suspend()
+        if not await self._drained():
+            self._fail(ProjectorFailed("the last flush was not confirmed in time"))
+            return
+        await self.app.consumer.commit()
+        await asyncio.wait_for(self.app.stop(), self.options.session_timeout_seconds)
+
+
+_RAW: Final[dict[str, Any]] = {
+    "key_type": bytes,
+    "value_type": bytes,
+    "key_serializer": "raw",
+    "value_serializer": "raw",
+}
+
+
+def _faust_app(options: ProjectorOptions) -> faust.App:
+    return faust.App(
+        options.group,
+        broker=[f"aiokafka://{each}" for each in options.brokers.split(",")],
+        datadir=options.data_dir,
+        logging_config=None,
+        store="memory://",
+        web_enabled=False,  # it would serve table data
+        topic_allow_declare=False,  # topics are made by `dossier topics apply` alone
+        topic_disable_leader=True,
+        topic_partitions=options.partitions,
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="earliest",
+        ConsumerScheduler=ChunkScheduler,
+        stream_buffer_maxsize=64,  # chunks
+        stream_wait_empty=False,  # _on_revoked waits, and knows for what
+        broker_max_poll_records=options.poll_records,
+        broker_session_timeout=options.session_timeout_seconds,
+        broker_heartbeat_interval=options.session_timeout_seconds / 4,
+        broker_request_timeout=max(40.0, options.session_timeout_seconds * 2),
+        producer_acks=-1,
+        producer_linger=0.0,
+        producer_max_batch_size=_MAX_BATCH_BYTES,
+        producer_max_request_size=_MAX_REQUEST_BYTES,
+        producer_request_timeout=_BROKER_AWAY_SECONDS,
+    )

@@ -1,0 +1,152 @@
+"""Faust's Kafka transport, delivering chunks: all records of a partition that one poll brought, as one message.
+
+Faust's cost is per message (about 80 µs: queues, sensors, acknowledgements), not per byte; an event costs a fifth
+of that to decode and fold. So a message here is a chunk. Three things follow, and each overrides one place:
+
+- Faust takes the offsets inside a chunk for gaps that somebody else may have acknowledged; the offset to commit
+  is therefore the one the projector says is durable, and Faust's own gap arithmetic is off.
+- Where to read from is told by the cursor in the live topic, not by the group's commit.
+- At low rates a poll would bring single records; polls keep a small distance so that a chunk is worth its cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import aiokafka
+from faust.transport.drivers import aiokafka as driver
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+
+#: Distance between polls when caught up: half of what a flush waits, so that a flush carries about two polls.
+PACE_SECONDS: Final = 0.01
+#: A broker answers a fetch after this long even without news. A fetch on its way keeps other partitions of the
+#: same broker from being asked for, so this bounds how long a quiet partition can delay another.
+FETCH_WAIT_MS: Final = 50
+
+
+class Chunk:
+    """Consecutive records of one partition, shaped like the single record that Faust makes a message of.
+
+    Its offset is that of its last record. `after` is the offset that followed the chunk before it, or the one
+    the consumer was sent to: a chunk whose `after` is not where the fold stands means that one went missing.
+    """
+
+    __slots__ = ("after", "records", "tp")
+
+    topic = property(lambda self: self.tp.topic)
+    partition = property(lambda self: self.tp.partition)
+    offset = property(lambda self: self.records[-1].offset)
+    timestamp = property(lambda self: self.records[-1].timestamp)
+    timestamp_type = property(lambda self: self.records[-1].timestamp_type)
+    value = property(lambda self: self)
+    key = checksum = None
+    headers = ()
+    serialized_key_size = serialized_value_size = 0
+
+    def __init__(self, tp: TP, records: Sequence[Any], after: int) -> None:
+        self.tp = tp
+        self.records = records
+        self.after = after
+
+
+class Positions(Protocol):
+    """What the transport asks the projector."""
+
+    def positions(self) -> Mapping[int, int]:
+        """For each ledger partition that is ready, the next offset to read."""
+
+    def durable(self, partition: int) -> int | None:
+        """The next offset of the newest cursor the broker has confirmed; None: no cursor yet."""
+
+
+class ChunkScheduler(DefaultSchedulingStrategy):
+    """Hands chunks on as they are: one for each partition a poll touched."""
+
+    def iterate(self, records: Mapping[TP, Any]) -> Iterator[tuple[TP, Any]]:
+        return iter(records.items())
+
+
+class PromptConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's consumer thread with a fetch that does not wait Faust's 1.5 s for news."""
+
+    def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_consumer(loop)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # Faust has no setting for it
+        return consumer
+
+
+class ChunkConsumer(driver.Consumer):
+    """Polls at a distance, makes chunks, seeks to cursors, commits what is durable."""
+
+    ledger: str
+    projector: Positions
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ends: dict[TP, int] = {}  # where each partition ended when it was last read
+        self._fetched: dict[TP, int] = {}
+        self._polled_at = 0.0
+        self._poll_was_full = False
+
+    def _new_consumer_thread(self) -> PromptConsumerThread:
+        return PromptConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109  # Faust's signature
+        await self._pace()
+        records, active = await super()._wait_next_records(timeout)
+        self._polled_at = time.monotonic()
+        size = sum(map(len, records.values())) if records else 0
+        self._poll_was_full = size * 2 >= self.app.conf.broker_max_poll_records
+        return {tp: self._chunk(tp, found) for tp, found in (records or {}).items() if found}, active
+
+    async def _pace(self) -> None:
+        while self.flow_active and not self.should_stop and not self._get_active_partitions():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)  # all buffers are full and Faust tells nobody when one is not; it sleeps 1 s
+        wait = PACE_SECONDS - (time.monotonic() - self._polled_at)
+        if wait > 0 and not self._poll_was_full:
+            await asyncio.sleep(wait)
+
+    def _chunk(self, tp: TP, records: Sequence[Any]) -> Chunk:
+        after = self._fetched.get(tp, 0)
+        self._fetched[tp] = records[-1].offset + 1
+        self.ends[tp] = self.highwater(tp) or 0
+        return Chunk(tp, records, after)
+
+    async def perform_seek(self) -> None:
+        """Go to where the fold stands. Faust calls this when recovery is done, and when it dropped a poll."""
+        positions = self.projector.positions()
+        targets = {
+            tp: positions[tp.partition]
+            for tp in self.assignment()
+            if tp.topic == self.ledger and tp.partition in positions
+        }
+        await self.seek_wait(targets)
+        self._fetched.update(targets)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """The offsets inside a chunk are no gap."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        self._acked[tp].clear()
+        self._acked_index[tp].clear()
+        return self.projector.durable(tp.partition) if tp.topic == self.ledger else None
+
+
+class ChunkTransport(driver.Transport):
+    """Faust's Kafka transport with our consumer: `ledger` in chunks, positioned by `projector`."""
+
+    Consumer = ChunkConsumer
+
+    def __init__(self, app: Any, ledger: str, projector: Positions) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self._ledger = ledger
+        self._projector = projector
+
+    def create_consumer(self, callback: Any, **kwargs: Any) -> Any:
+        consumer: Any = super().create_consumer(callback, **kwargs)
+        consumer.ledger, consumer.projector = self._ledger, self._projector
+        return consumer
