@@ -58,8 +58,8 @@ def event_schema(fact: type[AnyFact]) -> Document:
 
 
 def example(fact: type[AnyFact]) -> Document:
-    """An event of this kind as it may stand on the ledger: the fields that are the kind's own, office and actor."""
-    shown = [field for field in fields(fact) if field.name not in COMMON or field.name in ("office", "actor")]
+    """An event of this kind as it may stand on the ledger: what is required, the kind's own fields, and the actor."""
+    shown = [field for field in fields(fact) if field.required or field.name not in COMMON or field.name == "actor"]
     envelope = {name: ENVELOPE[name].example for name in ("specversion", "id", "source", "subject", "time")}
     data = {field.encode_name: _example_value(field) for field in shown}
     return {"type": WIRE_NAMES[fact], **envelope, "data": data, "dataschema": schema_uri(fact)}

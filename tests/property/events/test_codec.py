@@ -1,0 +1,114 @@
+"""Whatever the bytes, `decode` gives an event or the reason why not; whatever the event, its bytes give it back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.catalogue import CATALOGUE, AnyFact
+from events.envelope import MAX_DEPTH, Event, Unreadable, _depth, decode, encode, from_microseconds, microseconds
+from tests.poison import ODD_BUT_GOOD, POISON
+from tests.strategies import events, facts, instants
+
+_SEEDS = [row.value for row in POISON + ODD_BUT_GOOD if row.value and len(row.value) < 5_000]
+_SPLICES = (
+    b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"\0", b"\xff", rb"\u0000", rb"\ud800", rb"\udc00", b"null",
+    b"true", b"NaN", b"-", b"1e999", b"9" * 30, b"[[[[[[[[[[", b'"id":"x",', b'"data":{', b".9999999Z", b"+24:00",
+    b"0000-00-00T",
+)  # fmt: skip
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("kind", CATALOGUE, ids=lambda kind: kind.__name__)
+def test_an_event_of_each_kind_comes_back_as_it_was(kind: type[AnyFact]) -> None:
+    @given(events(fact=facts(kind)))
+    def comes_back(event: Event) -> None:
+        again = decode(encode(event))
+        assert again == event
+        assert type(again) is type(event)
+        assert again.time.utcoffset() == event.time.utcoffset()
+        assert encode(again) == encode(event)
+
+    comes_back()
+
+
+@given(instants())
+def test_microseconds_keep_every_instant(instant: Any) -> None:
+    assert from_microseconds(microseconds(instant)) == instant
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_an_event_or_unreadable(value: bytes) -> None:
+    _event_or_unreadable(value)
+
+
+@given(st.data(), st.sampled_from(_SEEDS) | events().map(encode))
+def test_a_damaged_event_is_an_event_or_unreadable(data: st.DataObject, value: bytes) -> None:
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(value)))
+        cut = data.draw(st.sampled_from((0, 0, 1, 1, 5, 40)))
+        put = data.draw(st.sampled_from(_SPLICES) | st.binary(max_size=3))
+        value = value[:at] + put + value[at + cut :]
+    _event_or_unreadable(value)
+
+
+@given(st.data(), events())
+def test_an_event_with_any_value_in_any_place_is_an_event_or_unreadable(data: st.DataObject, event: Event) -> None:
+    tree = json.loads(encode(event))
+    place = data.draw(st.sampled_from([tree, tree["data"]]))
+    place[data.draw(st.sampled_from(sorted(place)) | st.text())] = data.draw(_json)
+    _event_or_unreadable(json.dumps(tree).encode())
+    _event_or_unreadable(json.dumps(tree, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+
+
+@given(st.data(), events())
+def test_a_key_said_twice_is_never_read(data: st.DataObject, event: Event) -> None:
+    value = encode(event)
+    places = [value.index(b'"data":{') + len(b'"data":{'), 1]
+    at = data.draw(st.sampled_from(places))
+    keys = sorted(json.loads(value)["data"] if at == places[0] else json.loads(value))
+    key = data.draw(st.sampled_from(keys))
+    spelt = data.draw(st.sampled_from([key, f"\\u{ord(key[0]):04x}{key[1:]}"]))
+    tree = json.loads(value)
+    said = json.dumps(tree["data"][key] if at == places[0] else tree[key])
+    with pytest.raises(Unreadable, match="appears twice"):
+        decode(value[:at] + f'"{spelt}":{said},'.encode() + value[at:])
+
+
+@given(_json, st.booleans())
+def test_depth_is_what_a_parser_would_reach(tree: Any, escaped: bool) -> None:
+    assert _depth(json.dumps(tree, ensure_ascii=escaped).encode("utf-8", "surrogatepass")) == _depth_of(tree)
+
+
+@given(st.integers(MAX_DEPTH, 4_000))
+def test_nesting_beyond_the_limit_is_named_as_such(depth: int) -> None:
+    value = b'{"type":"dossier.withdrawn","data":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}"
+    with pytest.raises(Unreadable, match="nested deeper than"):
+        decode(value + b" " * depth)
+
+
+def _event_or_unreadable(value: bytes) -> None:
+    try:
+        event = decode(value)
+    except Unreadable as refused:
+        reason = str(refused)
+        assert reason.isprintable()
+        assert reason
+    else:
+        assert decode(encode(event)) == event
+
+
+def _depth_of(tree: Any) -> int:
+    if not isinstance(tree, dict | list):
+        return 0
+    inner = tree.values() if isinstance(tree, dict) else tree
+    return 1 + max(map(_depth_of, inner), default=0)
