@@ -16,17 +16,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from events.quarantine import QUARANTINE_TOPIC
 from processors.flush import FlushPolicy
 from processors.fold import Flush, LedgerRecord, PartitionFold
 from processors.live import LiveTable, LiveWriter
-from processors.transport import ChunkScheduler, ChunkTransport
+from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
 from projections.live import LIVE_TOPIC
 
 LEDGER_TOPIC: Final = "dossier.events.v1"
@@ -53,10 +55,16 @@ class ProjectorOptions:
     data_dir: str
     ledger: str = LEDGER_TOPIC
     live: str = LIVE_TOPIC
+    quarantine: str = QUARANTINE_TOPIC
     group: str = GROUP
     session_timeout_seconds: float = 10.0  # after this long without a heartbeat another projector takes over
     poll_records: int = 4_000
     policy: FlushPolicy = field(default_factory=FlushPolicy)
+
+    def prefixed(self, prefix: str) -> ProjectorOptions:
+        """The same with a prefix to every name in Kafka: private copies for tests."""
+        names = {name: prefix + getattr(self, name) for name in ("ledger", "live", "quarantine", "group")}
+        return replace(self, **names)
 
 
 class ProjectorFailed(Exception):
@@ -83,6 +91,7 @@ class Projector:
     def __init__(self, options: ProjectorOptions, quarantine: Quarantine) -> None:
         self.options = options
         self._quarantine = quarantine
+        self.ready = False  # has recovered the partitions it was given, which may be none
         self._folds: dict[int, PartitionFold] = {}
         self._durable: dict[int, int] = {}
         self._pending = _Pending()
@@ -123,6 +132,7 @@ class Projector:
             ProjectorFailed: when it cannot go on. The process should then end at once: what is on its way to the
                 broker must not arrive after another projector has taken over.
         """
+        await self._require_topics()
         self.app.finalize()
         await self.app.start()
         flusher = asyncio.create_task(self._guarded(self._flush_when_due()))
@@ -235,6 +245,7 @@ class Projector:
                     "`dossier topics apply`; it is rebuilt from the ledger"
                 )
         self._folds = {tp.partition: fold for tp, fold in folds.items()}
+        self.ready = True
         self._durable = {}
         log.info("assigned", positions=self.positions())
 
@@ -243,14 +254,15 @@ class Projector:
         if not await self._drained():
             self._fail(ProjectorFailed("a flush did not finish before partitions were taken away"))
         self._folds = {}
+        self.ready = False
         log.info("revoked", partitions=sorted({tp.partition for tp in sent[-1]}))
 
     async def _drained(self) -> bool:
         """Flush everything now; False if that fails or takes longer than the partitions are surely ours."""
         self._urgent = True
         deadline = time.monotonic() + self.options.session_timeout_seconds * 0.8
-        while self._has_unflushed() and not self._failure.done() and time.monotonic() < deadline:
-            await asyncio.sleep(0.002)  # noqa: ASYNC110  # three conditions, one of them the time
+        while self._has_unflushed() and not self._failure.done() and time.monotonic() < deadline:  # noqa: ASYNC110  # three conditions
+            await asyncio.sleep(0.002)
         self._urgent = False
         return not self._has_unflushed()
 
@@ -290,6 +302,22 @@ class Projector:
         silent = time.monotonic() - self._alive_at
         if silent > self.options.session_timeout_seconds:
             raise ProjectorFailed(f"paused for {silent:.0f} s: another projector may have taken over")
+
+    async def _require_topics(self) -> None:
+        """Faust would wait for a missing topic without a word."""
+        options = self.options
+        try:
+            found = await partitions_of(options.brokers, (options.ledger, options.live))
+        except KafkaError as error:
+            raise ProjectorFailed(f"Kafka at {options.brokers} does not answer: {error}") from error
+        for topic, partitions in found.items():
+            if partitions == 0:
+                raise ProjectorFailed(f"topic {topic} is missing: run `dossier topics apply`")
+            if partitions != options.partitions:
+                raise ProjectorFailed(
+                    f"{topic} has {partitions} partitions and DOSSIER_PARTITIONS says {options.partitions}; the ledger "
+                    "and the live topic must have the same number, as the setting says"
+                )
 
     async def _leave(self) -> None:
         """Read no more, flush what is folded, tell the group, stop."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import aiokafka
+from aiokafka.admin import AIOKafkaAdminClient
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
@@ -150,3 +151,18 @@ class ChunkTransport(driver.Transport):
         consumer: Any = super().create_consumer(callback, **kwargs)
         consumer.ledger, consumer.projector = self._ledger, self._projector
         return consumer
+
+
+async def partitions_of(brokers: str, topics: Sequence[str]) -> dict[str, int]:
+    """How many partitions each topic has; 0: there is no such topic.
+
+    Raises:
+        KafkaError: if the brokers do not answer.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return {each["topic"]: len(each["partitions"]) for each in described}

@@ -1,0 +1,115 @@
+"""`dossier projector`: keeps the live state of every dossier."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import structlog
+import typer
+
+from cli.console import CommandError, fail
+from cli.logs import configure_logging
+from cli.surroundings import surroundings
+from schemas.health import Condition, HealthReport, health_path
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from processors.projector import Projector, ProjectorOptions
+
+LOG_EVERY_SECONDS: Final = 10
+
+log = structlog.get_logger(__name__)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(projector)
+
+
+def projector(
+    kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
+    prefix: Annotated[str, typer.Option(hidden=True, help="Prefix of the names of topics and group.")] = "",
+) -> None:
+    """Tính trạng thái hồ sơ · Fold the ledger into the live state of every dossier, until stopped.
+
+    As many may run as the ledger has partitions; they share them, and take over from one that dies.
+
+    Example: dossier projector --kafka broker:9092
+    """
+    from processors.projector import ProjectorFailed, ProjectorOptions
+
+    settings = load_settings(kafka=kafka)
+    configure_logging("projector", settings.log_level)
+    with tempfile.TemporaryDirectory(prefix="dossier-projector-") as folder:
+        options = ProjectorOptions(surroundings(settings).kafka, settings.partitions, folder).prefixed(prefix)
+        try:
+            asyncio.run(_project(options))
+        except ProjectorFailed as error:
+            _end_at_once(error)
+
+
+def _end_at_once(error: Exception) -> None:
+    """Leave without waiting for Faust's threads: what they still have on its way must not arrive later."""
+    code = fail(CommandError(f"the projector stopped: {error}. Nothing is lost; start it again"))
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _project(options: ProjectorOptions) -> None:
+    """The composition root of the process."""
+    from processors.quarantine import QuarantineWriter
+
+    from processors.projector import Projector
+
+    _tune_garbage_collector()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with QuarantineWriter(options.brokers, topic=options.quarantine) as quarantine:
+        member = Projector(options, quarantine.put)
+        reporting = asyncio.create_task(_report(member))
+        try:
+            await member.run(stop)
+        finally:
+            reporting.cancel()
+
+
+def _tune_garbage_collector() -> None:
+    """States are trees of frozen Structs, without cycles: look for cycles seldom, and not among our modules."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+async def _report(member: Projector) -> None:
+    """The health file once a second, and a line in the log now and then."""
+    path = health_path()
+    for second in range(sys.maxsize):
+        member.tick()
+        report = _health(member)
+        if path is not None:
+            with contextlib.suppress(OSError):  # a full disk is no reason to stop folding
+                report.write(path)
+        if second % LOG_EVERY_SECONDS == 0:
+            log.info("position", positions=report.position, lag=report.lag)
+        await asyncio.sleep(1.0)
+
+
+def _health(member: Projector) -> HealthReport:
+    positions, lag = member.positions(), sum(member.lag().values())
+    caught_up = lag < member.options.policy.behind_records
+    condition: Condition = "starting" if not member.ready else "ok" if caught_up else "behind"
+    return HealthReport(
+        name="projector",
+        pid=os.getpid(),
+        at=datetime.now(UTC),
+        health=condition,
+        position={str(partition): offset for partition, offset in positions.items()},
+        lag=lag if member.ready else None,
+    )
