@@ -117,10 +117,11 @@ class ChdbEngine:
         config.write_text(engine_config(data_dir, temp_dir, config), encoding="utf-8")
         self._chdb: Any = chdb._chdb
         self._where = f"{data_dir}?config-file={config}"
+        kept = (data_dir / "metadata" / "default.sql").exists()
         # Kept open: the engine shuts down with its last connection.
         self._keeper = self._chdb.connect(self._where)
         self.version = self._scalar("SELECT version()")
-        self._make_default_database()
+        self._make_default_database(kept=kept)
         table_functions = self._scalar(
             "SELECT arrayStringConcat(groupArray(lower(name)), ' ') FROM system.table_functions"
         )
@@ -155,9 +156,15 @@ class ChdbEngine:
         """Shut the engine down; all sessions are closed by now."""
         self._keeper.close()
 
-    def _make_default_database(self) -> None:
-        """chDB's `default` shows the files of the working directory as tables; a server's does not."""
-        if self._scalar("SELECT engine FROM system.databases WHERE name = 'default'") != "Atomic":
+    def _make_default_database(self, *, kept: bool) -> None:
+        """chDB's `default` shows the files of the working directory as tables; a server's does not.
+
+        chDB lays that over the stored database at every start: to detach and attach gives the stored one back.
+        """
+        if kept:
+            self._keeper.query("DETACH DATABASE default")
+            self._keeper.query("ATTACH DATABASE default")
+        else:
             self._keeper.query("DROP DATABASE default")
             self._keeper.query("CREATE DATABASE default ENGINE = Atomic")
 
