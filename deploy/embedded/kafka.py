@@ -50,7 +50,8 @@ def _java_options() -> tuple[str, ...]:
     return (
         "-Xms64m", f"-Xmx{HEAP_MIB}m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",  # its file in /tmp outlives a kill
-        "--enable-native-access=ALL-UNNAMED", "-Djava.awt.headless=true",
+        "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow",  # or Java warns of both
+        "-Djava.awt.headless=true",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",

@@ -1,0 +1,24 @@
+"""The small decisions of supervision."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from deploy.embedded.child import LONGEST_PAUSE_SECONDS, last_words, pause_seconds
+
+
+def test_pauses_double_up_to_a_limit() -> None:
+    pauses = [pause_seconds(failures) for failures in range(1, 50)]
+    assert pauses[0] == 0.5
+    assert pauses[-1] == LONGEST_PAUSE_SECONDS
+    assert all(later == min(2 * earlier, LONGEST_PAUSE_SECONDS) for earlier, later in pairwise(pauses))
+
+
+def test_the_last_words_are_the_line_that_says_why(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("starting\nBindException: Address already in use\n\tat java.net.Bind(Native)\nbye\n", "utf-8")
+    assert last_words(log) == "BindException: Address already in use"
+    log.write_text("starting\nbye\n", "utf-8")
+    assert last_words(log) == "bye"
+    assert last_words(tmp_path / "none") == "it left no log"

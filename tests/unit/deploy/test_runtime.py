@@ -1,0 +1,82 @@
+"""What a run leaves for the other commands, and what they make of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cli.console import CommandError
+from cli.surroundings import surroundings
+from deploy.embedded.runtime import Running, credentials, find, forget, run_dir
+from schemas.settings import Settings, load_settings
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Running:
+    """A run whose supervisor is this process."""
+    running = Running(
+        pid=os.getpid(),
+        created=psutil.Process().create_time(),
+        kafka="127.0.0.1:1",
+        clickhouse="http://127.0.0.1:2",
+        gateway="http://127.0.0.1:3",
+    )
+    running.write(tmp_path)
+    return running
+
+
+def settings(data_dir: Path, **given: object) -> Settings:
+    return load_settings(data_dir=data_dir, **given)
+
+
+def test_a_run_is_found_until_it_is_forgotten(tmp_path: Path, up: Running) -> None:
+    assert find(tmp_path) == up
+    forget(tmp_path)
+    assert find(tmp_path) is None
+
+
+def test_another_process_under_the_same_pid_is_not_the_run(tmp_path: Path, up: Running) -> None:
+    up.model_copy(update={"created": up.created - 60}).write(tmp_path)
+    assert find(tmp_path) is None
+
+
+def test_passwords_are_kept_from_run_to_run_and_read_by_the_owner_alone(tmp_path: Path) -> None:
+    first = credentials(tmp_path)
+    assert credentials(tmp_path) == first
+    assert first.archiver.get_secret_value() != first.report.get_secret_value()
+    assert (run_dir(tmp_path) / "credentials.json").stat().st_mode & 0o777 == 0o600
+    assert first.archiver.get_secret_value() not in repr(first)
+
+
+def test_commands_find_the_running_up(tmp_path: Path, up: Running) -> None:
+    kept = credentials(tmp_path)
+    found = surroundings(settings(tmp_path))
+    assert (found.kafka, found.clickhouse, found.gateway) == (up.kafka, up.clickhouse, up.gateway)
+    assert (found.clickhouse_user, found.clickhouse_password) == ("archiver", kept.archiver)
+    assert (found.report_user, found.report_password) == ("report", kept.report)
+
+
+def test_settings_win_over_the_running_up_each_alone(tmp_path: Path, up: Running) -> None:
+    credentials(tmp_path)
+    assert surroundings(settings(tmp_path, kafka="broker:9092")).kafka == "broker:9092"
+    assert surroundings(settings(tmp_path, kafka="broker:9092")).clickhouse == up.clickhouse
+    own = surroundings(settings(tmp_path, clickhouse="http://archive:8123", clickhouse_user="writer"))
+    assert (own.kafka, own.clickhouse, own.clickhouse_user) == (up.kafka, "http://archive:8123", "writer")
+
+
+def test_passwords_of_a_server_of_the_users_own_come_from_the_settings(tmp_path: Path, up: Running) -> None:
+    up.model_copy(update={"embedded_clickhouse": False}).write(tmp_path)
+    found = surroundings(settings(tmp_path, clickhouse_user="writer", clickhouse_password="w"))
+    assert (found.clickhouse, found.clickhouse_user) == (up.clickhouse, "writer")
+    assert found.clickhouse_password.get_secret_value() == "w"
+
+
+def test_where_nothing_runs_the_error_says_what_to_do(tmp_path: Path) -> None:
+    nothing = surroundings(settings(tmp_path))
+    with pytest.raises(CommandError, match=r"nothing runs for .*: start `dossier up` or set DOSSIER_KAFKA"):
+        _ = nothing.kafka
+    with pytest.raises(CommandError, match="DOSSIER_CLICKHOUSE"):
+        _ = nothing.clickhouse_password
