@@ -7,10 +7,11 @@ Precedence, strongest first: command line (passed as arguments), environment, TO
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, HttpUrl, SecretStr, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,6 +21,16 @@ from pydantic_settings import (
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+
+
+def _without_credentials(url: HttpUrl) -> HttpUrl:
+    """Addresses are shown and logged; passwords have settings of their own, which are not."""
+    if url.username or url.password:
+        raise ValueError("give user and password as clickhouse_user and clickhouse_password, not in the address")
+    return url
+
+
+Address = Annotated[HttpUrl, AfterValidator(_without_credentials)]
 
 
 class SettingsError(ValueError):
@@ -33,7 +44,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path(".dossier"), description="where `dossier up` keeps its state")
     kafka: HostPort | None = Field(None, description="bootstrap servers, HOST:PORT[,HOST:PORT]")
-    clickhouse: HttpUrl | None = Field(None, description="address of ClickHouse's HTTP interface")
+    clickhouse: Address | None = Field(None, description="address of ClickHouse's HTTP interface")
     clickhouse_database: Name = Field("default", description="database of the archive")
     clickhouse_user: str = Field("archiver", description="user that may write the archive")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
@@ -82,6 +93,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]  # validated by pydantic right here
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(each) for each in error.errors())) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{_toml_file()} is not TOML: {error}") from error
 
 
 def _explain(error: object) -> str:

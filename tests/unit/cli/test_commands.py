@@ -1,0 +1,91 @@
+"""Every command, found by walking the command line itself: help with an example, and one line for a mistake."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import pytest
+import typer.main
+
+from cli.main import COMMANDS, app, main
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, with the words that call it."""
+    if subcommands := getattr(command, "commands", None):
+        for name, subcommand in subcommands.items():
+            yield from _commands(subcommand, (*path, name))
+    else:
+        yield path, command
+
+
+LEAVES = dict(_commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_shows_an_example(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(*path, "--help") == 0
+    shown = capsys.readouterr().out
+    assert "Example:" in shown
+    assert "dossier " + " ".join(path) in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_help_is_in_vietnamese_and_english(path: tuple[str, ...]) -> None:
+    vietnamese, separator, english = (LEAVES[path].help or "").partition(" · ")
+    assert separator
+    assert vietnamese
+    assert english
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_an_unknown_option_is_one_line_and_exit_code_2(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(*path, "--no-such-option") == 2
+    _is_one_line(capsys, "No such option: --no-such-option")
+
+
+def test_an_unknown_command_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("tele-port") == 2
+    _is_one_line(capsys, "No such command 'tele-port'")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_module_of_commands_registers_itself(name: str) -> None:
+    alone = typer.Typer()
+    import_module(f"cli.{name}").register(alone)
+    assert alone.registered_commands or alone.registered_groups
+
+
+def test_the_root_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--help") == 0
+    shown = capsys.readouterr().out
+    assert all(path[0] in shown for path in LEAVES)
+
+
+def test_the_module_runs_like_the_script() -> None:
+    done = subprocess.run([sys.executable, "-m", "cli", "nonsense"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+
+
+def _run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exited:
+        main(arguments)
+    assert isinstance(exited.value.code, int)
+    return exited.value.code
+
+
+def _is_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("error ")
+    assert message in captured.err

@@ -1,0 +1,107 @@
+"""Settings: where they come from, which wins, and how a wrong one is named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from schemas.settings import Settings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings from this machine: a clean environment, an empty working directory."""
+    for name in os.environ:
+        if name.startswith("DOSSIER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_any_the_defaults_hold() -> None:
+    settings = load_settings()
+    assert settings.partitions == Settings.model_fields["partitions"].default
+    assert settings.kafka is None
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_KAFKA", "k1:9092,k2:9092")
+    assert load_settings().kafka == "k1:9092,k2:9092"
+
+
+def test_a_toml_file_in_the_working_directory_is_read() -> None:
+    Path("dossier.toml").write_text('partitions = 12\nlog_level = "debug"\n', encoding="utf-8")
+    settings = load_settings()
+    assert (settings.partitions, settings.log_level) == (12, "debug")
+
+
+def test_a_toml_file_named_by_the_environment_is_read_instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    Path("dossier.toml").write_text("partitions = 12\n", encoding="utf-8")
+    named = tmp_path / "other.toml"
+    named.write_text("partitions = 3\n", encoding="utf-8")
+    monkeypatch.setenv("DOSSIER_CONFIG", str(named))
+    assert load_settings().partitions == 3
+
+
+def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("dossier.toml").write_text('partitions = 2\nreplication = 2\nlog_level = "error"\n', encoding="utf-8")
+    monkeypatch.setenv("DOSSIER_PARTITIONS", "3")
+    monkeypatch.setenv("DOSSIER_REPLICATION", "3")
+    settings = load_settings(partitions=4, replication=None)
+    assert (settings.partitions, settings.replication, settings.log_level) == (4, 3, "error")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("partitions", "0"),
+        ("partitions", "many"),
+        ("replication", "10"),
+        ("gateway_port", "70000"),
+        ("kafka", "no-port"),
+        ("clickhouse", "ftp://somewhere"),
+        ("clickhouse_database", "a; drop table b"),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_wrong_setting_is_named_wherever_it_stands(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(f"DOSSIER_{name.upper()}", value)
+        with pytest.raises(SettingsError, match=rf"^{name} \(DOSSIER_{name.upper()}\): "):
+            load_settings()
+    Path("dossier.toml").write_text(f'{name} = "{value}"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match=rf"^{name} \(DOSSIER_{name.upper()}\): "):
+        load_settings()
+
+
+def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_PARTITIONS", "0")
+    monkeypatch.setenv("DOSSIER_LOG_LEVEL", "loud")
+    with pytest.raises(SettingsError, match=r"partitions.*; log_level"):
+        load_settings()
+
+
+def test_a_name_nobody_knows_in_the_file_is_an_error() -> None:
+    Path("dossier.toml").write_text("partitons = 12\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="partitons"):
+        load_settings()
+
+
+def test_a_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_CONFIG", "nowhere.toml")
+    with pytest.raises(SettingsError, match=r"DOSSIER_CONFIG names nowhere\.toml"):
+        load_settings()
+
+
+def test_a_file_that_is_no_toml_is_an_error_that_names_it() -> None:
+    Path("dossier.toml").write_text("partitions = = 12\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"dossier\.toml"):
+        load_settings()
+
+
+def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_CLICKHOUSE_PASSWORD", "hush-hush")
+    settings = load_settings()
+    assert "hush-hush" not in repr(settings)
+    assert settings.clickhouse_password.get_secret_value() == "hush-hush"
