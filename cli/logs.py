@@ -145,10 +145,9 @@ _SHOWN: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...]] 
 
 def _shown(value: Any) -> Any:
     """A value as it may stand in a log: plain ones as they are, contents named by kind and size."""
+    if _is_record(value):
+        return f"<record {getattr(value, 'topic', '?')}/{getattr(value, 'partition', '?')}@{value.offset}>"
     for kinds, show in _SHOWN:
         if isinstance(value, kinds):
             return show(value)
-    if _is_record(value):
-        position = f"{getattr(value, 'topic', '?')}/{getattr(value, 'partition', '?')}@{value.offset}"
-        return f"<record {position}>"
     return f"<{type(value).__name__}>"
