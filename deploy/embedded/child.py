@@ -80,6 +80,11 @@ class Supervised:
         if self._task.done():
             self._task.result()
 
+    async def supervised(self) -> None:
+        """Until supervision ends: never, but for a process that ends by itself. Raises what went wrong in it."""
+        if self._task is not None:
+            await self._task
+
     async def stop(self, hurry: asyncio.Event) -> None:
         """End supervision and the process: asked first, killed after its time limit or when `hurry` is set."""
         if self._task is not None:
@@ -101,9 +106,8 @@ class Supervised:
         failures = 0
         while True:
             born = time.monotonic()
-            self._process = await self._spawn()
-            reason = await self._watch(self._process)
-            if self.child.ends and self._process.returncode == 0:
+            reason = await self._live_once()
+            if self.child.ends and self._exit_code() == 0:
                 self._update(state="finished", pid=None, created=None)
                 self.working.set()
                 return
@@ -116,9 +120,23 @@ class Supervised:
             self.say(f"{self.child.name} {reason}; starting it again in {pause:.1f} s (its log: {self.log})")
             await asyncio.sleep(pause)
 
+    async def _live_once(self) -> str:
+        """From birth to death; gives how it died, in words."""
+        try:
+            self._process = await self._spawn()
+        except OSError as error:  # no memory, no disk, no more processes: it may pass
+            self._process = None
+            return f"could not be started ({error})"
+        how = await self._watch(self._process)
+        _signal(self._process, signal.SIGKILL)  # whatever it started itself
+        return how
+
+    def _exit_code(self) -> int | None:
+        return self._process.returncode if self._process is not None else None
+
     def _is_hopeless(self, failures: int) -> bool:
         """At the start a person waits for an answer; what has worked once is started again for ever."""
-        wrong_settings = self._process is not None and self._process.returncode == EXIT_USAGE
+        wrong_settings = self._exit_code() == EXIT_USAGE
         if self.working.is_set():
             return wrong_settings and self.child.ends
         return wrong_settings or failures >= ATTEMPTS_AT_START

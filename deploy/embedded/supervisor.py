@@ -78,7 +78,8 @@ class Supervisor:
         self._changed()
         for child in self.plan.feeds:
             self._supervise(child)
-        await asyncio.Event().wait()
+        await asyncio.gather(*(each.supervised() for each in self._children))
+        await self._stop.wait()
 
     async def _start(self, children: Sequence[Child]) -> None:
         """Start them side by side and wait until each of them works."""
@@ -111,7 +112,8 @@ class Supervisor:
             embedded_clickhouse=self.plan.embedded_clickhouse,
             processes=tuple(each.entry for each in self._children),
         )
-        running.write(self.data_dir)
+        with contextlib.suppress(OSError):  # on a full disk `status` shows what was; what runs goes on
+            running.write(self.data_dir)
         self.show(running)
 
     def _listen_to_signals(self) -> None:

@@ -14,6 +14,12 @@ from deploy.embedded.runtime import Running, credentials, find, forget, run_dir
 from schemas.settings import Settings, load_settings
 
 
+@pytest.fixture(autouse=True)
+def no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DOSSIER_")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Running:
     """A run whose supervisor is this process."""

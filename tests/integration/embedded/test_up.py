@@ -1,0 +1,191 @@
+"""`dossier up`, `status` and `down` as a person uses them, on the real servers."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from tests.installation import Installation, eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+LEDGER = "dossier.events.v1"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Installation]:
+    """A data folder of the test's own; whatever runs on it at the end is stopped."""
+    installation = Installation(tmp_path)
+    yield installation
+    if (tmp_path / "run" / "up.json").exists():
+        installation.run("down")
+
+
+def processes(installation: Installation) -> dict[str, psutil.Process]:
+    return {each["name"]: psutil.Process(each["pid"]) for each in installation.json("status")["processes"]}
+
+
+def test_status_shows_each_process_and_the_addresses(running: Installation) -> None:
+    status = running.json("status")
+    assert status["ready"] is True
+    by_name = {each["name"]: each for each in status["processes"]}
+    assert list(by_name) == ["kafka", "clickhouse", "projector", "archiver", "gateway"]
+    assert all(each["health"] in ("ok", "behind") for each in by_name.values()), by_name
+    assert set(status["addresses"]) == {"kafka", "clickhouse", "gateway"}
+    assert running.run("status").stdout.count("\n") >= len(by_name) + len(status["addresses"])
+
+
+def test_every_port_is_on_loopback_only(running: Installation) -> None:
+    listening = {
+        connection.laddr.ip
+        for process in processes(running).values()
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_a_second_up_on_the_same_folder_is_refused(running: Installation) -> None:
+    before = running.json("status")
+    for arguments in (["up"], ["up", "--detach"]):
+        refused = running.run(*arguments)
+        assert refused.returncode == 3
+        assert f"(pid {before['pid']})" in refused.stderr
+        assert "dossier down" in refused.stderr
+    assert running.json("status")["pid"] == before["pid"]
+
+
+def test_other_commands_find_it(running: Installation) -> None:
+    assert running.json("topics", "apply") == {"dry_run": False, "changes": []}
+
+
+def test_another_number_of_partitions_is_refused_with_the_one_that_is(running: Installation) -> None:
+    running.settings["DOSSIER_PARTITIONS"] = "7"
+    try:
+        refused = running.run("topics", "apply")
+    finally:
+        del running.settings["DOSSIER_PARTITIONS"]
+    assert refused.returncode == 3
+    assert "DOSSIER_PARTITIONS=4" in refused.stderr
+
+
+def test_down_leaves_nothing_and_a_second_run_continues_on_the_same_ports(own: Installation) -> None:
+    own.up()
+    first = own.json("status")
+    pids = processes(own)
+    with_producer(first["addresses"]["kafka"], b"D-1")
+    own.down()
+    psutil.wait_procs(pids.values(), timeout=10)
+    assert not [name for name, process in pids.items() if process.is_running()]
+    assert own.run("status").returncode == 3
+    assert own.run("down").returncode == 3
+
+    own.up()
+    second = own.json("status")
+    assert second["addresses"] == first["addresses"]
+    assert keys_on_ledger(second["addresses"]["kafka"]) == [b"D-1"]
+
+
+def test_kill_of_the_supervisor_leaves_no_process_and_the_next_start_works(own: Installation) -> None:
+    own.up()
+    pids = processes(own)
+    psutil.Process(own.json("status")["pid"]).kill()
+    psutil.wait_procs(pids.values(), timeout=10)
+    assert not [name for name, process in pids.items() if process.is_running()]
+    own.up()
+
+
+def test_a_killed_broker_and_a_killed_archive_come_back(own: Installation) -> None:
+    own.up()
+    for name in ("kafka", "clickhouse"):
+        old = own.pid(name)
+        own.kill(name)
+
+        def is_back(name: str = name, old: int = old) -> bool:
+            process = next(each for each in own.json("status")["processes"] if each["name"] == name)
+            return bool(process["health"] == "ok" and process["pid"] != old)
+
+        eventually(is_back, f"{name} back: {own.logs()}")
+    assert "works again" in (own.data_dir / "logs" / "up.log").read_text(encoding="utf-8")
+
+
+def test_a_port_taken_since_the_last_run_is_replaced(own: Installation) -> None:
+    own.up()
+    before = own.json("status")["addresses"]
+    own.down()
+    port = int(before["kafka"].rsplit(":", 1)[1])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        refused = own.run("up", "--detach", "--kafka-port", str(port))
+        assert refused.returncode == 3
+        assert f"port {port} for kafka is taken" in refused.stderr
+        own.up()
+        after = own.json("status")["addresses"]
+    assert after["kafka"] != before["kafka"]
+    assert after["clickhouse"] == before["clickhouse"]
+
+
+def test_servers_of_the_users_own_are_used_instead(own: Installation, running: Installation) -> None:
+    """The servers of another run stand for the user's own."""
+    theirs = running.json("status")["addresses"]
+    passwords = json.loads((running.data_dir / "run" / "credentials.json").read_text(encoding="utf-8"))
+    own.settings |= {
+        "DOSSIER_CLICKHOUSE_PASSWORD": passwords["archiver"],
+        "DOSSIER_CLICKHOUSE_REPORT_PASSWORD": passwords["report"],
+    }
+    own.up("--kafka", theirs["kafka"], "--clickhouse", theirs["clickhouse"])
+    status = own.json("status")
+    assert status["addresses"]["kafka"] == theirs["kafka"]
+    assert status["addresses"]["clickhouse"] == theirs["clickhouse"]
+    assert [each["name"] for each in status["processes"]] == ["projector", "archiver", "gateway"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "reason"),
+    [
+        ([], {"DOSSIER_PARTITIONS": "many"}, "DOSSIER_PARTITIONS"),
+        (["--kafka", "nowhere"], {}, "DOSSIER_KAFKA"),
+        (["--kafka", "127.0.0.1:9"], {}, "no Kafka answers at 127.0.0.1:9"),
+        (["--gateway-port", "70000"], {}, "--gateway-port"),
+    ],
+)
+def test_a_wrong_setting_ends_the_start_with_one_line_that_names_it(
+    own: Installation, arguments: list[str], settings: dict[str, str], reason: str
+) -> None:
+    own.settings |= settings
+    for detach in ([], ["--detach"]):
+        done = own.run("up", *detach, *arguments)
+        assert done.returncode in (2, 3)
+        [error] = [line for line in done.stderr.splitlines() if line.startswith("error ")]
+        assert reason in error
+        assert "Traceback" not in done.stderr
+    assert own.run("status").returncode == 3
+
+
+def with_producer(kafka: str, key: bytes) -> None:
+    """One record on the ledger, not readable as an event."""
+    producer = KafkaProducer(bootstrap_servers=[kafka], acks="all")
+    producer.send(LEDGER, key=key, value=b"not an event").get(timeout=30)
+    producer.close()
+
+
+def keys_on_ledger(kafka: str) -> list[bytes]:
+    """The keys of all records on the ledger."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=[kafka], auto_offset_reset="earliest", enable_auto_commit=False, consumer_timeout_ms=3000
+    )
+    try:
+        partitions = [TopicPartition(LEDGER, number) for number in consumer.partitions_for_topic(LEDGER) or ()]
+        consumer.assign(partitions)
+        wanted = sum(consumer.end_offsets(partitions).values())
+        return [record.key for record, _ in zip(consumer, range(wanted), strict=False)]
+    finally:
+        consumer.close()
