@@ -1,0 +1,49 @@
+"""What a person sees when something is wrong: one line, the right exit code, no traceback."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cli.console import EXIT_FOUND, EXIT_SURROUNDINGS, EXIT_USAGE, CommandError, emit_json, fail
+from schemas.settings import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (CommandError("no ledger there"), EXIT_SURROUNDINGS, "error no ledger there"),
+        (CommandError("2 keys differ", EXIT_FOUND), EXIT_FOUND, "error 2 keys differ"),
+        (SettingsError("partitions: too many"), EXIT_USAGE, "error wrong setting: partitions: too many"),
+        (FileNotFoundError(2, "No such file", "a.csv"), EXIT_SURROUNDINGS, "error [Errno 2] No such file: 'a.csv'"),
+        (KeyError("x"), EXIT_SURROUNDINGS, "error KeyError: 'x' (unexpected; DOSSIER_DEBUG=1 shows where)"),
+        (CommandError("one\n  two [bold]three[/]"), EXIT_SURROUNDINGS, "error one two [bold]three[/]"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_is_one_line(error: Exception, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail(error) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == line + "\n"
+
+
+def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DOSSIER_DEBUG", "1")
+    try:
+        raise CommandError("no ledger there")
+    except CommandError as error:
+        fail(error)
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.endswith("error no ledger there\n")
+
+
+def test_json_is_one_line_with_vietnamese_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"tên": "Sổ cái", "long": "x" * 500}
+    emit_json(value)
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1
+    assert "Sổ cái" in shown
+    assert json.loads(shown) == value
