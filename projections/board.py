@@ -61,6 +61,10 @@ class Board:
             self._count(after, +1)
         return after
 
+    def remove(self, row: Row) -> None:
+        """Count a dossier no more that counted as `row`."""
+        self._count(row, -1)
+
     def summary(self) -> dict[str, Any]:
         """The figures of `dossier summary`: every state and class is there, an explicit 0 where there is none."""
         return {

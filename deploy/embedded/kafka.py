@@ -76,7 +76,8 @@ def _format(java: tuple[str, ...], home: Path, properties: Path) -> None:
     done = subprocess.run(  # noqa: S603  # our own Java with our own arguments
         [
             *java, "kafka.tools.StorageTool", "format", "--ignore-formatted",
-            f"--cluster-id={cluster.read_text(encoding='utf-8')}", "-c", str(properties),  # = : an id may begin with a dash
+            # With the equals sign, because an id may begin with a dash.
+            f"--cluster-id={cluster.read_text(encoding='utf-8')}", "-c", str(properties),
         ],
         env=java_environment(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip

@@ -1,0 +1,138 @@
+"""`dossier gateway`: the board, the queries and the live stream, over HTTP on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final
+
+import structlog
+import typer
+import uvicorn
+
+from cli.console import EXIT_USAGE, CommandError
+from cli.logs import configure_logging
+from cli.surroundings import Surroundings, surroundings
+from schemas.health import Condition, HealthReport, health_path
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from gateway.reader import LiveReader
+
+LOG_EVERY_SECONDS: Final = 10
+#: A lag below this is what is on its way, not a delay.
+BEHIND_RECORDS: Final = 10_000
+
+log = structlog.get_logger(__name__)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(gateway)
+
+
+def gateway(
+    kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
+    clickhouse: Annotated[str | None, typer.Option(help="URL; default: the running `dossier up`.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: a free one.")] = None,
+) -> None:
+    """Bảng điều hành và API · Serve the board, the queries and the live stream, until stopped. Read only.
+
+    Example: dossier gateway --port 8080
+    """
+    settings = load_settings(kafka=kafka, clickhouse=clickhouse, gateway_port=port)
+    configure_logging("gateway", settings.log_level)
+    asyncio.run(_serve(settings, surroundings(settings)))
+
+
+async def _serve(settings: Settings, around: Surroundings) -> None:
+    """The composition root: 1. the address, 2. reader and history, 3. the application, 4. serve until told to stop."""
+    from gateway.app import create_app
+    from gateway.history import ArchiveHistory
+    from gateway.reader import LiveReader
+
+    listening = _listen(settings.gateway_host, settings.gateway_port)
+    port = listening.getsockname()[1]
+    reader = LiveReader(around.kafka)
+    history = ArchiveHistory(
+        around.clickhouse, around.clickhouse_database, around.report_user, around.report_password.get_secret_value()
+    )
+    app = create_app(reader, history, _host_headers(settings.gateway_host, port))
+    server = _Server(
+        uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
+            limit_concurrency=1_000, h11_max_incomplete_event_size=16_384,
+        ),  # fmt: skip
+        reader,
+    )
+    tasks = [asyncio.create_task(reader.run()), asyncio.create_task(_report(reader))]
+    log.info("listening", host=settings.gateway_host, port=port)
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn waits for open answers before it stops: the live streams must hear of it."""
+
+    def __init__(self, config: uvicorn.Config, reader: LiveReader) -> None:
+        super().__init__(config)
+        self._reader = reader
+        self._closing: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._closing = asyncio.run_coroutine_threadsafe(self._reader.close(), self._loop)  # type: ignore[assignment]  # kept, so that it is not collected
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another DOSSIER_GATEWAY_PORT", EXIT_USAGE
+        ) from error
+
+
+def _host_headers(host: str, port: int) -> Sequence[str]:
+    """What browsers on this machine send as Host; any other name that leads here is not ours."""
+    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
+    return sorted(f"{name}:{port}" for name in names)
+
+
+async def _report(reader: LiveReader) -> None:
+    """The health file once a second, and a line in the log now and then."""
+    path, second = health_path(), 0
+    while True:
+        report = _health(reader)
+        if path is not None:
+            with contextlib.suppress(OSError):  # a full disk is no reason to stop answering
+                report.write(path)
+        if second % LOG_EVERY_SECONDS == 0:
+            log.info("position", positions=report.position, lag=report.lag, dossiers=reader.view.board.dossiers)
+        second += 1
+        await asyncio.sleep(1.0)
+
+
+def _health(reader: LiveReader) -> HealthReport:
+    reached = reader.view.reached()
+    behind = (reached.lag or 0) >= BEHIND_RECORDS
+    condition: Condition = "starting" if not reader.caught_up else "behind" if behind else "ok"
+    return HealthReport(
+        name="gateway",
+        pid=os.getpid(),
+        at=datetime.now(UTC),
+        health=condition,
+        position={str(partition): offset for partition, offset in reached.positions.items()},
+        lag=reached.lag,
+        detail=f"{reader.view.unreadable} live records cannot be read" if reader.view.unreadable else "",
+    )

@@ -1,0 +1,63 @@
+"""`dossier summary`: what the live state says now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.asking import ask, freshness_line, is_incomplete
+from cli.console import EXIT_FOUND, emit_json, out
+from cli.surroundings import surroundings
+from projections.expectation import Timeliness
+from projections.standing import State
+from replay.words import STATE_NAMES, TIMELINESS_NAMES
+from schemas import api
+from schemas.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(summary)
+
+
+def summary(
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the end of the ledger.")
+    ] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tổng hợp · How many dossiers, in which states, how timely, and how fresh this is.
+
+    Waits until the live state has read to the end of the ledger as it is now, so that you read your own writes; if
+    that takes longer than --wait, prints what there is and exits with 1.
+
+    Example: dossier summary --json
+    """
+    answer = ask(surroundings(load_settings()).gateway, "/v1/summary", api.Summary, wait)
+    if json:
+        emit_json(answer.model_dump(mode="json"))
+    else:
+        _print(answer)
+    if is_incomplete(answer.freshness):
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _print(answer: api.Summary) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right", style="bold")
+    table.add_row(f"{answer.dossiers:,}".replace(",", "."), "hồ sơ · dossiers")
+    for state, count in answer.by_state.items():
+        if count:
+            name = STATE_NAMES[State(state)]
+            table.add_row(str(count), f"  {name.vi} · {name.en}")
+    table.add_section()
+    for kind, count in answer.by_timeliness.items():
+        name = TIMELINESS_NAMES[Timeliness(kind)]
+        table.add_row(str(count), f"{name.vi} · {name.en}")
+    table.add_section()
+    for month, count in answer.received_by_month.items():
+        table.add_row(str(count), f"tiếp nhận {month[5:]}/{month[:4]} · received")
+    table.add_row(str(answer.quarantined), "cách ly · in quarantine")
+    out.print(table)
+    out.print(freshness_line(answer.freshness), style="dim", markup=False)

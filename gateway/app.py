@@ -1,0 +1,254 @@
+"""The gateway's HTTP application: what can be asked, and who answers. Nothing here changes anything.
+
+The live state answers from memory (`gateway.reader`), the past from the archive (`gateway.history`). Dossier ids
+may hold spaces and slashes; in a path they are percent-encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Annotated, Any, Final
+from urllib.parse import unquote
+
+from litestar import Litestar, MediaType, Response, get
+from litestar.config.allowed_hosts import AllowedHostsConfig
+from litestar.datastructures import CacheControlHeader, State
+from litestar.di import Provide
+from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
+from litestar.openapi import OpenAPIConfig, ResponseSpec
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.params import Parameter
+from litestar.response import ServerSentEvent
+from litestar.types import ASGIApp
+
+from gateway import answers
+from gateway.guard import Guard
+from gateway.history import History, HistoryUnavailable
+from gateway.metrics import CONTENT_TYPE, Metrics
+from gateway.reader import LiveReader, NotReached
+from gateway.stream import board_changes
+from replay.described import describe_step
+from replay.timeline import timeline
+from schemas import api
+
+MAX_WAIT_SECONDS: Final = 600.0
+MAX_STREAMS: Final = 200
+
+PathId = Annotated[str, Parameter(description="the dossier's id, percent-encoded", max_length=1_200)]
+Wait = Annotated[
+    float,
+    Parameter(
+        ge=0, le=MAX_WAIT_SECONDS,
+        description="seconds to wait until the answer includes all that is on the ledger now; see `freshness.complete`",
+    ),
+]  # fmt: skip
+Limit = Annotated[int, Parameter(ge=1, le=1_000)]
+Filter = Annotated[str | None, Parameter(max_length=128)]
+_NOT_FOUND: Final = {404: ResponseSpec(api.Problem, description="no such dossier", generate_examples=False)}
+_UNAVAILABLE: Final = {503: ResponseSpec(api.Problem, description="the archive does not answer", generate_examples=False)}
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What the handlers share. `streams` counts the open live streams."""
+
+    reader: LiveReader
+    history: History
+    metrics: Metrics
+    streams: int = 0
+
+
+def create_app(reader: LiveReader, history: History, hosts: Sequence[str]) -> ASGIApp:
+    """The whole application; `hosts` are the Host headers it answers to (`127.0.0.1:8080`), against DNS rebinding."""
+    gateway = Gateway(reader, history, Metrics(reader))
+    return Guard(litestar_app(gateway, hosts), gateway.metrics.count)
+
+
+def litestar_app(gateway: Gateway | None, hosts: Sequence[str] = ()) -> Litestar:
+    """The routes. Without a gateway it can only describe itself (OpenAPI)."""
+    return Litestar(
+        route_handlers=[
+            page, file, summary, queues, offices, dossiers, dossier, events, words, stream, healthz, readyz, metrics,
+        ],
+        dependencies={"gateway": Provide(_gateway, sync_to_thread=False)},
+        state=State({"gateway": gateway}),
+        allowed_hosts=AllowedHostsConfig(allowed_hosts=list(hosts)) if hosts else None,
+        openapi_config=OpenAPIConfig(
+            title="Dossier Ledger · Sổ cái hồ sơ",
+            version=version("dossier-ledger"),
+            description="What the ledger knows now, what happened to each dossier, and how fresh the answer is.",
+            path="/schema",
+            render_plugins=[JsonRenderPlugin(path=["/openapi.json", "/"])],
+            use_handler_docstrings=True,
+        ),
+        logging_config=None,
+        debug=False,
+    )  # fmt: skip
+
+
+def _gateway(state: State) -> Gateway:
+    gateway = state["gateway"]
+    assert isinstance(gateway, Gateway)  # noqa: S101  # a request reaches only an application that has one
+    return gateway
+
+
+# -- What is true now --------------------------------------------------------------------------------------------
+
+
+@get("/v1/summary")
+async def summary(gateway: Gateway, wait: Wait = 0) -> api.Summary:
+    """Tổng hợp: how many dossiers, in which states, how timely, and up to where this was read."""
+    complete = await _read_all(gateway, wait)
+    return answers.summary(gateway.reader.view, complete)
+
+
+@get("/v1/queues")
+async def queues(gateway: Gateway, wait: Wait = 0) -> api.Queues:
+    """Hàng đợi: who has what waiting, by office, room and step, the longest first."""
+    complete = await _read_all(gateway, wait)
+    return answers.queues(gateway.reader.view, complete)
+
+
+@get("/v1/offices")
+async def offices(gateway: Gateway) -> api.Offices:
+    """Cơ quan: how many dossiers of each office are in which state."""
+    return answers.offices(gateway.reader.view)
+
+
+@get("/v1/dossiers")
+async def dossiers(
+    gateway: Gateway,
+    office: Filter = None,
+    in_state: Annotated[str | None, Parameter(query="state", max_length=128)] = None,  # Litestar keeps `state`
+    limit: Limit = 50,
+) -> api.Dossiers:
+    """Danh sách hồ sơ: those that changed last, by office and state."""
+    return answers.dossiers(gateway.reader.view, office, in_state, limit)
+
+
+@get("/v1/dossiers/{dossier_id:str}", responses=_NOT_FOUND)
+async def dossier(gateway: Gateway, dossier_id: PathId, wait: Wait = 0) -> api.Dossier:
+    """Hồ sơ: where one dossier stands now."""
+    complete = await _read_all(gateway, wait)
+    found = answers.dossier(gateway.reader.view, unquote(dossier_id), complete)
+    if found is None:
+        raise NotFoundException("the live state has no dossier with this id")
+    return found
+
+
+# -- What happened -----------------------------------------------------------------------------------------------
+
+
+@get("/v1/dossiers/{dossier_id:str}/events", responses=_NOT_FOUND | _UNAVAILABLE)
+async def events(
+    gateway: Gateway, dossier_id: PathId, offset: Annotated[int, Parameter(ge=0)] = 0, limit: Limit = 200
+) -> api.Timeline:
+    """Dòng thời gian: the dossier's events in effective order, both times, and the state after each."""
+    asked = unquote(dossier_id)
+    try:
+        records = await gateway.history.records_of(asked)
+    except HistoryUnavailable as error:
+        raise ServiceUnavailableException(str(error)) from error
+    if not records:
+        raise NotFoundException("the archive has no events of a dossier with this id")
+    told = timeline(asked, records)
+    return api.Timeline(
+        dossier=asked,
+        total=len(told.steps),
+        offset=offset,
+        timeline=[describe_step(step) for step in told.steps[offset : offset + limit]],
+        freshness=answers.freshness(gateway.reader.view),
+    )
+
+
+@get("/v1/words", cache_control=CacheControlHeader(max_age=300))
+async def words() -> api.Words:
+    """Từ ngữ: what states, timeliness, anomalies and events are called, in Vietnamese and English."""
+    return answers.WORDS
+
+
+# -- The live stream and the page ----------------------------------------------------------------------------------
+
+
+@get("/v1/stream")
+async def stream(gateway: Gateway) -> ServerSentEvent:
+    """Dòng trực tiếp: server-sent events `summary`, `offices` and `queues`, each with its freshness."""
+    if gateway.streams >= MAX_STREAMS:
+        raise ServiceUnavailableException(f"{MAX_STREAMS} live streams are open already")
+
+    async def counted() -> Any:
+        gateway.streams += 1
+        try:
+            async for message in board_changes(gateway.reader):
+                yield message
+        finally:
+            gateway.streams -= 1
+
+    return ServerSentEvent(counted(), headers={"cache-control": "no-store"})
+
+
+@get("/", media_type=MediaType.HTML, include_in_schema=False)
+async def page() -> Response[bytes]:
+    """The board."""
+    return _file("index.html")
+
+
+@get("/static/{name:str}", include_in_schema=False)
+async def file(name: str) -> Response[bytes]:
+    """A file of the page."""
+    if name not in _FILES:
+        raise NotFoundException("no such file")
+    return _file(name)
+
+
+# -- How it is -----------------------------------------------------------------------------------------------------
+
+
+@get("/healthz")
+async def healthz() -> api.Health:
+    """Alive: the process answers."""
+    return api.Health()
+
+
+@get("/readyz", responses={503: ResponseSpec(api.Readiness, description="not ready", generate_examples=False)})
+async def readyz(gateway: Gateway) -> Response[api.Readiness]:
+    """Ready: the live topic was read to its end, and the archive answers."""
+    live, archive = gateway.reader.caught_up, await gateway.history.answers()
+    missing = [text for ok, text in ((live, "reading the live topic"), (archive, "the archive does not answer")) if not ok]
+    body = api.Readiness(ready=not missing, live=live, archive=archive, detail="; ".join(missing))
+    return Response(body, status_code=503 if missing else 200)
+
+
+@get("/metrics", include_in_schema=False)
+async def metrics(gateway: Gateway) -> Response[bytes]:
+    """For Prometheus."""
+    return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)
+
+
+_FILES: Final = {
+    "index.html": "text/html; charset=utf-8",
+    "board.css": "text/css; charset=utf-8",
+    "board.js": "text/javascript; charset=utf-8",
+    "words.js": "text/javascript; charset=utf-8",
+    "timeline.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+
+
+def _file(name: str) -> Response[bytes]:
+    content = files("gateway.page").joinpath(name).read_bytes()
+    return Response(content, media_type=_FILES[name], headers={"cache-control": "no-cache"})
+
+
+async def _read_all(gateway: Gateway, wait_seconds: float) -> bool | None:
+    """Wait until all that is on the ledger now is in the live state; None: the caller did not ask for it."""
+    if not wait_seconds:
+        return None
+    try:
+        await gateway.reader.reach_ledger_end(wait_seconds)
+    except NotReached:
+        return False
+    return True

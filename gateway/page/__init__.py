@@ -1,0 +1,1 @@
+"""The board's page: plain files, served as they are."""

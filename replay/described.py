@@ -1,0 +1,93 @@
+"""Timelines and states as the bodies that the gateway and the command line answer with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from events.catalogue import WIRE_NAMES
+from events.envelope import from_microseconds
+from projections.dossier import Dossier, anomalies
+from projections.expectation import DEFAULT_ZONE, Expectation, PromisedDates, timeliness
+from projections.standing import PORTAL_STATUS, Anomaly
+from replay.timeline import Step
+from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES
+from schemas import api
+
+
+def describe_dossier(
+    dossier: Dossier, partition: int, freshness: api.Freshness, expectation: Expectation | None = None
+) -> api.Dossier:
+    """Where a dossier stands, for people and programs outside."""
+    standing = dossier.standing
+    return api.Dossier(
+        dossier=dossier.dossier_id,
+        state=standing.state,
+        state_name=STATE_NAMES[standing.state],
+        portal_status=PORTAL_STATUS.get(standing.state),
+        timeliness=timeliness(standing, expectation or PromisedDates()),
+        office=standing.office,
+        room=standing.room,
+        person=standing.person,
+        step=standing.step,
+        handed_to=standing.handed_to,
+        procedure=standing.procedure,
+        channel=standing.channel,
+        zone=standing.zone or DEFAULT_ZONE,
+        submitted_at=_instant(standing.submitted_at),
+        received_at=_instant(standing.received_at),
+        promised=_instant(standing.promised),
+        due=_instant(standing.due),
+        processed_at=_instant(standing.processed_at),
+        outcome=standing.outcome,
+        ended_at=_instant(standing.ended_at),
+        last_at=_instant(standing.last_at),
+        supplements=standing.supplements,
+        reschedules=standing.reschedules,
+        overrides=standing.overrides,
+        consultations=standing.consultations,
+        payment_due=standing.payment_due,
+        anomalies=[_anomaly(each) for each in anomalies(dossier)],
+        events=dossier.count,
+        position=api.Position(partition=partition, offset=dossier.last),
+        freshness=freshness,
+    )
+
+
+def describe_step(step: Step) -> api.TimelineStep:
+    """One event of a timeline and the state after it."""
+    record, event, fact = step.record, step.record.event, step.record.event.data
+    kind = WIRE_NAMES[type(fact)]
+    occurred, effective = event.time, from_microseconds(step.effective)
+    return api.TimelineStep(
+        type=kind,
+        name=EVENT_NAMES[kind],
+        source=event.source,
+        id=event.id,
+        occurred_at=occurred,
+        effective_at=effective if effective != occurred else None,
+        recorded_at=from_microseconds(record.recorded),
+        position=api.Position(partition=record.partition, offset=record.offset),
+        office=fact.office,
+        room=fact.room or getattr(fact, "to", None),
+        actor=fact.actor.id if fact.actor else None,
+        step=getattr(fact, "step", None),
+        note=fact.note,
+        data=msgspec.to_builtins(fact),
+        state=step.standing.state,
+        state_name=STATE_NAMES[step.standing.state],
+        voided=step.voided,
+        corrected=step.corrected,
+        repeats=step.repeats,
+        anomalies=[each.code.value for each in step.anomalies],
+    )
+
+
+def _anomaly(anomaly: Anomaly) -> api.Anomaly:
+    source, _, identifier = anomaly.identity.partition("\n")
+    return api.Anomaly(code=anomaly.code, name=ANOMALIES[anomaly.code], source=source, id=identifier)
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)

@@ -1,0 +1,109 @@
+"""A dossier's timeline: its events in effective order, each with the state it led to. Pure.
+
+Looked at with two times: as of T0 (what had happened by then, by occurred_at) and known at T1 (what the ledger had
+been told by then, by recorded_at). Both are answered by folding only the events that pass.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from events.envelope import Event, microseconds
+from projections.amend import effective_order
+from projections.dossier import Dossier, anomalies, fold, history, unpack_entries
+from projections.evolve import Entry
+from projections.standing import Anomaly, Standing
+
+
+class Recorded(NamedTuple):
+    """One event as the ledger has it. `recorded` is microseconds since 1970 UTC."""
+
+    event: Event
+    partition: int
+    offset: int
+    recorded: int
+
+
+class Step(Struct, frozen=True):
+    """One event of the timeline and the standing after it; a voided event leaves the standing as it was."""
+
+    record: Recorded
+    effective: int  # when it counts, microseconds: occurred_at, unless a correction moved it
+    standing: Standing
+    anomalies: tuple[Anomaly, ...]
+    voided: bool  # a later event says that it did not happen
+    corrected: bool  # a later event gives one of its fields another value
+    repeats: int  # further records with the same identity
+
+
+class Timeline(Struct, frozen=True):
+    """The dossier as its events give it, and each event as a step."""
+
+    dossier: Dossier
+    steps: tuple[Step, ...]
+
+
+def timeline(
+    dossier_id: str,
+    records: Iterable[Recorded],
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+) -> Timeline:
+    """Fold the events that had occurred by `as_of` and were recorded by `known_at`, both inclusive.
+
+    Args:
+        dossier_id: the dossier.
+        records: all of its records on the ledger, in any order.
+        as_of: what had happened by then; None: everything.
+        known_at: what was known by then; None: everything.
+    """
+    until = microseconds(as_of) if as_of else None
+    known = microseconds(known_at) if known_at else None
+    seen = [
+        each
+        for each in sorted(records, key=lambda each: each.offset)
+        if (until is None or microseconds(each.event.time) <= until) and (known is None or each.recorded <= known)
+    ]
+    dossier = fold(dossier_id, ((each.event, each.offset, each.recorded) for each in seen))
+    return Timeline(dossier, tuple(_steps(dossier, seen)))
+
+
+def _steps(dossier: Dossier, records: list[Recorded]) -> Iterable[Step]:
+    copies: defaultdict[str, list[Recorded]] = defaultdict(list)
+    for record in records:
+        copies[_identity(record)].append(record)
+    marks: defaultdict[str, list[Anomaly]] = defaultdict(list)
+    for anomaly in anomalies(dossier):
+        marks[anomaly.identity].append(anomaly)
+    counted = {entry.identity: (entry, after) for entry, after in history(dossier)}
+    lines = [(counted.get(read.identity, (read,))[0], read) for read in unpack_entries(dossier)]
+    standing = Standing()
+    for entry, read in sorted(lines, key=lambda line: effective_order(line[0])):
+        voided = entry.identity not in counted
+        standing = standing if voided else counted[entry.identity][1]
+        yield Step(
+            record=_read_one(dossier.dossier_id, copies[entry.identity], read),
+            effective=entry.at,
+            standing=standing,
+            anomalies=tuple(marks[entry.identity]),
+            voided=voided,
+            corrected=entry != read,
+            repeats=len(copies[entry.identity]) - 1,
+        )
+
+
+def _read_one(dossier_id: str, copies: list[Recorded], read: Entry) -> Recorded:
+    """Of the records with one identity, the one whose content the fold reads."""
+    for record in copies[:-1]:
+        if unpack_entries(fold(dossier_id, [(record.event, record.offset, record.recorded)])) == [read]:
+            return record
+    return copies[-1]
+
+
+def _identity(record: Recorded) -> str:
+    return f"{record.event.source}\n{record.event.id}"

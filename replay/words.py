@@ -1,0 +1,52 @@
+"""What the codes are called, Vietnamese and English side by side: one place for page, API and command line."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from events.catalogue import CATALOGUE, WIRE_NAMES, AnyFact
+from events.contract import names
+from projections.expectation import Timeliness
+from projections.standing import ANOMALY_NAMES, STATE_NAMES_VI, AnomalyCode, State
+from schemas.api import Name
+
+_STATE_NAMES_EN: Final[dict[State, str]] = {
+    State.NONE: "Not known yet",
+    State.SUBMITTED: "Submitted",
+    State.INTAKE_SUPPLEMENT: "Supplement asked at intake",
+    State.REFUSED: "Not taken in",
+    State.RECEIVED: "Received",
+    State.PROCESSING: "In processing",
+    State.WAIT_APPLICANT: "Waiting for the applicant",
+    State.WAIT_PAYMENT: "Waiting for payment",
+    State.RESULT_READY: "Result ready",
+    State.IN_POST: "In the post",
+    State.UNCLAIMED: "Came back, unclaimed",
+    State.RETURNED: "Returned",
+    State.WITHDRAWN: "Withdrawn",
+    State.STOPPED: "Stopped",
+    State.CLOSED: "Closed",
+}
+
+STATE_NAMES: Final = {state: Name(vi=STATE_NAMES_VI[state], en=_STATE_NAMES_EN[state]) for state in State}
+
+TIMELINESS_NAMES: Final[dict[Timeliness, Name]] = {
+    Timeliness.EARLY: Name(vi="Trước hạn", en="Early"),
+    Timeliness.ON_THE_DAY: Name(vi="Đúng ngày hẹn", en="On the day"),
+    Timeliness.LATE: Name(vi="Quá hạn", en="Late"),
+    Timeliness.NO_FINISH: Name(vi="Chưa có kết quả", en="No finish known"),
+    Timeliness.NO_PROMISE: Name(vi="Không có ngày hẹn", en="No promise known"),
+}
+
+ANOMALIES: Final[dict[AnomalyCode, Name]] = {
+    code: Name(vi=vi[:1].upper() + vi[1:], en=en[:1].upper() + en[1:]) for code, (vi, en) in ANOMALY_NAMES.items()
+}
+
+
+def _event_name(fact: type[AnyFact]) -> Name:
+    english = WIRE_NAMES[fact].removeprefix("dossier.").replace("-", " ")
+    return Name(vi=names(fact)[0], en=english.capitalize())
+
+
+#: By wire name: "dossier.routed" is "Chuyển xử lý", "Routed".
+EVENT_NAMES: Final = {WIRE_NAMES[fact]: _event_name(fact) for fact in CATALOGUE}
