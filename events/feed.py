@@ -1,0 +1,95 @@
+"""Feeding many events to the ledger so that doing it again publishes nothing twice.
+
+Publishing an event twice is harmless (readers know it by its identity), but it is noise on a ledger that is kept for
+ever. So a feed first asks which events are there already. Whatever stopped an earlier run, the next one goes on
+where that one stood, with no file of its own to remember it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final, Protocol
+
+from events.envelope import Event
+from events.publisher import Delivery, Outcome
+
+#: Events asked about and published together.
+CHUNK: Final = 5_000
+#: How often an event with an unknown outcome is sent again before the feed gives up.
+ATTEMPTS: Final = 5
+
+Identity = tuple[str, str]  # (source, id)
+#: Of these identities, which are on the ledger already.
+Known = Callable[[Sequence[Identity]], set[Identity]]
+
+
+class Undelivered(ConnectionError):
+    """Events are left whose outcome stayed unknown; feeding the same again goes on from there."""
+
+
+class Publishing(Protocol):
+    """What a feed needs of a publisher."""
+
+    def publish_many(self, events: Iterable[Event]) -> Iterator[Delivery]: ...
+
+
+@dataclass
+class Fed:
+    """What a feed did: `events` = `published` + `duplicates` + `refused`."""
+
+    events: int = 0
+    published: int = 0
+    duplicates: int = 0
+    refused: list[Delivery] = field(default_factory=list)
+
+
+def feed(
+    events: Iterable[Event], publisher: Publishing, known: Known, *, progress: Callable[[int], None] = lambda _: None
+) -> Fed:
+    """Publish what is not known yet, in order, a chunk at a time.
+
+    Args:
+        progress: called with the number of events dealt with since the last call.
+
+    Raises:
+        Undelivered: after `ATTEMPTS` tries some outcome is still unknown.
+    """
+    fed = Fed()
+    for chunk in _chunks(events):
+        there = known([(event.source, event.id) for event in chunk])
+        new: dict[Identity, Event] = {}
+        for event in chunk:
+            if (event.source, event.id) not in there:
+                new.setdefault((event.source, event.id), event)
+        fed.refused += _deliver(list(new.values()), publisher)
+        fed.events += len(chunk)
+        fed.duplicates += len(chunk) - len(new)
+        fed.published = fed.events - fed.duplicates - len(fed.refused)
+        progress(len(chunk))
+    return fed
+
+
+def _deliver(events: list[Event], publisher: Publishing) -> list[Delivery]:
+    """Publish until every outcome is known. Returns the refused ones."""
+    refused: list[Delivery] = []
+    reason: str | None = None
+    for _ in range(ATTEMPTS):
+        unknown: list[Event] = []
+        for delivery in publisher.publish_many(events):
+            if delivery.outcome is Outcome.REFUSED:
+                refused.append(delivery)
+            elif delivery.outcome is Outcome.UNKNOWN:
+                unknown.append(delivery.event)
+                reason = delivery.reason
+        if not unknown:
+            return refused
+        events = unknown
+    raise Undelivered(f"{len(events)} events without an answer from Kafka ({reason}); run it again to go on")
+
+
+def _chunks(events: Iterable[Event]) -> Iterator[list[Event]]:
+    iterator = iter(events)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
