@@ -29,10 +29,14 @@ def test_an_error_is_one_line(error: Exception, code: int, line: str, capsys: py
     assert shown.err == line + "\n"
 
 
+def _stop() -> None:
+    raise CommandError("no ledger there")
+
+
 def test_debug_adds_the_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("DOSSIER_DEBUG", "1")
     try:
-        raise CommandError("no ledger there")
+        _stop()
     except CommandError as error:
         fail(error)
     shown = capsys.readouterr().err

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import cli.schemas
+import schemas
 from cli.main import main
 from events.catalogue import Received
 from tests.unit.schemas.published import ROOT
@@ -106,6 +107,6 @@ def test_a_new_version_number_makes_the_break_and_keeps_the_old_file(
 def test_outside_a_checkout_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli.schemas.schemas_package, "__file__", str(tmp_path / "schemas" / "__init__.py"))
+    monkeypatch.setattr(schemas, "__file__", str(tmp_path / "schemas" / "__init__.py"))
     assert _run() == 3
     assert "not a checkout" in capsys.readouterr().err
