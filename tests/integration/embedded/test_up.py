@@ -9,9 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from tests.installation import Installation, eventually
+from tests.integration.waiting import records_on
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -89,7 +90,7 @@ def test_down_leaves_nothing_and_a_second_run_continues_on_the_same_ports(own: I
     own.up()
     second = own.json("status")
     assert second["addresses"] == first["addresses"]
-    assert keys_on_ledger(second["addresses"]["kafka"]) == [b"D-1"]
+    assert [record.key for record in records_on(second["addresses"]["kafka"], LEDGER)] == [b"D-1"]
 
 
 def test_kill_of_the_supervisor_leaves_no_process_and_the_next_start_works(own: Installation) -> None:
@@ -175,17 +176,3 @@ def with_producer(kafka: str, key: bytes) -> None:
     producer = KafkaProducer(bootstrap_servers=[kafka], acks="all")
     producer.send(LEDGER, key=key, value=b"not an event").get(timeout=30)
     producer.close()
-
-
-def keys_on_ledger(kafka: str) -> list[bytes]:
-    """The keys of all records on the ledger."""
-    consumer = KafkaConsumer(
-        bootstrap_servers=[kafka], auto_offset_reset="earliest", enable_auto_commit=False, consumer_timeout_ms=3000
-    )
-    try:
-        partitions = [TopicPartition(LEDGER, number) for number in consumer.partitions_for_topic(LEDGER) or ()]
-        consumer.assign(partitions)
-        wanted = sum(consumer.end_offsets(partitions).values())
-        return [record.key for record, _ in zip(consumer, range(wanted), strict=False)]
-    finally:
-        consumer.close()
