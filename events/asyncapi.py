@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from events.catalogue import CATALOGUE, WIRE_NAMES, AnyFact
 from events.contract import Document, names, schema_path
 from events.envelope import CONTENT_TYPE
+from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord
 
 _BINDING_VERSION: Final = "0.5.0"
 _DOSSIER_KEY: Final[Document] = {"type": "string", "description": "mã hồ sơ · the dossier (the event's subject)"}
-_POSITION_KEY: Final[Document] = {"type": "string", "description": "vị trí trên sổ cái · position on the ledger"}
+_ORIGIN_KEY: Final[Document] = {
+    "type": "string",
+    "description": "nguồn gốc · ledger position or line of a file",
+}
 
 
 def asyncapi() -> Document:
@@ -27,7 +33,7 @@ def asyncapi() -> Document:
         "channels": {
             "ledger": _channel("dossier.events.v1", _LEDGER, list(ledger), "delete", retention_ms=-1),
             "live": _channel("dossier.live.v1", _LIVE, ["dossier.state"], "compact"),
-            "quarantine": _channel("dossier.quarantine.v1", _QUARANTINE, ["dossier.unreadable"], "compact"),
+            "quarantine": _channel(QUARANTINE_TOPIC, _QUARANTINE, ["dossier.unreadable"], "compact"),
             "alarms": _channel("dossier.alarms.v1", _ALARMS, ["dossier.alarm"], "delete", retention_ms=-1),
         },
         "operations": {
@@ -36,7 +42,7 @@ def asyncapi() -> Document:
             "set-aside": _operation("send", "quarantine", "A reader sets an unreadable record aside and goes on."),
             "alarm": _operation("send", "alarms", "A clock passed its due."),
         },
-        "components": {"messages": ledger | _OTHER_MESSAGES},
+        "components": {"messages": ledger | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
     }
 
 
@@ -57,10 +63,10 @@ _OTHER_MESSAGES: Final[Document] = {
     },
     "dossier.unreadable": {
         "title": "Bản ghi không đọc được · Unreadable record",
-        "summary": "The record's own bytes and headers, where on the ledger it stands, and why it could not be read.",
-        "contentType": "application/octet-stream",
-        "payload": {"type": "string", "format": "binary"},
-        "bindings": {"kafka": {"key": _POSITION_KEY, "bindingVersion": _BINDING_VERSION}},
+        "summary": "The record's own bytes and headers, where it came from, and why it could not be read.",
+        "contentType": "application/json",
+        "payload": {"$ref": "#/components/schemas/QuarantineRecord"},
+        "bindings": {"kafka": {"key": _ORIGIN_KEY, "bindingVersion": _BINDING_VERSION}},
     },
     "dossier.alarm": {
         "title": "Quá hạn · Breach",
@@ -70,6 +76,23 @@ _OTHER_MESSAGES: Final[Document] = {
         "bindings": {"kafka": {"key": _DOSSIER_KEY, "bindingVersion": _BINDING_VERSION}},
     },
 }
+
+
+def _quarantine_schemas() -> Document:
+    _, parts = msgspec.json.schema_components([QuarantineRecord], ref_template="#/components/schemas/{name}")
+    return {name: _in_asyncapi_words(part) for name, part in sorted(parts.items())}
+
+
+def _in_asyncapi_words(node: Any) -> Any:
+    """A JSON Schema of 2020-12 as AsyncAPI's own schemas say it, which follow draft 7."""
+    if isinstance(node, list):
+        return [_in_asyncapi_words(each) for each in node]
+    if not isinstance(node, dict):
+        return " ".join(node.split()) if isinstance(node, str) else node
+    words = {name: _in_asyncapi_words(each) for name, each in node.items() if name != "discriminator"}
+    if "prefixItems" in words:  # a tuple; the name of the keyword changed since
+        words["items"] = words.pop("prefixItems")
+    return words
 
 
 def _event_message(fact: type[AnyFact]) -> Document:

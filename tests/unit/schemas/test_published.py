@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from cli.schemas import published, shipped
 from deploy.topics import load_topics
+from events import quarantine
 from events.catalogue import CATALOGUE, WIRE_NAMES, Actor, LegalTime
 from events.compatibility import broken_promises
 from events.contract import event_schema, fields, names, schema_path
@@ -95,6 +97,19 @@ def test_the_ledger_channel_carries_every_event_with_key_and_headers() -> None:
         message = ASYNCAPI["components"]["messages"][wire]
         assert message["headers"]["required"] == ["content-type", "ce-id", "ce-type"]
         assert message["bindings"]["kafka"]["key"]["type"] == "string"
+
+
+def test_quarantine_records_are_as_asyncapi_describes_them() -> None:
+    validator = Draft7Validator({**ASYNCAPI, "$ref": "#/components/schemas/QuarantineRecord"})
+    now = datetime(2020, 3, 16, tzinfo=UTC)
+    held = quarantine.from_ledger(
+        quarantine.LedgerOrigin("dossier.events.v1", 1, 17), key=b"H21", value=None, headers=[("a", b"x"), ("b", None)],
+        recorded_at=now, reason="null value", quarantined_at=now,
+    )  # fmt: skip
+    line = quarantine.from_file(file="log.csv", line=3, value=b"\xff", reason="not UTF-8", quarantined_at=now)
+    for record in (held, line, quarantine.retried(held, "dossier.events.v1/1@18")):
+        validator.validate(json.loads(quarantine.encode(record)))
+    assert not validator.is_valid({**json.loads(quarantine.encode(held)), "headers": ["a"]})
 
 
 def test_the_examples_on_the_page_are_canonical_events_one_of_each_kind() -> None:
