@@ -7,6 +7,8 @@ because a reader of the ledger knows an event by its `(source, id)`. A timeout i
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,29 +20,34 @@ from typing import Any, Final, Self
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
+from events import quarantine
 from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers
 
 LEDGER_TOPIC: Final = "dossier.events.v1"
 #: Events sent and not yet answered: enough to fill the broker's batches, small enough to hold.
 MAX_IN_FLIGHT: Final = 5_000
-#: The broker's own words for "this record will never be accepted".
+MAX_IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
+MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024  # a quarantined line of a file is larger than any event
+#: Beyond the producer's own time limit: when even its thread is silent, the outcome is unknown.
+_GRACE_SECONDS: Final = 10.0
+#: The broker's words for "this record will never be accepted", true of every attempt. A lost right to write is not
+#: among them: an earlier attempt of the same batch may have arrived.
 _REFUSALS: Final = (
     kafka_errors.MessageSizeTooLargeError,
     kafka_errors.RecordListTooLargeError,
     kafka_errors.InvalidRecordError,
     kafka_errors.InvalidTopicError,
-    kafka_errors.UnknownTopicOrPartitionError,
-    kafka_errors.AuthorizationError,
-    kafka_errors.PolicyViolationError,
     kafka_errors.UnsupportedForMessageFormatError,
 )
 
 
 class BrokerUnreachable(ConnectionError):
-    """No broker answered at the given address."""
+    """No broker answers at the given address, or it has no such topic; the message says what to do."""
 
 
 class Outcome(StrEnum):
+    """What became of an event, by what the caller should do next: nothing, mend it, send it again."""
+
     CONFIRMED = "confirmed"
     REFUSED = "refused"
     UNKNOWN = "unknown"
@@ -48,7 +55,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What became of one event. Position and recorded_at are there when it is confirmed, else the reason is."""
+    """What became of one event. Position and recorded_at are there when it is confirmed, else the reason is.
+
+    In the rare case that the broker knows a repeated batch without its offset, a confirmed event has no `offset`.
+    """
 
     event: Event
     outcome: Outcome
@@ -65,10 +75,12 @@ class Publisher:
         bootstrap: Kafka's `HOST:PORT[,HOST:PORT]`.
         client_id: the publisher's name in the broker's logs.
         topic: the ledger.
+        quarantine_topic: where `hold` puts what could not be read.
         delivery_timeout_seconds: after this long without an answer an event's outcome is unknown.
+        connect_timeout_seconds: how long to wait for a broker and for its word on the topic.
 
     Raises:
-        BrokerUnreachable: nothing answers at `bootstrap` within `connect_timeout_seconds`.
+        BrokerUnreachable: nothing answers at `bootstrap`, or the ledger's topic is not there.
     """
 
     def __init__(
@@ -77,10 +89,14 @@ class Publisher:
         *,
         client_id: str = "dossier-publisher",
         topic: str = LEDGER_TOPIC,
+        quarantine_topic: str = quarantine.QUARANTINE_TOPIC,
         delivery_timeout_seconds: float = 60.0,
         connect_timeout_seconds: float = 10.0,
     ) -> None:
+        self._bootstrap = bootstrap
         self._topic = topic
+        self._quarantine_topic = quarantine_topic
+        self._wait_seconds = delivery_timeout_seconds + _GRACE_SECONDS
         self._settings: dict[str, Any] = {
             "bootstrap_servers": bootstrap.split(","),
             "client_id": client_id,
@@ -89,12 +105,13 @@ class Publisher:
             "compression_type": "lz4",
             "linger_ms": 5,
             "batch_size": 256 * 1024,
-            "max_request_size": 2 * MAX_EVENT_BYTES,
+            "max_request_size": MAX_REQUEST_BYTES,
             "delivery_timeout_ms": int(delivery_timeout_seconds * 1000),
-            "request_timeout_ms": int(min(30.0, delivery_timeout_seconds) * 1000),
-            "max_block_ms": int(delivery_timeout_seconds * 1000),
+            "request_timeout_ms": int(min(30.0, delivery_timeout_seconds / 2) * 1000),
+            "max_block_ms": int(connect_timeout_seconds * 1000),
             "bootstrap_timeout_ms": int(connect_timeout_seconds * 1000),
         }
+        _require_listener(bootstrap, connect_timeout_seconds)
         self._producer = self._connect()
 
     def publish(self, event: Event) -> Delivery:
@@ -102,56 +119,105 @@ class Publisher:
         return next(self.publish_many((event,)))
 
     def publish_many(self, events: Iterable[Event]) -> Iterator[Delivery]:
-        """Publish events and give their outcomes in the same order, at most `MAX_IN_FLIGHT` behind the sending.
+        """Publish events and give their outcomes in the same order, each as soon as it is known.
 
-        It is a generator: nothing is sent until it is iterated, and the events may be endless.
+        It is a generator: nothing is sent until it is iterated, and the events may be endless. At most
+        `MAX_IN_FLIGHT` events and `MAX_IN_FLIGHT_BYTES` are on their way at any time.
         """
-        waiting: deque[tuple[Event, Any]] = deque()
+        waiting: deque[tuple[Event, int, Any]] = deque()
+        in_flight_bytes = 0
         for event in events:
-            waiting.append((event, self._send(event)))
-            if len(waiting) >= MAX_IN_FLIGHT:
-                yield self._outcome(*waiting.popleft())
-        while waiting:
-            yield self._outcome(*waiting.popleft())
+            value = encode(event)
+            waiting.append((event, len(value), self._send(event, value)))
+            in_flight_bytes += len(value)
+            while waiting and (
+                _is_done(waiting[0][2]) or len(waiting) >= MAX_IN_FLIGHT or in_flight_bytes >= MAX_IN_FLIGHT_BYTES
+            ):
+                oldest, size_bytes, sent = waiting.popleft()
+                in_flight_bytes -= size_bytes
+                yield self._outcome(oldest, sent)
+        for event, _, sent in waiting:
+            yield self._outcome(event, sent)
 
-    def close(self) -> None:
-        """Wait for what is on its way, then let go of the broker."""
-        self._producer.close()
+    def hold(self, record: quarantine.QuarantineRecord) -> None:
+        """Put what could not be read into quarantine, and wait until it is there. Safe to repeat: one for each origin.
+
+        Raises:
+            ConnectionError: if the broker does not confirm it.
+        """
+        try:
+            sent = self._producer.send(self._quarantine_topic, quarantine.encode(record), quarantine.key(record))
+            sent.get(self._wait_seconds)
+        except kafka_errors.KafkaError as error:
+            raise ConnectionError(
+                f"{quarantine.origin_text(record)} could not be put into quarantine: {_words(error)}; run it again"
+            ) from error
+
+    def close(self, timeout_seconds: float | None = None) -> None:
+        """Wait for what is on its way, at most so long, then let go of the broker."""
+        self._producer.close(timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        self.close(None if error is None else 1.0)
 
     def _connect(self) -> KafkaProducer:
         try:
-            return KafkaProducer(**self._settings)
+            producer = KafkaProducer(**self._settings)
         except kafka_errors.KafkaError as error:
-            where = ",".join(self._settings["bootstrap_servers"])
-            raise BrokerUnreachable(f"no Kafka broker answers at {where}: {error}") from error
+            raise BrokerUnreachable(f"no Kafka broker answers at {self._bootstrap}: {_words(error)}") from error
+        try:
+            known = producer.partitions_for(self._topic)  # the first event would wait for the same answer
+        except kafka_errors.KafkaError:
+            known = None
+        if not known:
+            producer.close(0)
+            raise BrokerUnreachable(
+                f"Kafka at {self._bootstrap} does not show the topic {self._topic}: run `dossier topics apply`"
+            )
+        return producer
 
-    def _send(self, event: Event) -> Any:
+    def _send(self, event: Event, value: bytes) -> Any:
         """A future of the record's metadata, or the error that kept it from being sent."""
-        value = encode(event)
         if len(value) > MAX_EVENT_BYTES:
-            return kafka_errors.MessageSizeTooLargeError(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+            return _NeverSent(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
         try:
             return self._producer.send(self._topic, value, event.subject.encode(), headers(event))
         except kafka_errors.KafkaError as error:
-            return error
+            return _NeverSent(_words(error))
 
     def _outcome(self, event: Event, sent: Any) -> Delivery:
-        if isinstance(sent, kafka_errors.KafkaError):
-            return self._failed(event, sent)
+        if isinstance(sent, _NeverSent):
+            return Delivery(event, Outcome.REFUSED, reason=sent.reason)
         try:
-            at = sent.get()
+            at = sent.get(self._wait_seconds)
         except kafka_errors.KafkaError as error:
-            return self._failed(event, error)
-        return Delivery(
-            event, Outcome.CONFIRMED, at.partition, at.offset, from_microseconds(at.timestamp * 1000)
-        )  # fmt: skip
+            outcome = Outcome.REFUSED if isinstance(error, _REFUSALS) else Outcome.UNKNOWN
+            return Delivery(event, outcome, reason=_words(error))
+        recorded_at = from_microseconds(at.timestamp * 1000)
+        return Delivery(event, Outcome.CONFIRMED, at.partition, at.offset if at.offset >= 0 else None, recorded_at)
 
-    def _failed(self, event: Event, error: kafka_errors.KafkaError) -> Delivery:
-        outcome = Outcome.REFUSED if isinstance(error, _REFUSALS) else Outcome.UNKNOWN
-        return Delivery(event, outcome, reason=f"{type(error).__name__}: {error}"[:300])
+
+@dataclass(frozen=True, slots=True)
+class _NeverSent:
+    reason: str
+
+
+def _is_done(sent: Any) -> bool:
+    return isinstance(sent, _NeverSent) or bool(sent.is_done)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _require_listener(bootstrap: str, timeout_seconds: float) -> None:
+    """A closed port is known at once; the producer would go on trying."""
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_seconds).close()
+            return
+    raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap}: check the address (HOST:PORT), and that it runs")
