@@ -118,7 +118,7 @@ class Supervised:
                 return
             pause = pause_seconds(failures)
             self._update(state="restarting", detail=reason, pid=None, created=None, restarts=self.entry.restarts + 1)
-            self.say(f"{self.child.name} {reason}; starting it again in {pause:.1f} s (its log: {self.log})")
+            self.say(f"{self._what_happened(reason)}; starting it again in {pause:.1f} s (its log: {self.log})")
             await asyncio.sleep(pause)
 
     async def _live_once(self) -> str:
@@ -144,10 +144,15 @@ class Supervised:
 
     def _give_up(self, reason: str) -> None:
         self._update(state="failed", detail=reason, pid=None, created=None)
-        why = f"{self.child.name} {reason}: {last_words(self.log)} (its log: {self.log})"
+        why = f"{self._what_happened(reason)} (its log: {self.log})"
         if not self.working.is_set():
             raise StartError(why)
         self.say(f"{why}; it is not started again")
+
+    def _what_happened(self, reason: str) -> str:
+        """With its own last words where it ended by itself; one that was killed had no time to say why."""
+        said_why = (self._exit_code() or 0) > 0
+        return f"{self.child.name} {reason}" + (f": {last_words(self.log)}" if said_why else "")
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         _rotate(self.log)

@@ -20,6 +20,7 @@ from pathlib import Path
 from deploy.embedded.runtime import EmbeddedError
 
 PARALLEL_DOWNLOADS = 8
+DOWNLOAD_ATTEMPTS = 3
 
 
 class JarError(EmbeddedError):
@@ -91,11 +92,15 @@ def _fetcher(incoming: Path) -> Callable[[Jar], Path]:
     context = MavenContext(PythonResolver(), repo_cache=incoming, remote_repos=repositories, timeout=60)
 
     def fetch(jar: Jar) -> Path:
-        try:
-            component = context.project(jar.group, jar.artifact).at_version(jar.version)
-            return Path(component.artifact(packaging="jar").resolve())
-        except Exception as error:  # requests', jgo's RuntimeError, OSError: all mean "not delivered"
-            raise JarError(f"cannot download {jar.filename}: {error}") from error
+        artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact(packaging="jar")
+        for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
+            try:
+                return Path(artifact.resolve())
+            except Exception as error:  # requests', jgo's RuntimeError, OSError: all mean "not delivered"
+                artifact.cached_path.unlink(missing_ok=True)  # or a half one would be taken for the jar
+                if attempt == DOWNLOAD_ATTEMPTS:
+                    raise JarError(f"cannot download {jar.filename}: {error}") from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     return fetch
 
