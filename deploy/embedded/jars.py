@@ -97,7 +97,8 @@ def _fetcher(incoming: Path) -> Callable[[Jar], Path]:
             try:
                 return Path(artifact.resolve())
             except Exception as error:  # requests', jgo's RuntimeError, OSError: all mean "not delivered"
-                artifact.cached_path.unlink(missing_ok=True)  # or a half one would be taken for the jar
+                if artifact.cached_path is not None:  # or a half one would be taken for the jar
+                    artifact.cached_path.unlink(missing_ok=True)
                 if attempt == DOWNLOAD_ATTEMPTS:
                     raise JarError(f"cannot download {jar.filename}: {error}") from error
         raise AssertionError("unreachable: the last attempt returns or raises")
