@@ -1,0 +1,39 @@
+"""Unreadable records among good ones: all of them in quarantine, none lost, and the stream goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from kafka import KafkaProducer
+from tests.poison import POISON
+
+from events.catalogue import Received
+from events.envelope import encode, make_event
+from tests.installation import Installation
+
+pytestmark = pytest.mark.integration
+
+
+def test_poison_goes_to_quarantine_and_stops_nothing(installation: Installation) -> None:
+    kafka = installation.json("status")["addresses"]["kafka"]
+    producer = KafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=2_000_000)
+    for number, row in enumerate(POISON):
+        producer.send("dossier.events.v1", key=row.key, value=row.value)
+        good = make_event(
+            Received(office="GL", procedure="P1", channel="direct"),
+            id=f"good-{number}", source="urn:test", subject=f"D-{number}", time=datetime(2026, 3, 2, tzinfo=UTC),
+        )  # fmt: skip
+        producer.send("dossier.events.v1", key=good.subject.encode(), value=encode(good))
+    producer.flush()
+    producer.close()
+
+    summary = installation.json("summary")
+    held = installation.json("quarantine", "list")
+    reconciled = installation.json("reconcile")
+    assert summary["dossiers"] == summary["by_state"]["RECEIVED"] == len(POISON)
+    assert summary["quarantined"] == len(held) == len(POISON)
+    assert all(record["reason"] for record in held)
+    assert (reconciled["ledger"], reconciled["archived"]) == (2 * len(POISON), len(POISON))
+    assert reconciled["quarantined"] == len(POISON)
+    assert installation.json("rebuild")["differing"] == 0
