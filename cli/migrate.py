@@ -1,0 +1,50 @@
+"""`dossier migrate`: the archive's tables on ClickHouse."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.console import CommandError, emit_json, out
+from cli.surroundings import surroundings
+from schemas.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(migrate)
+
+
+def migrate(
+    clickhouse: Annotated[str | None, typer.Option(help="URL; default: the running `dossier up`.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tạo và nâng cấp bảng · Create the archive's tables, or bring them up to date; safe to run again.
+
+    Example: dossier migrate --clickhouse http://clickhouse:8123
+    """
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    from deploy.clickhouse import MigrationError
+    from deploy.clickhouse import migrate as apply
+    from deploy.clickhouse.client import connect
+
+    found = surroundings(load_settings(clickhouse=clickhouse))
+    try:
+        with connect(
+            found.clickhouse,
+            user=found.clickhouse_user,
+            password=found.clickhouse_password.get_secret_value(),
+            database=found.clickhouse_database,
+        ) as client:
+            applied = apply(client)
+    except MigrationError as error:
+        raise CommandError(str(error)) from error
+    except ClickHouseError as error:
+        raise CommandError(f"ClickHouse at {found.clickhouse}: {str(error)[:400]}") from error
+    if json:
+        emit_json({"applied": applied})
+        return
+    for name in applied:
+        out.print(f"applied {name}", markup=False)
+    out.print("the tables are up to date")

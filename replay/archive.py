@@ -1,0 +1,155 @@
+"""The archive as a reader sees it: records in the order of the ledger, a dossier's history, what is there already.
+
+Nothing here writes. Bytes come back as they stand on the ledger, and null is not empty.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+LEDGER_TOPIC: Final = "dossier.events.v1"
+
+_COLUMNS: Final = (
+    "partition, offset, toUnixTimestamp64Milli(recorded_at), toUnixTimestamp64Micro(occurred_at), key, raw, "
+    "arrayMap(header -> CAST(header.1, 'String'), headers), headers.value, CAST(unreadable, 'String')"
+)
+#: Strings come as bytes: the ledger may hold anything.
+_AS_BYTES: Final = {"String": "bytes"}
+_MAX_IDS_A_QUERY: Final = 5_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_POLL_SECONDS: Final = 0.1
+
+
+class ArchiveRow(NamedTuple):
+    """One record of the ledger as archived.
+
+    `occurred_at` is the event's own time; None where the record is unreadable, in which case `unreadable` says why.
+    """
+
+    partition: int
+    offset: int
+    recorded_ms: int
+    occurred_at: datetime | None
+    key: bytes | None
+    raw: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+    unreadable: str
+
+    @property
+    def recorded_at(self) -> datetime:
+        return _EPOCH + timedelta(milliseconds=self.recorded_ms)
+
+
+class Archive:
+    """Reads the table `dossier_events` of one ledger over a clickhouse-connect client, which stays the caller's.
+
+    Every method raises clickhouse_connect.driver.exceptions.ClickHouseError when ClickHouse does not answer.
+    """
+
+    def __init__(self, client: Any, topic: str = LEDGER_TOPIC) -> None:
+        self._client = client
+        self.topic = topic
+
+    def events_of(self, dossier_id: str) -> list[ArchiveRow]:
+        """The readable records of one dossier in ledger order."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
+            "WHERE topic = {topic:String} AND dossier_id = {dossier:String} AND unreadable = '' "
+            "ORDER BY partition, offset"
+        )
+        return [row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block]
+
+    def stream_partition(
+        self, partition: int, first: int = 0, end: int | None = None, *, readable_only: bool = False
+    ) -> Iterator[list[ArchiveRow]]:
+        """The records of a partition with `first` ≤ offset < `end`, in order, a block at a time.
+
+        ClickHouse sends blocks of about a mebibyte, so memory stays bounded however large the archive is.
+        """
+        sql = (
+            f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
+            "WHERE topic = {topic:String} AND partition = {partition:UInt32} "
+            "AND offset >= {first:UInt64} AND offset < {end:UInt64}"
+            f"{' AND unreadable = {none:String}' if readable_only else ''} ORDER BY topic, partition, offset"
+        )
+        parameters = {"partition": partition, "first": first, "end": 2**63 if end is None else end, "none": ""}
+        yield from self._blocks(sql, parameters)
+
+    def stream(self, *, readable_only: bool = False) -> Iterator[list[ArchiveRow]]:
+        """The whole archive in the order of (partition, offset), a block at a time."""
+        for partition in sorted(self.cursors()):
+            yield from self.stream_partition(partition, readable_only=readable_only)
+
+    def cursors(self) -> dict[int, int]:
+        """For each partition that has records, the first offset that is not archived."""
+        sql = (
+            "SELECT partition, max(offset) + 1 FROM dossier_events WHERE topic = {topic:String} "
+            "GROUP BY partition ORDER BY partition"
+        )
+        return {int(partition): int(end) for partition, end in self._rows(sql, {})}
+
+    def known_ids(self, source: str, ids: Collection[str]) -> set[str]:
+        """Which of these ids of `source` the archive holds as events."""
+        sql = (
+            "SELECT DISTINCT event.id FROM dossier_events WHERE topic = {topic:String} AND unreadable = '' "
+            "AND event.source = {source:String} AND event.id IN {ids:Array(String)}"
+        )
+        wanted, known = list(ids), set[str]()
+        for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
+            some = wanted[start : start + _MAX_IDS_A_QUERY]
+            known.update(str(found) for (found,) in self._rows(sql, {"source": source, "ids": some}))
+        return known
+
+    def wait_until_archived(
+        self,
+        ends: Mapping[int, int],
+        timeout_seconds: float,
+        progress: Callable[[Mapping[int, int]], None] | None = None,
+    ) -> bool:
+        """Wait until every record before `ends` (partition → end offset of the ledger) is archived; False: in vain."""
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            cursors = self.cursors()
+            if progress is not None:
+                progress(cursors)
+            if all(cursors.get(partition, 0) >= end for partition, end in ends.items()):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+    def _rows(self, sql: str, parameters: dict[str, object]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._client.query(sql, {"topic": self.topic} | parameters).result_rows
+        return rows
+
+    def _blocks(self, sql: str, parameters: dict[str, object]) -> Iterator[list[ArchiveRow]]:
+        stream = self._client.query_row_block_stream(sql, {"topic": self.topic} | parameters, query_formats=_AS_BYTES)
+        with stream as blocks:
+            for block in blocks:
+                yield [_row(*each) for each in block]
+
+
+def _row(
+    partition: int,
+    offset: int,
+    recorded_ms: int,
+    occurred_us: int,
+    key: bytes | None,
+    raw: bytes | None,
+    names: list[bytes],
+    values: list[bytes | None],
+    unreadable: bytes,
+) -> ArchiveRow:
+    return ArchiveRow(
+        partition,
+        offset,
+        recorded_ms,
+        None if unreadable else _EPOCH + timedelta(microseconds=occurred_us),
+        key,
+        raw,
+        tuple((name.decode(), value) for name, value in zip(names, values, strict=True)),
+        unreadable.decode(),
+    )
