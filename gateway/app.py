@@ -234,6 +234,7 @@ _FILES: Final = {
     "board.js": "text/javascript; charset=utf-8",
     "words.js": "text/javascript; charset=utf-8",
     "timeline.js": "text/javascript; charset=utf-8",
+    "dom.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 

@@ -169,7 +169,8 @@ class TimelineStep(Body):
     recorded_at: AwareDatetime
     position: Position
     office: str
-    room: str | None
+    room: Annotated[str | None, Field(description="room that acts, or lets go")]
+    to: Annotated[str | None, Field(description="room that should take it next")]
     actor: str | None
     step: str | None
     note: str | None

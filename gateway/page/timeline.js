@@ -1,0 +1,103 @@
+// One dossier: where it stands, and each of its events with both times.
+import { byId, make } from "./dom.js";
+import { nameIn, number, say, time } from "./words.js";
+
+const SHOWN = 500;
+let asked = 0;
+
+/** Draw the dossier from the live state and its timeline from the archive. */
+export async function showDossier(id, words) {
+  const mine = ++asked; // an answer that comes after the next question is not drawn
+  byId("dossier-title").textContent = id;
+  const place = byId("dossier");
+  place.replaceChildren(make("p", { class: "notice" }, say("loading")));
+  const address = `/v1/dossiers/${encodeURIComponent(id)}`;
+  const [state, past] = await Promise.all([fetch(address), fetch(`${address}/events?limit=${SHOWN}`)]);
+  const dossier = state.ok ? await state.json() : null;
+  const history = past.ok ? await past.json() : null;
+  if (mine !== asked) return;
+  if (!dossier && !history) {
+    const missing = state.status === 404;
+    place.replaceChildren(make("p", { class: "notice" }, missing ? say("not_found", { id }) : say("failed", { why: state.status })));
+    return;
+  }
+  place.replaceChildren(
+    ...(dossier ? [standing(dossier, words)] : []),
+    history ? timeline(history, dossier?.zone, words) : make("p", { class: "notice" }, say(past.status === 404 ? "archive_behind" : "no_archive")),
+  );
+}
+
+function standing(dossier, words) {
+  const zone = dossier.zone;
+  const channel = dossier.channel && say(dossier.channel);
+  const facts = [
+    ["office", dossier.office],
+    ["holder", [dossier.room, dossier.person].filter(Boolean).join(" · ")],
+    ["handed_to", dossier.handed_to],
+    ["step", dossier.step],
+    ["procedure", dossier.procedure],
+    ["channel", channel],
+    ["received_at", time(dossier.received_at, zone)],
+    ["promised", time(dossier.promised, zone)],
+    ["due", dossier.due !== dossier.promised ? time(dossier.due, zone) : ""],
+    ["processed_at", time(dossier.processed_at, zone) || (dossier.ended_at ? say("unknown") : "")],
+    ["ended_at", time(dossier.ended_at, zone)],
+    ["finish", nameIn(words.timeliness[dossier.timeliness])],
+  ].filter(([, value]) => value);
+  return make(
+    "section",
+    { class: "card standing" },
+    make("p", { class: "state" }, make("span", { class: "badge", "data-state": dossier.state }, nameIn(dossier.state_name))),
+    make("dl", { class: "facts" }, ...facts.map(([key, value]) => make("div", {}, make("dt", {}, say(key)), make("dd", {}, value)))),
+    dossier.anomalies.length ? marks(dossier.anomalies.map((each) => each.code), words) : null,
+  );
+}
+
+function timeline(history, zone, words) {
+  const shown = history.timeline.length;
+  const text = shown < history.total
+    ? say("events_cut", { n: number(shown), total: number(history.total) })
+    : say("events_shown", { n: number(shown) });
+  return make(
+    "section",
+    { class: "card", "aria-labelledby": "timeline-title" },
+    make("h2", { id: "timeline-title" }, say("timeline")),
+    make("p", { class: "more" }, text),
+    make("ol", { class: "timeline" }, ...history.timeline.map((step) => event(step, zone, words))),
+  );
+}
+
+function event(step, zone, words) {
+  const rooms = [step.room, step.to].filter(Boolean).join(" → ");
+  const where = [step.office, step.room ? rooms : rooms && `→ ${rooms}`, step.step].filter(Boolean).join(" · ");
+  const fine = [
+    step.actor && `${say("actor")} ${step.actor}`,
+    say("recorded", { time: time(step.recorded_at, zone, true) }),
+    step.effective_at && say("effective", { time: time(step.effective_at, zone) }),
+    say("position", { p: `${step.position.partition}@${step.position.offset}` }),
+    step.repeats ? say("repeats", { n: number(step.repeats) }) : "",
+  ].filter(Boolean);
+  return make(
+    "li",
+    { class: step.voided ? "voided" : null },
+    make("time", { datetime: step.occurred_at }, time(step.occurred_at, zone)),
+    make(
+      "div",
+      {},
+      make("p", { class: "event" },
+        make("strong", {}, nameIn(step.name)),
+        step.voided ? make("span", { class: "chip" }, say("voided")) : null,
+        step.corrected ? make("span", { class: "chip" }, say("corrected")) : null,
+        make("span", { class: "badge", "data-state": step.state, title: say("state_after") }, nameIn(step.state_name)),
+      ),
+      where ? make("p", {}, where) : null,
+      step.anomalies.length ? marks(step.anomalies, words) : null,
+      make("p", { class: "fine" }, fine.join(" · ")),
+    ),
+  );
+}
+
+function marks(codes, words) {
+  return make("ul", { class: "anomalies", "aria-label": say("anomalies") },
+    ...codes.map((code) => make("li", {}, `⚠ ${code} ${nameIn(words.anomalies[code])}`)));
+}
