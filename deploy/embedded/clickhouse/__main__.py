@@ -23,6 +23,7 @@ from deploy.embedded.clickhouse.http import Server
 
 USERS_VARIABLE = "DOSSIER_CLICKHOUSE_USERS"
 EXIT_USAGE, EXIT_IN_USE = 2, 3
+MAX_URL_BYTES = 1 << 20  # ClickHouse's http_max_uri_size: query parameters travel in the URL
 _PARENT_POLL_SECONDS = 0.5
 
 log = structlog.get_logger()
@@ -111,6 +112,8 @@ async def _serve(server: Server, options: argparse.Namespace) -> None:
             server,
             host=options.host,
             port=options.port,
+            http="h11",
+            h11_max_incomplete_event_size=MAX_URL_BYTES,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -6,11 +6,13 @@ requests share nothing but the tables.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol, Self
 
 from deploy.embedded.clickhouse.access import (
@@ -22,14 +24,15 @@ from deploy.embedded.clickhouse.access import (
 )
 from deploy.embedded.clickhouse.config import engine_config
 from deploy.embedded.clickhouse.errors import Code, ServerError
-from deploy.embedded.clickhouse.syntax import Syntax
+from deploy.embedded.clickhouse.syntax import Syntax, into_file
 
-MAX_WHOLE_RESULT_BYTES = 256 << 20  # of a result that cannot be streamed, before it is formatted
-# chDB formats each block of a stream as a document of its own; only these read the same when set end to end.
-STREAMED_FORMATS = frozenset({
-    "CSV", "JSONCompactEachRow", "JSONCompactStringsEachRow", "JSONEachRow", "JSONLines", "JSONStringsEachRow",
-    "LineAsString", "MsgPack", "NDJSON", "Native", "Null", "Raw", "RawBLOB", "RowBinary", "TSKV", "TSV", "TSVRaw",
-    "TabSeparated", "TabSeparatedRaw",
+PIECE_BYTES = 1 << 20
+MAX_WHOLE_RESULT_BYTES = 256 << 20  # of a result that the client wants held back until it is complete
+# chDB formats each block of its stream as a document of its own. In these formats documents set end to end are one;
+# they take the short way. All others (JSON, Parquet, Arrow, with names) go through a pipe.
+FORMATS_OF_BLOCKS = frozenset({
+    "CSV", "JSONCompactEachRow", "JSONEachRow", "LineAsString", "MsgPack", "Native", "RowBinary", "TSKV", "TSV",
+    "TabSeparated",
 })  # fmt: skip
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 # How the engine says that the error is in a statement we asked about, not in our question.
@@ -43,7 +46,7 @@ class Statement:
     text: str
     kind: StatementKind
     output_format: str | None  # None: it answers with no rows
-    streams: bool  # its output can be sent block by block
+    select: dict[str, Any] | None  # the tree of a SELECT, whose output is streamed
 
 
 @dataclass(frozen=True)
@@ -200,18 +203,31 @@ class ChdbSession:
         syntax = self._syntax(text, kind)
         check_syntax(syntax, self._refused_functions)
         if kind is not StatementKind.READ_ONLY:
-            return Statement(text, kind, None, streams=False)
-        output_format = syntax.output_format or default_format
-        return Statement(text, kind, output_format, syntax.is_select and output_format in STREAMED_FORMATS)
+            return Statement(text, kind, None, None)
+        return Statement(text, kind, syntax.output_format or default_format, syntax.select)
 
     def run(self, statement: Statement) -> Chunk:
-        """Run to the end and hand over all output at once, as far as it fits into memory."""
-        if statement.kind is StatementKind.READ_ONLY:
-            self._execute(f"SET max_result_bytes = {MAX_WHOLE_RESULT_BYTES}, result_overflow_mode = 'throw'")
-        return self._execute(statement.text, statement.output_format or "TSV", self._parameters)
+        """Run to the end and hand over all output at once, up to MAX_WHOLE_RESULT_BYTES of a SELECT."""
+        if statement.select is None:
+            return self._execute(statement.text, statement.output_format or "TSV", self._parameters)
+        output, last = bytearray(), Chunk(b"", 0, 0)
+        with closing(self.stream(statement)) as chunks:
+            for last in chunks:
+                output += last.data
+                if len(output) > MAX_WHOLE_RESULT_BYTES:
+                    raise ServerError.of(
+                        Code.TOO_MANY_ROWS_OR_BYTES,
+                        f"The result is larger than {MAX_WHOLE_RESULT_BYTES} bytes; ask without wait_end_of_query.",
+                    )
+        return Chunk(bytes(output), last.rows_read, last.bytes_read)
 
     def stream(self, statement: Statement) -> Generator[Chunk]:
-        """Output block by block; closing the iterator cancels the query."""
+        """The output of a SELECT as it comes; closing the iterator gives the query up."""
+        if statement.output_format in FORMATS_OF_BLOCKS:
+            return self._stream_blocks(statement)
+        return self._stream_document(statement)
+
+    def _stream_blocks(self, statement: Statement) -> Generator[Chunk]:
         with _engine_errors():
             result = self._connection.send_query(statement.text, statement.output_format, params=self._parameters)
             try:
@@ -223,6 +239,32 @@ class ChdbSession:
                         return
             finally:
                 self._connection.streaming_cancel_query(result)
+
+    def _stream_document(self, statement: Statement) -> Generator[Chunk]:
+        """Have the engine write one document into a pipe, from a thread of its own, and read it as it grows."""
+        reading, writing = os.pipe()
+        tree = into_file(statement.select or {}, f"/dev/fd/{writing}", str(statement.output_format))
+        failures: list[ServerError] = []
+
+        def write() -> None:
+            try:
+                text = self._execute(f"SELECT formatQueryFromJSON({_literal(tree)})", "TSVRaw").data.decode()
+                self._execute(text, "Null", self._parameters)
+            except ServerError as error:
+                failures.append(error)
+            finally:
+                os.close(writing)
+
+        writer = Thread(target=write, name="document")
+        writer.start()
+        try:
+            while piece := os.read(reading, PIECE_BYTES):
+                yield Chunk(piece, 0, 0)
+        finally:
+            os.close(reading)
+            writer.join()
+        if failures:
+            raise failures[0]
 
     def insert(self, head: str, input_format: str) -> ChdbInsert:
         """Start an INSERT whose rows follow as bytes in `input_format`; `head` ends before FORMAT or VALUES."""

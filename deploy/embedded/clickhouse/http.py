@@ -148,7 +148,7 @@ async def _read_statement(request: Request, body: AsyncIterator[bytes]) -> tuple
 def _check_length(text: bytearray, request: Request) -> None:
     """ClickHouse's limit, before anything is parsed; `max_query_size` raises it, within reason."""
     asked = request.settings.get("max_query_size", "")
-    limit = min(int(asked), MAX_FORM_BYTES) if asked.isdecimal() else MAX_QUERY_BYTES
+    limit = min(int(asked[:12]), MAX_FORM_BYTES) if asked.isdecimal() else MAX_QUERY_BYTES
     if len(text) > limit:
         raise ServerError.of(Code.QUERY_IS_TOO_LARGE, f"The query is longer than {limit} bytes (max_query_size).")
 
@@ -183,7 +183,7 @@ async def _in_large_pieces(start: bytes, body: AsyncIterator[bytes]) -> AsyncIte
 async def _send_result(
     pool: ThreadPoolExecutor, session: Session, statement: Statement, answer: Answer, *, whole: bool
 ) -> None:
-    if whole or not statement.streams:
+    if whole or statement.select is None:
         await answer.whole(statement, await _in(pool, session.run, statement))
         return
     chunks = session.stream(statement)
@@ -203,7 +203,16 @@ def _next(chunks: Iterator[Chunk]) -> Chunk | None:
 
 
 async def _in(pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
-    return await asyncio.get_running_loop().run_in_executor(pool, partial(call, *args))
+    """Run a blocking call of the engine; even when cancelled, not before it has returned.
+
+    chDB dies if a connection is used or closed while another thread is still in it.
+    """
+    future = asyncio.get_running_loop().run_in_executor(pool, partial(call, *args))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait([future])
+        raise
 
 
 def _utf8(text: bytes) -> str:

@@ -23,6 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 
 MAX_BODY_BYTES = 1 << 30  # after decompression
 MAX_QUERY_BYTES = 256 << 10  # ClickHouse's own default for max_query_size
+MAX_FORM_FIELDS = 1000
 MAX_FORM_BYTES = 16 << 20  # a form carries a query and its parameters, long lists of keys among them
 
 # What the HTTP interface keeps for itself; every other URL parameter is a setting.
@@ -173,18 +174,21 @@ def _basic(authorization: str) -> Credentials:
 async def _form_fields(boundary: str, body: Body) -> dict[str, str]:
     """The text fields of a multipart form; a file would be external data, which is refused."""
     fields: dict[str, str] = {}
-    name, value = "", bytearray()
+    name, value, total_bytes = "", bytearray(), 0
     try:
-        with PushMultipartParser(boundary, max_size=MAX_FORM_BYTES) as parser:
-            async for chunk in body:
-                for event in parser.parse(chunk):
+        with PushMultipartParser(boundary, max_segment_count=MAX_FORM_FIELDS) as parser:
+            async for piece in body:
+                total_bytes += len(piece)
+                if total_bytes > MAX_FORM_BYTES:
+                    raise ServerError.of(Code.QUERY_IS_TOO_LARGE, f"The form is larger than {MAX_FORM_BYTES} bytes.")
+                for event in parser.parse(piece):
                     if event is None:
                         fields[name] = value.decode()
-                    elif isinstance(event, bytearray):
+                    elif isinstance(event, bytes | bytearray):
                         value += event
+                    elif event.filename is not None or event.name is None:
+                        raise ServerError.of(Code.NOT_IMPLEMENTED, "External data in a form is not supported here.")
                     else:
-                        if event.filename:
-                            raise ServerError.of(Code.NOT_IMPLEMENTED, "External data is not supported here.")
                         name, value = event.name, bytearray()
     except (MultipartError, UnicodeDecodeError) as error:
         raise ServerError.of(Code.BAD_ARGUMENTS, f"The form cannot be read: {error}.") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 _AST_FUNCTION = re.compile(r"^ *Function ([^ \n]+)", re.MULTILINE)
@@ -18,10 +18,10 @@ class Syntax:
     calls: frozenset[str]  # functions and table functions, case-folded
     engines: frozenset[str] = frozenset()  # of tables and of databases, case-folded
     output_format: str | None = None  # as named by FORMAT
-    is_select: bool = False
     reads_client_file: bool = False  # FROM INFILE
     defines_disk: bool = False  # SETTINGS disk = disk(...)
     removes_database: str | None = None  # the first that it drops or renames
+    select: dict[str, Any] | None = field(default=None, compare=False)  # the tree itself, if it is a SELECT
 
     @classmethod
     def from_json(cls, text: str) -> Syntax:
@@ -39,16 +39,28 @@ class Syntax:
             ),
             engines=frozenset(node["name"].casefold() for node in functions if _is_engine(node)),
             output_format=root.get("format_ast", {}).get("name"),
-            is_select=root["type"] == "SelectWithUnionQuery",
             reads_client_file=any("infile" in node for node in nodes),
             defines_disk=any(node.get("field_type") == "CustomType" for node in nodes),
             removes_database=next(filter(None, map(_removed_database, nodes)), None),
+            select=root if root["type"] == "SelectWithUnionQuery" else None,
         )
 
     @classmethod
     def from_outline(cls, outline: str) -> Syntax:
         """From `EXPLAIN AST`, which knows every statement but tells only of plain calls."""
         return cls(calls=frozenset(name.casefold() for name in _AST_FUNCTION.findall(outline)))
+
+
+def into_file(select: dict[str, Any], path: str, output_format: str) -> str:
+    """The tree of the same SELECT with its output going to an existing file, for `formatQueryFromJSON`."""
+    return json.dumps(
+        {
+            **select,
+            "out_file": {"type": "Literal", "value": {"field_type": "String", "value": path}},
+            "is_outfile_truncate": True,
+            "format_ast": {"type": "Identifier", "name": output_format},
+        }
+    )
 
 
 def _nodes(root: Any) -> Iterator[dict[str, Any]]:
