@@ -90,7 +90,7 @@ def _migrate(settings: Settings, archive: _Archive) -> None:
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from deploy.clickhouse import migrate
+    from deploy.clickhouse import MigrationError, migrate
 
     url = urlsplit(archive.url)
     try:
@@ -103,6 +103,8 @@ def _migrate(settings: Settings, archive: _Archive) -> None:
             database=settings.clickhouse_database,
         ) as client:
             migrate(client)
+    except MigrationError as error:
+        raise EmbeddedError(f"tables of the archive: {error}") from error
     except ClickHouseError as error:
         raise EmbeddedError(f"ClickHouse at {archive.url} as user {archive.user}: {str(error)[:400]}") from error
 

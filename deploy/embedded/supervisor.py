@@ -119,7 +119,8 @@ class Supervisor:
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._told_to_stop)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job
+                loop.add_signal_handler(number, self._told_to_stop)
 
     def _told_to_stop(self) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()
