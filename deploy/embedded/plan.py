@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -87,20 +87,19 @@ def prepare(settings: Settings, bootstrap: str, archive: _Archive) -> None:
 
 
 def _migrate(settings: Settings, archive: _Archive) -> None:
-    import clickhouse_connect
-    from clickhouse_connect.driver.exceptions import ClickHouseError
+    from clickhouse_connect.driver.exceptions import ClickHouseError  # half a second, which `--help` does not pay
 
     from deploy.clickhouse import MigrationError, migrate
+    from deploy.clickhouse.client import connect
 
-    url = urlsplit(archive.url)
     try:
-        with clickhouse_connect.get_client(
-            host=url.hostname or "127.0.0.1",
-            port=url.port or (8443 if url.scheme == "https" else 8123),
-            secure=url.scheme == "https",
-            username=archive.user,
-            password=archive.password.get_secret_value(),
-            database=settings.clickhouse_database,
+        with contextlib.closing(
+            connect(
+                archive.url,
+                user=archive.user,
+                password=archive.password.get_secret_value(),
+                database=settings.clickhouse_database,
+            )
         ) as client:
             migrate(client)
     except MigrationError as error:
