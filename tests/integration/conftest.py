@@ -4,7 +4,8 @@
 `make_topics`   private copies of our topics under a prefix of the test's own: cheap isolation
 `start_broker`  a whole broker of the test's own, for tests that kill it
 `clickhouse`    address and users of the real ClickHouse engine
-`running`       a whole `dossier up --detach`
+`running`       a whole `dossier up --detach`, shared
+`installation`  the same, fresh for each module
 """
 
 from __future__ import annotations
@@ -115,6 +116,15 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
     with leash(command, log, environment) as process:
         until(lambda: answers_ping(server.url), process, log)
         yield server
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A fresh `dossier up --detach` for one module: what is counted there is what the module put in."""
+    fresh = Installation(Path(tmp_path_factory.mktemp("up")))
+    fresh.up()
+    yield fresh
+    fresh.down()
 
 
 @pytest.fixture(scope="session")
