@@ -62,10 +62,16 @@ class Event(
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
 
 
+def schema_uri(fact: type[AnyFact]) -> str:
+    """The `dataschema` of a kind of fact: names the JSON Schema it is checked against."""
+    return f"urn:dossier-ledger:schema:{WIRE_NAMES[fact]}:{fact.schema_version}"
+
+
 def _envelope_for(fact: type[AnyFact]) -> type[Event]:
     envelope = msgspec.defstruct(
         f"{fact.__name__}Event",
-        [("data", fact)],
+        # An event that names a schema this program does not know may look alike and mean something else.
+        [("data", fact), ("dataschema", Literal[schema_uri(fact)] | None, None)],
         bases=(Event,),
         tag=WIRE_NAMES[fact],
         frozen=True,
@@ -84,11 +90,6 @@ EventUnion: Any = Union[tuple(ENVELOPES.values())]  # noqa: UP007  # built from 
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(EventUnion)
 _encoder = msgspec.json.Encoder()
-
-
-def schema_uri(fact: type[AnyFact]) -> str:
-    """The `dataschema` of a kind of fact: names the JSON Schema it is checked against."""
-    return f"urn:dossier-ledger:schema:{WIRE_NAMES[fact]}:{fact.schema_version}"
 
 
 def make_event(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 import msgspec.inspect as shape
@@ -31,6 +32,8 @@ What a back-office may tell the ledger. This page and the JSON Schemas in `schem
 - What breaks a rule goes to quarantine, bytes and all.
 - A fact that comes unexpected, late or twice is never refused.
 """
+#: Envelope attributes that differ from one kind of event to the next.
+_PER_KIND: Final = {"data": "the fact", "dataschema": "`$id` of the kind's schema"}
 
 
 def catalogue_page() -> str:
@@ -92,7 +95,7 @@ def _field_table(described: Iterable[shape.Field], meanings: Mapping[str, Meanin
     yield "|---|---|---|---|---|"
     for field in described:
         meaning, needed = meanings[field.name], "required" if field.required else ""
-        value = "fact" if field.name == "data" else _words(field.type)
+        value = _PER_KIND.get(field.name) or _words(field.type)
         yield f"| `{field.name}` | {needed} | {value} | {meaning.vi} | {meaning.en} |"
 
 

@@ -96,6 +96,12 @@ def test_nesting_beyond_the_limit_is_named_as_such(depth: int) -> None:
         decode(value + b" " * depth)
 
 
+def test_nesting_at_the_limit_is_left_to_the_types() -> None:
+    value = b'{"type":"dossier.withdrawn","data":' + b'{"a":' * (MAX_DEPTH - 1) + b"1" + b"}" * (MAX_DEPTH - 1) + b"}"
+    with pytest.raises(Unreadable, match="unknown field `a`"):
+        decode(value)
+
+
 def _event_or_unreadable(value: bytes) -> None:
     try:
         event = decode(value)
