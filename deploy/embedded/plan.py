@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import HttpUrl, SecretStr
 
 from deploy.embedded import kafka
 from deploy.embedded.child import Child
@@ -49,8 +50,10 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
     Servers named in the settings are used as they are; the others are embedded. Blocking.
 
     Raises:
-        EmbeddedError: a port is taken, a jar is wrong, an extra is not installed.
+        EmbeddedError: a server of the user's own does not answer, a port is taken, a jar is wrong, an extra is not
+            installed.
     """
+    asyncio.run(_require_answers(settings))
     ports = choose_ports(data_dir, _wanted_ports(settings, wishes))
     bootstrap = settings.kafka or f"127.0.0.1:{ports['kafka']}"
     archive = _archive(data_dir, settings, ports)
@@ -71,6 +74,18 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
         feeds=(_simulation(wishes.simulate, environment),) if wishes.simulate else (),
         embedded_clickhouse=settings.clickhouse is None,
     )
+
+
+async def _require_answers(settings: Settings) -> None:
+    """A wrong address is told at once, before anything is started for it."""
+    if settings.kafka is not None and await asks_kafka(settings.kafka)(0) != "ok":
+        raise EmbeddedError(f"no Kafka answers at {settings.kafka}: check the address, and that it runs")
+    if settings.clickhouse is not None and await asks_clickhouse(_url(settings.clickhouse))(0) != "ok":
+        raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs")
+
+
+def _url(address: HttpUrl) -> str:
+    return str(address).rstrip("/")
 
 
 def prepare(settings: Settings, bootstrap: str, archive: _Archive) -> None:
@@ -120,7 +135,7 @@ def _wanted_ports(settings: Settings, wishes: Wishes) -> dict[str, int]:
 def _archive(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> _Archive:
     if settings.clickhouse is not None:
         return _Archive(
-            str(settings.clickhouse).rstrip("/"),
+            _url(settings.clickhouse),
             settings.clickhouse_user, settings.clickhouse_password,
             settings.clickhouse_report_user, settings.clickhouse_report_password,
         )  # fmt: skip
