@@ -139,19 +139,21 @@ class Publisher:
         for event, _, sent in waiting:
             yield self._outcome(event, sent)
 
-    def hold(self, record: quarantine.QuarantineRecord) -> None:
+    def hold(self, records: Iterable[quarantine.QuarantineRecord]) -> None:
         """Put what could not be read into quarantine, and wait until it is there. Safe to repeat: one for each origin.
 
         Raises:
             ConnectionError: if the broker does not confirm it.
         """
         try:
-            sent = self._producer.send(self._quarantine_topic, quarantine.encode(record), quarantine.key(record))
-            sent.get(self._wait_seconds)
+            sent = [
+                self._producer.send(self._quarantine_topic, quarantine.encode(record), quarantine.key(record))
+                for record in records
+            ]
+            for each in sent:
+                each.get(self._wait_seconds)
         except kafka_errors.KafkaError as error:
-            raise ConnectionError(
-                f"{quarantine.origin_text(record)} could not be put into quarantine: {_words(error)}; run it again"
-            ) from error
+            raise ConnectionError(f"quarantine does not take records: {_words(error)}; run it again") from error
 
     def close(self, timeout_seconds: float | None = None) -> None:
         """Wait for what is on its way, at most so long, then let go of the broker."""

@@ -1,0 +1,273 @@
+"""A mapping at work: it is checked against the catalogue and the file once, then turns each row into events.
+
+A row gives exactly one event, and now and then those that its case's columns tell. What no rule names is a
+StepCompleted with the activity's own name: no row is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, Literal, assert_never, get_args, get_type_hints
+
+import msgspec
+
+from events.catalogue import WIRE_NAMES, AnyFact, Received, StepCompleted, StepStarted
+from events.envelope import Event, Unreadable, make_event
+from events.importers.rows import BadRow, Row
+from events.importers.values import Cells, Reader, Unfit, constants, instants, reader
+from schemas.mapping import CaseRule, FieldValue, MappingFile, Place, RowRule, columns_of
+
+#: Rows before what their cases tell, where both happened at the same instant: ids decide then.
+_ROW_ID, _CASE_ID = "row-{number:09d}-{digest}", "then-{number:02d}-{digest}"
+_DEFAULT_ZONE: Final = "Asia/Ho_Chi_Minh"
+_KINDS: Final[dict[str, type[AnyFact]]] = {name.removeprefix("dossier."): kind for kind, name in WIRE_NAMES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """An event, where in the file it comes from, and whether a row or a case-level column said so."""
+
+    event: Event
+    by: Literal["row", "case"]
+    line: int
+
+
+class Mapper:
+    """Turns rows into events. It remembers the cases it has seen; use it for one file.
+
+    Args:
+        file: the mapping.
+        columns: the columns of the log.
+
+    Raises:
+        MappingError: it does not fit the catalogue or the columns; names its line and what is missing.
+    """
+
+    def __init__(self, file: MappingFile, columns: Collection[str]) -> None:
+        for path, column in file.columns:
+            if column not in columns:
+                there = ", ".join(sorted(columns))
+                raise file.error(path, f"no column `{column}` in the log; it has: {there}")
+        mapping = file.mapping
+        self._mapping = mapping
+        self._case = reader(mapping.case)
+        self._instant = instants(mapping.time.format, mapping.time.zone or mapping.zone)
+        self._rules = [
+            _Rule(rule, _builder(file, ("events", n), rule, self._instant)) for n, rule in enumerate(mapping.events)
+        ]
+        self._unnamed = _builder(file, (), RowRule(type="step-completed"), self._instant)
+        self._case_rules = [
+            (rule, _builder(file, ("case_events", n), rule, self._instant))
+            for n, rule in enumerate(mapping.case_events)
+        ]
+        self._fitting: dict[str, list[_Rule]] = {}
+        self._told: set[tuple[int, str]] = set()
+
+    def events(self, row: Row) -> Iterator[Mapped | BadRow]:
+        """The row's event, and those of its case's columns that no earlier row told; or why there is none."""
+        try:
+            case, event = self._of_row(row)
+        except (Unfit, Unreadable) as error:
+            yield BadRow(row.number, row.line, row.raw, str(error))
+            return
+        yield Mapped(event, "row", row.line)
+        for number, (rule, build) in enumerate(self._case_rules):
+            if rule.column in row.cells and (number, case) not in self._told:
+                self._told.add((number, case))
+                try:
+                    yield Mapped(self._of_case(number, rule, build, case, row), "case", row.line)
+                except (Unfit, Unreadable) as error:
+                    yield BadRow(row.number, row.line, row.raw, f"{rule.column}: {error}", "case")
+
+    def _of_row(self, row: Row) -> tuple[str, Event]:
+        case: str | None = self._case(row.cells)
+        activity = row.cells.get(self._mapping.activity)
+        at = row.cells.get(self._mapping.time.column)
+        if case is None or activity is None or at is None:
+            wanted = {self._mapping.case: case, self._mapping.activity: activity, self._mapping.time.column: at}
+            raise Unfit("empty: " + ", ".join(name for name, value in wanted.items() if value is None))
+        time = self._read_instant(self._mapping.time.column, at)
+        fact = self._builder_for(activity, case, row.cells)(row.cells)
+        event_id = _ROW_ID.format(number=row.number, digest=row.digest)
+        return case, self._event(fact, event_id, case, time)
+
+    def _of_case(self, number: int, rule: CaseRule, build: _Build, case: str, row: Row) -> Event:
+        """Its id comes from what is said, not from where: the same of two halves of a log."""
+        cell = row.cells[rule.column]
+        digest = sha256(f"{case}\n{rule.column}\n{cell}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        time = self._read_instant(rule.column, cell)
+        return self._event(build(row.cells), _CASE_ID.format(number=number, digest=digest), case, time)
+
+    def _read_instant(self, column: str, cell: str) -> datetime:
+        try:
+            return self._instant(cell)
+        except Unfit as error:
+            raise Unfit(f"{column}: {error}") from error
+
+    def _event(self, fact: AnyFact, event_id: str, case: str, time: datetime) -> Event:
+        mapping = self._mapping
+        return make_event(
+            fact, id=event_id, source=mapping.event_source, subject=case, time=time, sourcerank=mapping.sourcerank
+        )
+
+    def _builder_for(self, activity: str, case: str, cells: Cells) -> _Build:
+        fitting = self._fitting.get(activity)
+        if fitting is None:
+            fitting = [each for each in self._rules if not each.rule.activity or activity in each.rule.activity]
+            self._fitting[activity] = fitting
+        return next((each.build for each in fitting if each.fits(case, cells)), self._unnamed)
+
+
+_Build = Callable[[Cells], AnyFact]
+
+
+class _Rule:
+    def __init__(self, rule: RowRule, build: _Build) -> None:
+        self.rule = rule
+        self.build = build
+        self._where = {
+            column: {wanted} if isinstance(wanted, str) else set(wanted) for column, wanted in rule.where.items()
+        }
+        self._cases: set[str] = set()
+
+    def fits(self, case: str, cells: Cells) -> bool:
+        if any(cells.get(column, "") not in wanted for column, wanted in self._where.items()):
+            return False
+        if self.rule.first:
+            if case in self._cases:
+                return False
+            self._cases.add(case)
+        return True
+
+
+def _own_name(file: MappingFile) -> dict[str, FieldValue]:
+    return {"step": f"{{{file.mapping.activity}}}"}
+
+
+def _builder(file: MappingFile, path: Place, rule: RowRule | CaseRule, instant: Callable[[str], datetime]) -> _Build:
+    """The function from a row's cells to a rule's fact; the rule is checked against the catalogue.
+
+    Raises:
+        MappingError: unknown type, unknown or missing field, or a constant that the field cannot be.
+        Unfit: by the function, if the cells do not fit.
+    """
+    kind = _KINDS.get(rule.type)
+    if kind is None:
+        raise file.error((*path, "type"), f"no event `{rule.type}`; there are: {', '.join(sorted(_KINDS))}")
+    hints = get_type_hints(kind, include_extras=True)
+    fields = _all_fields(file, kind, rule)
+    _check_fields(file, path, kind, fields, hints, instant)
+    readers = {name: _typed(reader(value), name, hints[name], instant) for name, value in fields.items()}
+    kept = _attribute_reader(file, rule, fields)
+
+    def build(cells: Cells) -> AnyFact:
+        values = {name: value for name, read in readers.items() if (value := read(cells)) is not None}
+        if "attributes" not in values:
+            values["attributes"] = kept(cells)
+        try:
+            return msgspec.convert(values, kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise Unfit(f"{rule.type}: {_words(error)}") from error
+
+    return build
+
+
+def _all_fields(file: MappingFile, kind: type[AnyFact], rule: RowRule | CaseRule) -> dict[str, FieldValue]:
+    """The rule's own fields over those that the mapping gives to every event.
+
+    Room and actor are the row's: of what a column says of the whole case they are not known.
+    """
+    mapping = file.mapping
+    common: dict[str, FieldValue | None] = {"office": mapping.office}
+    if isinstance(rule, RowRule):
+        common |= {"room": mapping.room, "actor": mapping.actor}
+    if kind is Received and mapping.zone != _DEFAULT_ZONE:
+        common["zone"] = mapping.zone
+    if kind in (StepStarted, StepCompleted):
+        common |= _own_name(file)
+    return {name: value for name, value in common.items() if value is not None} | rule.fields
+
+
+def _check_fields(
+    file: MappingFile,
+    path: Place,
+    kind: type[AnyFact],
+    fields: dict[str, FieldValue],
+    hints: dict[str, Any],
+    instant: Callable[[str], datetime],
+) -> None:
+    known = {field.name: field for field in msgspec.structs.fields(kind)}
+    for name, value in fields.items():
+        here = (*path, "fields", name)
+        if name not in known:
+            raise file.error(here, f"`{kind.__name__}` has no field `{name}`; it has: {', '.join(sorted(known))}")
+        for constant in constants(value):
+            try:
+                msgspec.convert(_as_given(constant, hints[name], instant), hints[name], strict=False)
+            except (Unfit, msgspec.ValidationError) as error:
+                raise file.error(here, f"`{constant}` cannot be: {error}") from error
+    missing = [name for name, field in known.items() if field.required and name not in fields]
+    if missing:
+        raise file.error((*path, "fields"), f"`{kind.__name__}` needs: {', '.join(missing)}")
+
+
+def _as_given(text: str, hint: Any, instant: Callable[[str], datetime]) -> Any:
+    return instant(text) if _is_instant(hint) else text
+
+
+def _typed(read: Reader, name: str, hint: Any, instant: Callable[[str], datetime]) -> Reader:
+    if not _is_instant(hint):
+        return read
+
+    def read_instant(cells: Cells) -> datetime | None:
+        text = read(cells)
+        try:
+            return None if text is None else instant(text)
+        except Unfit as error:
+            raise Unfit(f"{name}: {error}") from error
+
+    return read_instant
+
+
+def _is_instant(hint: Any) -> bool:
+    return hint is datetime or any(_is_instant(each) for each in get_args(hint))
+
+
+def _attribute_reader(
+    file: MappingFile, rule: RowRule | CaseRule, fields: dict[str, FieldValue]
+) -> Callable[[Cells], Cells]:
+    """Which cells an event keeps as they are. Of a case-level column it is that one: the row's event has the rest."""
+    if isinstance(rule, CaseRule):
+        own, keep = rule.column, file.mapping.attributes != "none"
+        return lambda cells: {own: cells[own]} if keep else {}
+    match file.mapping.attributes:
+        case "all":
+            return lambda cells: cells
+        case "none":
+            return lambda _: {}
+        case "rest":
+            mapping = file.mapping
+            used = {mapping.activity, mapping.time.column, *columns_of(mapping.case), *_columns_used(fields)}
+            return lambda cells: {column: cell for column, cell in cells.items() if column not in used}
+        case _:
+            assert_never(file.mapping.attributes)
+
+
+def _columns_used(value: Any) -> Iterator[str]:
+    """Columns that are in the event as they are; a translated one is not."""
+    match value:
+        case str():
+            yield from columns_of(value)
+        case dict():
+            for inner in value.values():
+                yield from _columns_used(inner)
+        case _:
+            pass
+
+
+def _words(error: msgspec.ValidationError) -> str:
+    return re.sub(r"value '.*' - at", "value - at", str(error), count=1, flags=re.DOTALL)

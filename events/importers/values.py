@@ -1,0 +1,133 @@
+"""What a mapping writes as a field's value, made into a function from a row's cells to that value.
+
+None means the row says nothing of it: the columns it is made of are all empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, assert_never
+from zoneinfo import ZoneInfo
+
+from schemas.mapping import FieldValue, Lookup, split_template
+
+Cells = dict[str, str]
+Reader = Callable[[Cells], Any]
+
+
+class Unfit(ValueError):
+    """A row's cells do not fit the mapping; the message says which, without the value found there."""
+
+
+def reader(value: FieldValue) -> Reader:
+    """The function that gives a field's value: text, a dict or a tuple of texts, or None."""
+    match value:
+        case str():
+            return _template(value)
+        case Lookup():
+            return _lookup(value)
+        case dict():
+            return _fields({name: reader(inner) for name, inner in value.items()})
+        case list():
+            return _items([reader(inner) for inner in value])
+        case _:
+            assert_never(value)
+
+
+def constants(value: FieldValue) -> list[str]:
+    """Every text the value can be whatever the row: known before the first row is read."""
+    match value:
+        case str():
+            parts = split_template(value)
+            return [] if any(is_column for _, is_column in parts) or not parts else ["".join(text for text, _ in parts)]
+        case Lookup():
+            return [text for each in (*value.values.values(), value.default) if each for text in constants(each)]
+        case dict() | list():
+            return []
+        case _:
+            assert_never(value)
+
+
+def instants(format: str, zone: str) -> Callable[[str], datetime]:  # noqa: A002  # the mapping's own word
+    """The function that reads an instant as the mapping says. A local time that occurs twice is the first of them.
+
+    The function raises Unfit.
+    """
+    local = ZoneInfo(zone)
+    parse = _PARSERS.get(format) or (lambda text: datetime.strptime(text, format))  # noqa: DTZ007  # aware below
+
+    def read(text: str) -> datetime:
+        try:
+            at = parse(text.strip())
+            # A fixed offset: what is written must not depend on the host's zone tables.
+            return at if at.tzinfo is not None else datetime.fromisoformat(at.replace(tzinfo=local).isoformat())
+        except (ValueError, OverflowError, InvalidOperation) as error:
+            raise Unfit(f"no time as `{format}`") from error
+
+    return read
+
+
+def _epoch(units_a_second: int) -> Callable[[str], datetime]:
+    def parse(text: str) -> datetime:
+        return _EPOCH + timedelta(microseconds=int(Decimal(text) * 1_000_000 / units_a_second))
+
+    return parse
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PARSERS: dict[str, Callable[[str], datetime]] = {
+    "iso": datetime.fromisoformat, "epoch_s": _epoch(1), "epoch_ms": _epoch(1_000),
+}  # fmt: skip
+
+
+def _template(template: str) -> Reader:
+    parts = split_template(template)
+    columns = [text for text, is_column in parts if is_column]
+    if len(parts) == 1 and columns:
+        column = columns[0]
+        return lambda cells: cells.get(column)
+    if not columns:
+        constant = "".join(text for text, _ in parts) or None
+        return lambda _: constant
+
+    def read(cells: Cells) -> str | None:
+        if not any(column in cells for column in columns):
+            return None
+        return "".join(cells.get(text, "") if is_column else text for text, is_column in parts)
+
+    return read
+
+
+def _lookup(lookup: Lookup) -> Reader:
+    readers = {theirs: _template(ours) for theirs, ours in lookup.values.items()}
+    default = None if lookup.default is None else _template(lookup.default)
+
+    def read(cells: Cells) -> Any:
+        cell = cells.get(lookup.column)
+        found = readers.get(cell) if cell is not None else None
+        if found is None:
+            found = default
+        if found is not None:
+            return found(cells)
+        if cell is None:
+            return None
+        raise Unfit(f"{lookup.column} has a value that the mapping does not list")
+
+    return read
+
+
+def _fields(readers: dict[str, Reader]) -> Reader:
+    def read(cells: Cells) -> dict[str, Any] | None:
+        values = {name: value for name, read in readers.items() if (value := read(cells)) is not None}
+        return values or None
+
+    return read
+
+
+def _items(readers: list[Reader]) -> Reader:
+    def read(cells: Cells) -> tuple[Any, ...] | None:
+        return tuple(value for read in readers if (value := read(cells)) is not None) or None
+
+    return read
