@@ -247,6 +247,7 @@ def _detach(folder: Path, arguments: list[str]) -> None:
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True, mode=0o700)
     output = logs / "up.out"
+    output.unlink(missing_ok=True)  # if another `up` still writes to it, it keeps its own
     with output.open("wb") as file:
         child = subprocess.Popen(  # noqa: S603  # our own command with the user's own arguments
             [sys.executable, "-P", "-m", "cli", *arguments],
