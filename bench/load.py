@@ -5,11 +5,10 @@ All first events come first, then all second ones, and so on; every peer reads t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.partitioner import DefaultPartitioner
 
 from events.catalogue import (
@@ -26,6 +25,8 @@ from events.catalogue import (
 )
 from events.envelope import encode, make_event
 
+PREFIX = "bench."
+LEDGER = PREFIX + "dossier.events.v1"
 PARTITIONS = 4
 EVENTS_A_DOSSIER = 10
 _ZONE = timezone(timedelta(hours=7))
@@ -33,8 +34,8 @@ _START = datetime(2020, 3, 2, 8, tzinfo=_ZONE)
 _PROMISE = datetime(2020, 3, 20, 17, tzinfo=_ZONE)
 
 
-def load(events: int) -> Iterator[tuple[bytes, bytes]]:
-    """Key and value of each record; `events` is a multiple of ten."""
+def load(events: int, year: int = 2020) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of each record; `events` is a multiple of ten. Another year has other dossiers."""
     dossiers = events // EVENTS_A_DOSSIER
     for turn in range(EVENTS_A_DOSSIER):
         for number in range(dossiers):
@@ -42,7 +43,7 @@ def load(events: int) -> Iterator[tuple[bytes, bytes]]:
                 _fact(turn, f"GL-{number % 17}", Actor(id=f"cb{number % 50}")),
                 id=f"{turn * dossiers + number:032x}",
                 source=f"urn:office:gl:{number % 17}",
-                subject=f"GTVT-2020-{number:06d}",
+                subject=f"GTVT-{year}-{number:06d}",
                 time=_START + timedelta(days=turn, minutes=number % 60),
             )
             yield event.subject.encode(), encode(event)
@@ -64,24 +65,29 @@ def _fact(turn: int, office: str, actor: Actor) -> AnyFact:
     return facts[turn]
 
 
-async def fill(broker: str, topic: str, records: list[tuple[bytes, bytes]]) -> None:
-    """Create `topic` and write the records in order, in large batches, by Kafka's own partitioner."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
-    await admin.close()
+async def fill(broker: str, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
+    """Write the records in order, in large batches, by Kafka's own partitioner."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, max_batch_size=512 * 1024, acks="all")
     await producer.start()
-    choose, everywhere = DefaultPartitioner(), list(range(PARTITIONS))
-    open_batches = {partition: producer.create_batch() for partition in everywhere}
+    open_batches = [producer.create_batch() for _ in range(PARTITIONS)]
     for key, value in records:
-        partition = choose(key, everywhere, everywhere)
+        partition = partition_of(key)
         if open_batches[partition].append(key=key, value=value, timestamp=None) is None:
             await producer.send_batch(open_batches[partition], topic, partition=partition)
             open_batches[partition] = producer.create_batch()
             open_batches[partition].append(key=key, value=value, timestamp=None)
-    for partition, batch in open_batches.items():
+    for partition, batch in enumerate(open_batches):
         if batch.record_count():
             await producer.send_batch(batch, topic, partition=partition)
     await producer.flush()
     await producer.stop()
+
+
+_EVERYWHERE = list(range(PARTITIONS))
+_choose = DefaultPartitioner()
+
+
+def partition_of(key: bytes) -> int:
+    """The partition every Kafka client puts this key on."""
+    chosen: int = _choose(key, _EVERYWHERE, _EVERYWHERE)
+    return chosen

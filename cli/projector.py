@@ -84,7 +84,7 @@ async def _project(options: ProjectorOptions) -> None:
 def _tune_garbage_collector() -> None:
     """States are trees of frozen Structs, without cycles: look for cycles seldom, and not among our modules."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 50, 100)
 
 
 async def _report(member: Projector) -> None:

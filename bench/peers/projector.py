@@ -1,0 +1,35 @@
+"""Our projector: states confirmed by the broker in the live topic, every event read by a confirmed cursor."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+
+from bench.load import LEDGER, PARTITIONS
+from bench.peers import Run
+from processors.fold import LedgerRecord
+from processors.projector import LEDGER_TOPIC, Projector, ProjectorOptions
+
+
+async def main() -> None:
+    run = Run.from_arguments()
+    assert run.topic == LEDGER
+    options = ProjectorOptions(run.broker, PARTITIONS, tempfile.mkdtemp(prefix="bench-projector-"))
+    projector = Projector(options.prefixed(LEDGER.removesuffix(LEDGER_TOPIC)), nothing_is_unreadable)
+    running = asyncio.create_task(projector.run(asyncio.Event()))
+    while not running.done():
+        if projector.ready:
+            run.begin()  # before the first record: the fetch counts too
+        if sum(projector.durable(partition) or 0 for partition in range(PARTITIONS)) >= run.events:
+            run.count(run.events)
+            run.finish()
+        projector.tick()
+        await asyncio.sleep(0.005)
+    await running
+
+
+async def nothing_is_unreadable(record: LedgerRecord, reason: str) -> None:
+    raise AssertionError(f"{record.offset}: {reason}")
+
+
+asyncio.run(main())
