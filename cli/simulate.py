@@ -1,0 +1,184 @@
+"""`dossier simulate`: a simulated department, onto the ledger or into a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from events.envelope import Event
+    from events.feed import Known
+    from events.simulation import Profile
+
+#: The longest wait between two events at any speed: nights and holidays are skipped.
+LONGEST_WAIT_SECONDS = 2.0
+#: Events published together when paced: what falls into so long a moment.
+MOMENT_SECONDS = 0.25
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(simulate)
+
+
+def simulate(
+    profile: Annotated[str, typer.Option(help="What to simulate.")] = "gia-lai-2020-h1",
+    dossiers: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="How many, in the profile's proportions; default: all.")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="1 real time, 600 a day in a minute, max as fast as possible.")] = "max",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
+    output: Annotated[
+        Path | None, typer.Option(help="Write JSON lines there (- standard output), not the ledger.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object with the counts.")] = False,
+) -> None:
+    """Giả lập một sở · Simulate a department with the figures it published; run again to continue.
+
+    Example: dossier simulate --profile gia-lai-2020-h1 --dossiers 500 --speed max
+    """
+    from events.simulation import PROFILES, Tally, simulate
+
+    if profile not in PROFILES:
+        raise CommandError(f"no profile {profile}; there are: {', '.join(PROFILES)}", EXIT_USAGE)
+    factor = _factor(speed)
+    tally = Tally(PROFILES[profile].end)
+    events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
+    expected = _expected(PROFILES[profile], dossiers)
+    if output is not None:
+        feeding = {"published": 0, "duplicates": 0}
+        with _progress(expected) as advance:
+            _write(events, output, advance)
+    else:
+        with _progress(expected) as advance:
+            feeding = _publish(events, factor, advance)
+    figures = {"profile": profile, "seed": seed, **tally.figures(), **feeding}
+    if json:
+        emit_json(figures)
+    elif str(output) != "-":
+        _show(figures)
+
+
+def _factor(speed: str) -> float | None:
+    """Simulated seconds a second; None: as fast as possible."""
+    try:
+        factor = None if speed == "max" else float(speed)
+    except ValueError:
+        factor = 0.0
+    if factor is not None and not 0 < factor <= 1_000_000:
+        raise CommandError(f"--speed {speed}: give a number such as 1 or 600, or max", EXIT_USAGE)
+    return factor
+
+
+def _publish(events: Iterator[Event], factor: float | None, advance: Callable[[int], None]) -> dict[str, int]:
+    from cli.feeding import open_known, open_publisher
+    from cli.surroundings import surroundings
+    from events.feed import Fed, Undelivered, feed
+
+    around = surroundings(load_settings())
+    total = Fed()
+
+    def skipped(count: int) -> None:
+        total.duplicates += count
+        advance(count)
+
+    with open_known(around) as known, open_publisher(around, "simulate") as publisher:
+        new = _skip_known(events, known, skipped)
+        try:
+            for batch in _paced(new, factor) if factor else (new,):
+                fed = feed(batch, publisher, known, progress=advance)
+                total.published += fed.published
+                total.duplicates += fed.duplicates
+        except Undelivered as error:
+            raise CommandError(str(error)) from error
+    return {"published": total.published, "duplicates": total.duplicates}
+
+
+def _paced(events: Iterable[Event], factor: float) -> Iterator[list[Event]]:
+    """Events grouped into moments, each given when its time has come."""
+    moment: list[Event] = []
+    for event in events:
+        if moment and (event.time - moment[0].time).total_seconds() > MOMENT_SECONDS * factor:
+            yield moment
+            gap_seconds = (event.time - moment[0].time).total_seconds() / factor
+            time.sleep(min(gap_seconds, LONGEST_WAIT_SECONDS))  # the pace that was asked for
+            moment = []
+        moment.append(event)
+    yield moment
+
+
+def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int], None]) -> Iterator[Event]:
+    """The events from the first chunk on that is not all there already: a second run continues at once."""
+    from events.feed import CHUNK
+
+    while chunk := list(islice(events, CHUNK)):
+        if len(known([(event.source, event.id) for event in chunk])) < len(chunk):
+            return chain(chunk, events)
+        skipped(len(chunk))
+    return iter(())
+
+
+def _write(events: Iterable[Event], output: Path, advance: Callable[[int], None]) -> None:
+    from events.envelope import encode
+
+    with _open(output) as file:
+        for event in events:
+            file.write(encode(event) + b"\n")
+            advance(1)
+
+
+@contextmanager
+def _open(output: Path) -> Iterator[IO[bytes]]:
+    if str(output) == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        with output.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise CommandError(f"{output} cannot be written: {error.strerror}", EXIT_USAGE) from error
+
+
+def _counted(events: Iterable[Event], count: Callable[[Event], None]) -> Iterator[Event]:
+    for event in events:
+        count(event)
+        yield event
+
+
+def _expected(profile: Profile, dossiers: int | None) -> int:
+    """About how many events there will be, for the progress bar."""
+    return round(11.65 * (dossiers or profile.dossiers))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn("giả lập"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
+        task = progress.add_task("events", total=total)
+        yield lambda done: progress.advance(task, done)
+        progress.update(task, completed=total)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    table = Table(box=None, show_header=False)
+    for name, value in figures.items():
+        text = (
+            ", ".join(f"{key} {count:,}" for key, count in value.items())
+            if isinstance(value, dict)
+            else f"{value:,}"
+            if isinstance(value, int)
+            else str(value)
+        )
+        table.add_row(name, text)
+    out.print(table)
