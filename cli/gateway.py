@@ -8,12 +8,10 @@ import os
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import structlog
 import typer
-import uvicorn
 
 from cli.console import EXIT_USAGE, CommandError
 from cli.logs import configure_logging
@@ -51,46 +49,25 @@ def gateway(
 
 async def _serve(settings: Settings, around: Surroundings) -> None:
     """The composition root: 1. the address, 2. reader and history, 3. the application, 4. serve until told to stop."""
+    from cli.past import connect_report
     from gateway.app import create_app
     from gateway.history import ArchiveHistory
     from gateway.reader import LiveReader
+    from gateway.server import Server
 
     listening = _listen(settings.gateway_host, settings.gateway_port)
     port = listening.getsockname()[1]
     reader = LiveReader(around.kafka)
-    history = ArchiveHistory(
-        around.clickhouse, around.clickhouse_database, around.report_user, around.report_password.get_secret_value()
-    )
-    app = create_app(reader, history, _host_headers(settings.gateway_host, port))
-    server = _Server(
-        uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=5,
-            limit_concurrency=1_000, h11_max_incomplete_event_size=16_384,
-        ),  # fmt: skip
-        reader,
-    )
+    history = ArchiveHistory(lambda: connect_report(around))
+    server = Server(create_app(reader, history, _host_headers(settings.gateway_host, port)), reader)
     tasks = [asyncio.create_task(reader.run()), asyncio.create_task(_report(reader))]
-    log.info("listening", host=settings.gateway_host, port=port)
+    log.info("listening", host=settings.gateway_host, port=port, kafka=around.kafka, clickhouse=around.clickhouse)
     try:
         await server.serve(sockets=[listening])
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn waits for open answers before it stops: the live streams must hear of it."""
-
-    def __init__(self, config: uvicorn.Config, reader: LiveReader) -> None:
-        super().__init__(config)
-        self._reader = reader
-        self._closing: asyncio.Future[None] | None = None
-        self._loop = asyncio.get_running_loop()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        super().handle_exit(sig, frame)
-        self._closing = asyncio.run_coroutine_threadsafe(self._reader.close(), self._loop)  # type: ignore[assignment]  # kept, so that it is not collected
 
 
 def _listen(host: str, port: int) -> socket.socket:

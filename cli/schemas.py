@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 def schemas(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if a file is not up to date.")] = False,
 ) -> None:
-    """Lược đồ sự kiện · Write the JSON Schemas, the AsyncAPI document and docs/events.md from the event classes.
+    """Lược đồ sự kiện · Write the JSON Schemas, the AsyncAPI and OpenAPI documents and docs/events.md from the code.
 
     A version that is checked in is a promise: a change that would break it is refused.
 
@@ -54,7 +54,9 @@ def schemas(
 
 def published() -> dict[Path, str]:
     """Every published file by its path in the checkout, and its text as the code has it now."""
-    documents = {**_current(), "asyncapi.json": asyncapi()}
+    from gateway.app import openapi_document
+
+    documents = {**_current(), "asyncapi.json": asyncapi(), "openapi.json": openapi_document()}
     return {PUBLISHED / path: _render(document) for path, document in documents.items()} | {PAGE: catalogue_page()}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from events.envelope import from_microseconds
 from gateway.live import LiveView
 from projections.board import Row
 from projections.standing import Queue
@@ -19,15 +19,13 @@ WORDS: Final = api.Words(
     events=EVENT_NAMES,
 )
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def freshness(view: LiveView, complete: bool | None = None) -> api.Freshness:
     """Up to where the view has read. `complete`: whether a caller who waited got all that was there."""
     reached = view.reached()
     return api.Freshness(
         positions={str(partition): offset for partition, offset in reached.positions.items()},
-        recorded_at=None if reached.recorded_ms is None else _EPOCH + timedelta(milliseconds=reached.recorded_ms),
+        recorded_at=None if reached.recorded_ms is None else from_microseconds(reached.recorded_ms * 1_000),
         lag=reached.lag,
         complete=complete,
     )

@@ -17,7 +17,7 @@ from litestar import Litestar, MediaType, Response, get
 from litestar.config.allowed_hosts import AllowedHostsConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.di import Provide
-from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
+from litestar.exceptions import NotFoundException, ServiceUnavailableException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import Parameter
@@ -30,7 +30,7 @@ from gateway.history import History, HistoryUnavailable
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.reader import LiveReader, NotReached
 from gateway.stream import board_changes
-from replay.described import describe_step
+from replay.described import archive_freshness, describe_step
 from replay.timeline import timeline
 from schemas import api
 
@@ -48,7 +48,9 @@ Wait = Annotated[
 Limit = Annotated[int, Parameter(ge=1, le=1_000)]
 Filter = Annotated[str | None, Parameter(max_length=128)]
 _NOT_FOUND: Final = {404: ResponseSpec(api.Problem, description="no such dossier", generate_examples=False)}
-_UNAVAILABLE: Final = {503: ResponseSpec(api.Problem, description="the archive does not answer", generate_examples=False)}
+_UNAVAILABLE: Final = {
+    503: ResponseSpec(api.Problem, description="the archive does not answer", generate_examples=False)
+}
 
 
 @dataclass(slots=True)
@@ -87,6 +89,11 @@ def litestar_app(gateway: Gateway | None, hosts: Sequence[str] = ()) -> Litestar
         logging_config=None,
         debug=False,
     )  # fmt: skip
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document that `/schema` serves and `schemas/published/openapi.json` holds."""
+    return litestar_app(None).openapi_schema.to_schema()
 
 
 def _gateway(state: State) -> Gateway:
@@ -149,6 +156,7 @@ async def events(
     """Dòng thời gian: the dossier's events in effective order, both times, and the state after each."""
     asked = unquote(dossier_id)
     try:
+        reached = await gateway.history.reached()  # first, so that it does not claim more than the records show
         records = await gateway.history.records_of(asked)
     except HistoryUnavailable as error:
         raise ServiceUnavailableException(str(error)) from error
@@ -160,7 +168,7 @@ async def events(
         total=len(told.steps),
         offset=offset,
         timeline=[describe_step(step) for step in told.steps[offset : offset + limit]],
-        freshness=answers.freshness(gateway.reader.view),
+        freshness=archive_freshness(reached, gateway.reader.view.ledger_ends),
     )
 
 
@@ -217,7 +225,9 @@ async def healthz() -> api.Health:
 async def readyz(gateway: Gateway) -> Response[api.Readiness]:
     """Ready: the live topic was read to its end, and the archive answers."""
     live, archive = gateway.reader.caught_up, await gateway.history.answers()
-    missing = [text for ok, text in ((live, "reading the live topic"), (archive, "the archive does not answer")) if not ok]
+    missing = [
+        text for ok, text in ((live, "reading the live topic"), (archive, "the archive does not answer")) if not ok
+    ]
     body = api.Readiness(ready=not missing, live=live, archive=archive, detail="; ".join(missing))
     return Response(body, status_code=503 if missing else 200)
 

@@ -59,6 +59,7 @@ class LiveReader:
         self._partitions: list[TopicPartition] = []
         self._next: dict[TopicPartition, int] = {}
         self._changed = asyncio.Condition()
+        self._closed: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Read until cancelled; starts again from the beginning after what it cannot wait out."""
@@ -74,10 +75,10 @@ class LiveReader:
         await self._until(lambda: self.version > version or self.closing)
         return self.version
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Let go of all who wait for a change: the gateway stops."""
         self.closing = True
-        await self._tell()
+        self._closed = asyncio.create_task(self._tell())
 
     async def reach_ledger_end(self, within_seconds: float) -> None:
         """Wait until the view includes all that is on the ledger now: so a caller reads its own writes.

@@ -91,6 +91,14 @@ class Archive:
         )
         return {int(partition): int(end) for partition, end in self._rows(sql, {})}
 
+    def reached(self) -> dict[int, tuple[int, int]]:
+        """For each partition that has records: the first offset that is not archived, the newest append time in ms."""
+        sql = (
+            "SELECT partition, max(offset) + 1, toUnixTimestamp64Milli(max(recorded_at)) FROM dossier_events "
+            "WHERE topic = {topic:String} GROUP BY partition ORDER BY partition"
+        )
+        return {int(partition): (int(end), int(recorded_ms)) for partition, end, recorded_ms in self._rows(sql, {})}
+
     def known_ids(self, source: str, ids: Collection[str]) -> set[str]:
         """Which of these ids of `source` the archive holds as events."""
         sql = (

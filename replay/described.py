@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -82,6 +83,21 @@ def describe_step(step: Step) -> api.TimelineStep:
         corrected=step.corrected,
         repeats=step.repeats,
         anomalies=[each.code.value for each in step.anomalies],
+    )
+
+
+def archive_freshness(
+    reached: Mapping[int, tuple[int, int]], ledger_ends: Mapping[int, int], complete: bool | None = None
+) -> api.Freshness:
+    """How fresh an answer from the archive is: `Archive.reached` against the ledger's ends ({}: not known)."""
+    positions = {partition: reached.get(partition, (0, 0))[0] for partition in sorted({*reached, *ledger_ends})}
+    lag = sum(max(0, end - positions[partition]) for partition, end in ledger_ends.items())
+    newest_ms = max((recorded_ms for _, recorded_ms in reached.values()), default=None)
+    return api.Freshness(
+        positions={str(partition): offset for partition, offset in positions.items()},
+        recorded_at=None if newest_ms is None else from_microseconds(newest_ms * 1_000),
+        lag=lag if ledger_ends else None,
+        complete=complete,
     )
 
 

@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from events.envelope import Event, microseconds
+from events.envelope import Event, Unreadable, decode_record, microseconds
 from projections.amend import effective_order
 from projections.dossier import Dossier, anomalies, fold, history, unpack_entries
 from projections.evolve import Entry
 from projections.standing import Anomaly, Standing
+from replay.archive import ArchiveRow
 
 
 class Recorded(NamedTuple):
@@ -71,6 +72,18 @@ def timeline(
     ]
     dossier = fold(dossier_id, ((each.event, each.offset, each.recorded) for each in seen))
     return Timeline(dossier, tuple(_steps(dossier, seen)))
+
+
+def readable(rows: Iterable[ArchiveRow]) -> list[Recorded]:
+    """The events among records of the archive, read from their bytes as every reader of the ledger reads them."""
+    found = []
+    for row in rows:
+        try:
+            event = decode_record(row.key, row.raw)
+        except Unreadable:
+            continue
+        found.append(Recorded(event, row.partition, row.offset, row.recorded_ms * 1_000))
+    return found
 
 
 def _steps(dossier: Dossier, records: list[Recorded]) -> Iterable[Step]:

@@ -193,6 +193,35 @@ class Timeline(Body):
     freshness: Freshness
 
 
+class Replay(Body):
+    """A dossier replayed from the archive, as of one time and as known at another."""
+
+    dossier: str
+    as_of: Annotated[AwareDatetime | None, Field(description="events that occurred later are left out")]
+    known_at: Annotated[AwareDatetime | None, Field(description="events that were recorded later are left out")]
+    standing: Annotated[Dossier | None, Field(description="null: nothing had happened, or nothing was known")]
+    timeline: list[TimelineStep]
+    freshness: Freshness
+
+
+class DifferingDossier(Body):
+    """A dossier whose live state is not what the archive folds to."""
+
+    dossier: str
+    partition: int
+    fault: Annotated[str, Field(description="other state, not live, or not in the archive")]
+
+
+class Rebuild(Body):
+    """What came of folding the whole archive and comparing it with the live state."""
+
+    compared: int
+    differing: int
+    first_differing: list[DifferingDossier]
+    unreadable: Annotated[int, Field(description="archived records that are no events")]
+    positions: Annotated[dict[str, int], Field(description="partition → ledger offset up to which it was compared")]
+
+
 class Words(Body):
     """What the codes mean, in both languages."""
 

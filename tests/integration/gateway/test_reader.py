@@ -1,4 +1,4 @@
-"""The live reader on a real broker: it follows, knows its lag, waits for the ledger's end, and forgets a wiped topic."""
+"""The live reader on a real broker: it follows, knows its lag, waits for the ledger's end, forgets a wiped topic."""
 
 from __future__ import annotations
 

@@ -1,0 +1,160 @@
+"""`dossier replay`: one dossier, event by event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.asking import VIETNAM, freshness_line
+from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
+from cli.past import ledger_ends, open_archive
+from cli.surroundings import Surroundings, surroundings
+from schemas import api
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from replay.archive import Archive
+
+_LOCAL_FORMATS: Final = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(replay)
+
+
+def replay(
+    dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Leave out what occurred later: what was true then.")
+    ] = None,
+    known_at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Leave out what was recorded later: what was known then.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
+    ] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Phát lại hồ sơ · A dossier's events in the order in which they happened, and its state after each.
+
+    TIME is 02/03/2026, "02/03/2026 15:30" (Vietnamese time; a date alone is all of that day) or RFC 3339.
+
+    Example: dossier replay HS-0001 --as-of 02/03/2026
+    """
+    occurred_by, recorded_by = _instant(as_of, "--as-of"), _instant(known_at, "--known-at")
+    around = surroundings(load_settings())
+    with open_archive(around) as archive:
+        answer = _replayed(archive, dossier, occurred_by, recorded_by, _caught_up(archive, around, wait))
+    if json:
+        emit_json(answer.model_dump(mode="json"))
+    else:
+        _print(answer)
+
+
+def _replayed(
+    archive: Archive, dossier: str, as_of: datetime | None, known_at: datetime | None, ends: dict[int, int]
+) -> api.Replay:
+    from replay.described import archive_freshness, describe_dossier, describe_step
+    from replay.timeline import readable, timeline
+
+    freshness = archive_freshness(archive.reached(), ends)
+    records = readable(archive.events_of(dossier))
+    if not records:
+        raise CommandError(f"the archive has no events of dossier {dossier}; ids are case-sensitive", EXIT_USAGE)
+    told = timeline(dossier, records, as_of, known_at)
+    return api.Replay(
+        dossier=dossier,
+        as_of=as_of,
+        known_at=known_at,
+        standing=describe_dossier(told.dossier, records[0].partition, freshness) if told.steps else None,
+        timeline=[describe_step(step) for step in told.steps],
+        freshness=freshness,
+    )
+
+
+def _caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
+    """Wait for the archive to have all that is on the ledger now; gives the ledger's ends, {} if nobody knows."""
+    if around.known_kafka is None:
+        return {}
+    ends = ledger_ends(around.kafka)
+    if not archive.wait_until_archived(ends, wait_seconds):
+        err.print("[yellow]kho lưu chưa đủ[/] · the archive has not caught up with the ledger; newest events may miss")
+    return ends
+
+
+def _instant(text: str | None, option: str) -> datetime | None:
+    if text is None:
+        return None
+    for shape in _LOCAL_FORMATS:
+        try:
+            return datetime.strptime(text, shape).replace(tzinfo=VIETNAM).astimezone(UTC)
+        except ValueError:
+            continue
+    try:
+        day = datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007  # the zone comes in the next line
+        return datetime.combine(day, time.max, VIETNAM).astimezone(UTC)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise CommandError(
+            f'{option} "{text}" is no time: write 02/03/2026, "02/03/2026 15:30" or 2026-03-02T15:30:00+07:00',
+            EXIT_USAGE,
+        )
+    return instant.astimezone(UTC)
+
+
+def _print(answer: api.Replay) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("xảy ra · occurred", "ghi sổ · recorded", "sự kiện · event", "ở đâu, ai · where, who"):
+        table.add_column(heading)
+    table.add_column("vị trí · position")
+    table.add_column("trạng thái · state after")
+    for step in answer.timeline:
+        table.add_row(*_cells(step))
+    out.print(Text(answer.dossier, style="bold"))
+    out.print(table)
+    if answer.standing is None:
+        out.print("chưa có gì · nothing had happened by then, or nothing was known")
+    out.print(freshness_line(answer.freshness), style="dim", markup=False)
+
+
+def _cells(step: api.TimelineStep) -> tuple[Text, ...]:
+    event = Text(f"{step.name.vi} · {step.name.en}", style="strike" if step.voided else "")
+    marks = [
+        text
+        for shown, text in (
+            (step.voided, "đã hủy · voided"),
+            (step.corrected, "đã đính chính · corrected"),
+            (step.repeats, f"gửi lại · sent again {step.repeats}×"),
+        )
+        if shown
+    ]
+    event.append("".join(f"\n{mark}" for mark in marks), style="dim")
+    event.append("".join(f"\n⚠ {_anomaly(code)}" for code in step.anomalies), style="yellow")
+    rooms = " → ".join(filter(None, (step.room, step.to)))
+    where = " · ".join(filter(None, (step.office, rooms, step.step, step.actor)))
+    position = f"{step.position.partition}@{step.position.offset}"
+    return (
+        Text(_local(step.effective_at or step.occurred_at)), Text(_local(step.recorded_at), style="dim"), event,
+        Text(where), Text(position, style="dim"), Text(f"{step.state_name.vi} · {step.state_name.en}"),
+    )  # fmt: skip
+
+
+def _anomaly(code: str) -> str:
+    from projections.standing import AnomalyCode
+    from replay.words import ANOMALIES
+
+    name = ANOMALIES[AnomalyCode(code)]
+    return f"{code} {name.vi} · {name.en}"
+
+
+def _local(instant: datetime) -> str:
+    return instant.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
