@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from events.publisher import Publisher
 
 from events.catalogue import Received, StepCompleted
 from events.envelope import Event, make_event
+from events.publisher import Publisher
 from tests.installation import Installation, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -58,6 +58,9 @@ class Load(threading.Thread):
             self.failure = error
             raise
 
+    def wait_for(self, confirmed: int) -> None:
+        eventually(lambda: self.confirmed >= confirmed or not self.is_alive(), f"{confirmed} events sent", 300)
+
     def _send(self, publisher: Publisher, batch: list[Event]) -> None:
         while batch:
             reports = list(publisher.publish_many(batch))
@@ -71,8 +74,7 @@ def test_every_acknowledged_event_is_there_once(installation: Installation) -> N
     sender = Load(installation.json("status")["addresses"]["kafka"])
     sender.start()
     for turn, victim in enumerate(VICTIMS, start=1):
-        goal = EVENTS * turn // (len(VICTIMS) + 1)
-        eventually(lambda goal=goal: sender.confirmed >= goal or not sender.is_alive(), f"{goal} events sent", 300)
+        sender.wait_for(EVENTS * turn // (len(VICTIMS) + 1))
         installation.kill(victim)
     sender.join(timeout=300)
     assert sender.failure is None
