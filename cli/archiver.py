@@ -1,0 +1,111 @@
+"""`dossier archiver`: copies the ledger into ClickHouse."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import structlog
+import typer
+import uuid_utils
+
+from cli.console import CommandError
+from cli.logs import configure_logging
+from cli.surroundings import Surroundings, surroundings
+from schemas.health import Condition, HealthReport, health_path
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from processors.archiver import Archiver, ArchiverOptions
+
+_REPORT_SECONDS = 1.0
+_LOG_EVERY = 10  # reports
+
+log = structlog.get_logger(__name__)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(archiver)
+
+
+def archiver(
+    kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
+    clickhouse: Annotated[str | None, typer.Option(help="URL; default: the running `dossier up`.")] = None,
+    prefix: Annotated[str, typer.Option(help="Prefix of the topics' names and the group's.", hidden=True)] = "",
+    session_timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds after which another archiver takes over from a silent one.")
+    ] = 10.0,
+) -> None:
+    """Chép sổ cái vào kho lưu · Copy every record of the ledger into ClickHouse, once, until stopped.
+
+    As many may run as the ledger has partitions; they share them.
+
+    Example: dossier archiver --kafka broker:9092 --clickhouse http://clickhouse:8123
+    """
+    from processors.archiver import GROUP, LEDGER_TOPIC, ArchiverFailed, ArchiverOptions
+
+    settings = load_settings(kafka=kafka, clickhouse=clickhouse)
+    configure_logging("archiver", settings.log_level)
+    found = surroundings(settings)
+    options = ArchiverOptions(found.kafka, prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
+    try:
+        asyncio.run(_run(options, found))
+    except ArchiverFailed as error:
+        raise CommandError(f"the archiver stopped: {error}") from error
+
+
+async def _run(options: ArchiverOptions, found: Surroundings) -> None:
+    from deploy.clickhouse.client import connect
+    from processors.archive_table import ArchiveTable
+    from processors.archiver import Archiver
+
+    gc.set_threshold(50_000, 20, 100)  # records and batches hold no cycles; looking for them costs a tenth
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    table = ArchiveTable(
+        lambda: connect(
+            found.clickhouse,
+            user=found.clickhouse_user,
+            password=found.clickhouse_password.get_secret_value(),
+            database=found.clickhouse_database,
+        ),
+        options.topic,
+    )
+    member = Archiver(options, table, UUID(str(uuid_utils.uuid7())))
+    reporting = asyncio.create_task(_report(member))
+    try:
+        await member.run(stop)
+    finally:
+        reporting.cancel()
+        table.close()
+
+
+async def _report(member: Archiver) -> None:
+    path = health_path()
+    for second in range(2**62):
+        report = _health(member)
+        if path is not None:
+            report.write(path)
+        if second % _LOG_EVERY == 0:
+            log.info("position", positions=report.position, lag=report.lag)
+        await asyncio.sleep(_REPORT_SECONDS)
+
+
+def _health(member: Archiver) -> HealthReport:
+    positions = member.positions()
+    condition: Condition = "failing" if member.trouble else "ok" if positions else "starting"
+    return HealthReport(
+        name="archiver",
+        pid=os.getpid(),
+        at=datetime.now(UTC),
+        health=condition,
+        position={str(partition): offset for partition, offset in sorted(positions.items())},
+        lag=member.lag() if positions else None,
+        detail=member.trouble,
+    )

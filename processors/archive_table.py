@@ -1,0 +1,139 @@
+"""The archiver's side of the table `dossier_events`: blocks in, counts out, and rows that are there twice taken out.
+
+Methods block; the archiver calls them in a thread. All of them raise ClickHouseError (from clickhouse-connect) or
+OSError when ClickHouse does not answer or refuses.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from processors.batches import Batch
+
+_COLUMNS: Final = (
+    "topic", "partition", "offset", "recorded_at", "key", "raw", "headers", "unreadable", "occurred_at", "promised",
+    "writer",
+)  # fmt: skip
+#: A batch is one block of one table partition; where that is not so, refuse it rather than write half of it.
+_SETTINGS: Final = {
+    "async_insert": "0",
+    "insert_deduplicate": "1",
+    "max_partitions_per_insert_block": "1",
+    "throw_on_max_partitions_per_insert_block": "1",
+    "min_insert_block_size_rows": "1000000",
+    "min_insert_block_size_bytes": "1000000000",
+}
+_RANGE: Final = (
+    "FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
+    "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
+)
+
+
+class Count(NamedTuple):
+    """What a range of offsets holds: `rows` in the table, and how many different `offsets` they have."""
+
+    rows: int
+    offsets: int
+
+
+class ArchiveTable:
+    """The rows of one ledger topic.
+
+    `connect` gives a clickhouse-connect client. It is called when one is needed first, and again until it succeeds:
+    the client asks the server at once, which may be away.
+    """
+
+    def __init__(self, connect: Callable[[], Any], topic: str) -> None:
+        self._connect = connect
+        self._connecting = threading.Lock()
+        self._connected: Any = None
+        self._topic = topic
+
+    def close(self) -> None:
+        if self._connected is not None:
+            self._connected.close()
+
+    @property
+    def _client(self) -> Any:
+        with self._connecting:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
+
+    def require_deduplication(self) -> None:
+        """Raise LookupError unless the table is there and knows the tokens of its last blocks."""
+        sql = (
+            "SELECT create_table_query FROM system.tables "
+            "WHERE database = currentDatabase() AND name = 'dossier_events'"
+        )
+        rows = self._client.query(sql).result_rows
+        if not rows:
+            raise LookupError("the table dossier_events is not there: run `dossier migrate`")
+        if "deduplication_window" not in rows[0][0] and "Replicated" not in rows[0][0]:
+            raise LookupError("the table dossier_events does not deduplicate: recreate it with `dossier migrate`")
+
+    def cursor(self, partition: int) -> int:
+        """The first offset that is not archived."""
+        sql = (
+            "SELECT count(), max(offset) FROM dossier_events "
+            "WHERE topic = {topic:String} AND partition = {partition:UInt32}"
+        )
+        parameters = {"topic": self._topic, "partition": partition}
+        ((rows, last),) = self._client.query(sql, parameters).result_rows
+        return int(last) + 1 if rows else 0
+
+    def insert(self, batch: Batch) -> None:
+        """Send one batch; sending it again is nothing.
+
+        The client would send bytes again by itself when the connection breaks. A view of them it sends once, and
+        the decision stays with the archiver, which asks first whether the partition is still its own.
+        """
+        settings = _SETTINGS | {"insert_deduplication_token": batch.token}
+        self._client.raw_insert("dossier_events", _COLUMNS, memoryview(batch.body), fmt="Native", settings=settings)
+
+    def count(self, partition: int, first: int, last: int) -> Count:
+        sql = f"SELECT count(), uniqExact(offset) {_RANGE}"
+        ((rows, offsets),) = self._client.query(sql, self._range(partition, first, last)).result_rows
+        return Count(int(rows), int(offsets))
+
+    def offsets(self, partition: int, first: int, last: int) -> set[int]:
+        sql = f"SELECT offset {_RANGE}"
+        return {int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows}
+
+    def remove_doubled(self, partition: int, first: int, last: int) -> int:
+        """Where two runs wrote one offset, keep the row of the smaller writer; gives how many rows went.
+
+        Both runs may do this at once: they take out the same rows, and the smallest writer's row is never among them.
+        """
+        sql = f"SELECT offset, arraySort(groupArray(toString(writer))) {_RANGE} GROUP BY offset HAVING count() > 1"
+        losing: dict[str, list[int]] = defaultdict(list)
+        for offset, writers in self._client.query(sql, self._range(partition, first, last)).result_rows:
+            for writer in {*writers} - {writers[0]}:
+                losing[writer].append(int(offset))
+        for writer, offsets in losing.items():
+            for begin, end in _runs(sorted(offsets)):
+                self._client.command(
+                    f"DELETE {_RANGE} AND writer = {{writer:UUID}}",
+                    self._range(partition, begin, end) | {"writer": UUID(writer)},
+                )
+        return sum(map(len, losing.values()))
+
+    def _range(self, partition: int, first: int, last: int) -> dict[str, object]:
+        return {"topic": self._topic, "partition": partition, "first": first, "last": last}
+
+
+def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as runs without a gap: first and last of each."""
+    begin = end = None
+    for number in numbers:
+        if begin is None or end is None or number != end + 1:
+            if begin is not None and end is not None:
+                yield begin, end
+            begin = number
+        end = number
+    if begin is not None and end is not None:
+        yield begin, end

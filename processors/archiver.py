@@ -1,0 +1,373 @@
+"""The archiver: copies the ledger into ClickHouse, every record once.
+
+    ledger ──fetch──▶ pending ──cut, encode──▶ batch ──insert──▶ count ──▶ commit
+              (2)                  (3)                   (4)       (5)       (6)
+
+What makes it exact, whatever dies when:
+
+- Where a partition goes on is asked of the table (1), never of Kafka: what is there is there.
+- A batch is one block, there as a whole or not at all, and its token makes sending it again nothing.
+- Only the owner of a partition writes it: each commit is a lease, since the broker refuses it from a member that has
+  lost its partitions, and gives them to nobody else for a session time-out after it. Who was paused for longer gets
+  no new lease, learns from the group that its partitions are gone, and drops what it has in hand.
+- A body that was on its way when its sender was paused may still arrive, beside its successor's rows. The count
+  after each insert sees that, and one of the two is taken out.
+
+One insert is on its way while the next batch is fetched and encoded; within a partition they stay in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from processors.archive_table import ArchiveTable
+from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Record, cut, make_batch, weight
+
+LEDGER_TOPIC: Final = "dossier.events.v1"
+GROUP: Final = "dossier-archiver"
+
+#: How old a record may get before it is sent, when caught up and when behind: an insert makes a part on disk and a
+#: round trip, so not many a second, and full ones as long as there is more to read.
+FLUSH_SECONDS: Final = 0.4
+BEHIND_SECONDS: Final = 5.0
+#: One fetch brings about a batch; the broker hands out whole record batches of up to a mebibyte.
+_FETCH_BYTES: Final = 16 * 1024 * 1024
+_FETCH_WAIT_MS: Final = 100
+#: First and longest pause before ClickHouse is asked again.
+_RETRY_SECONDS: Final = (0.1, 5.0)
+#: How many of the rows written last are counted with each batch: a stray body arrives soon or never.
+_WATCHED_ROWS: Final = 4 * MAX_ROWS
+#: The longest wait for the broker's answer to a commit.
+_COMMIT_SECONDS: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class ArchiverFailed(Exception):
+    """The archiver cannot go on; the message says why and what to do. Nothing is lost."""
+
+
+class _Revoked(Exception):
+    """The partition is another archiver's now: drop what is in hand."""
+
+
+class _Stopped(Exception):
+    """Asked to stop while ClickHouse does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiverOptions:
+    """Where to read from, and how long the broker waits for a silent member."""
+
+    brokers: str  # HOST:PORT[,HOST:PORT]
+    topic: str = LEDGER_TOPIC
+    group: str = GROUP
+    session_timeout_seconds: float = 10.0
+    max_rows: int = MAX_ROWS
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """One partition that is ours. `next_offset` is where the archive ends, `pending` what was read behind it."""
+
+    number: int
+    next_offset: int
+    pending: list[Record] = field(default_factory=list)
+    pending_bytes: int = 0
+    since: float = 0.0
+    written: deque[tuple[int, int]] = field(default_factory=deque)  # first offset and rows of the last batches
+
+    def add(self, records: Sequence[Record], now: float) -> None:
+        self.since = self.since if self.pending else now
+        self.pending.extend(records)
+        self.pending_bytes += sum(map(weight, records))
+
+    def take(self, count: int) -> None:
+        self.pending_bytes -= sum(map(weight, self.pending[:count]))
+        del self.pending[:count]
+
+    def watch(self, batch: Batch) -> tuple[int, int]:
+        """Add a batch to those that are counted; gives the first offset to count from and the rows there should be."""
+        self.written.append((batch.first, batch.rows))
+        while len(self.written) > 1 and sum(rows for _, rows in self.written) > _WATCHED_ROWS:
+            self.written.popleft()
+        return self.written[0][0], sum(rows for _, rows in self.written)
+
+
+class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """One member of the group of archivers. Build it inside the event loop that runs it."""
+
+    def __init__(self, options: ArchiverOptions, table: ArchiveTable, writer: UUID) -> None:
+        self.options = options
+        self.trouble = ""  # why ClickHouse is being asked again; empty when all is well
+        self._table = table
+        self._writer = writer
+        self._joining: set[TopicPartition] = set()
+        self._ours: dict[TopicPartition, _Partition] = {}
+        self._sending: asyncio.Task[None] | None = None
+        self._leased_at = -math.inf
+        self._stop = asyncio.Event()
+        self._consumer: Any = None
+
+    # The main flow ----------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Archive until `stop` is set; then finish the insert on its way, commit and leave.
+
+        Raises:
+            ArchiverFailed: when it cannot go on.
+        """
+        self._stop = stop
+        self._consumer = _consumer(self.options)
+        self._consumer.subscribe([self.options.topic], listener=self)
+        try:
+            await self._start()
+            await self._archive(stop)
+        except _Stopped:
+            log.warning("stopped while ClickHouse does not answer; the rest is archived at the next start")
+        finally:
+            await self._leave()
+
+    async def _archive(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self._begin()  # 1. new partitions: go on where the table ends
+            await self._fetch()  # 2.
+            for partition in self._due():
+                batch = self._next_batch(partition)  # 3. while the insert before is on its way
+                await self._sent()
+                self._sending = asyncio.create_task(self._send(partition, batch))
+        await self._sent()
+
+    async def _send(self, partition: _Partition, batch: Batch) -> None:
+        try:
+            await self._insist(partial(self._table.insert, batch), partition)  # 4. until it is there
+        except _Revoked:
+            log.info("dropped", partition=batch.partition, first=batch.first, rows=batch.rows)
+            return
+        first, expected = partition.watch(batch)
+        await self._check(partition, batch, first, expected)  # 5. and only once
+        partition.next_offset = batch.last + 1
+        await self._commit()  # 6. for tools that show lag; and a lease for the next batch
+
+    # Reading ------------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        """The table must be as it should; Kafka may be away for a while."""
+        try:
+            await self._insist(self._table.require_deduplication)
+        except LookupError as error:
+            raise ArchiverFailed(str(error)) from error
+        while not self._stop.is_set():
+            try:
+                await self._consumer.start()
+                break
+            except KafkaError as error:
+                log.warning("kafka does not answer", error=type(error).__name__)
+                await self._pause(_RETRY_SECONDS[1])
+
+    async def _begin(self) -> None:
+        for tp in list(self._joining):
+            cursor = await self._insist(partial(self._table.cursor, tp.partition))
+            if tp not in self._joining:
+                continue  # taken from us meanwhile
+            self._require_same_ledger(tp, cursor, (await self._consumer.end_offsets([tp]))[tp])
+            if tp not in self._joining:
+                continue
+            self._joining.discard(tp)
+            self._ours[tp] = _Partition(tp.partition, cursor)
+            self._consumer.seek(tp, cursor)
+            log.info("assigned", partition=tp.partition, position=cursor)
+
+    def _require_same_ledger(self, tp: TopicPartition, cursor: int, end: int) -> None:
+        if cursor > end:
+            raise ArchiverFailed(
+                f"the archive of {tp.topic}/{tp.partition} goes to {cursor}, the ledger ends at {end}: it is not the "
+                "ledger this archive was made from. Use another ClickHouse database, or restore the ledger"
+            )
+
+    async def _fetch(self) -> None:
+        room = self.options.max_rows
+        fetched = await self._consumer.getmany(timeout_ms=self._wait_ms(), max_records=room)
+        now = time.monotonic()
+        for tp, records in fetched.items():
+            partition = self._ours.get(tp)
+            if partition is not None:  # else: not begun yet, it will be sought
+                partition.add(records, now)
+
+    def _wait_ms(self) -> int:
+        """Until the oldest pending record is due; no longer than the broker waits for news."""
+        waiting = [each.since for each in self._ours.values() if each.pending]
+        if not waiting:
+            return _FETCH_WAIT_MS
+        left = FLUSH_SECONDS - (time.monotonic() - min(waiting))
+        return max(0, min(_FETCH_WAIT_MS, round(left * 1000)))
+
+    def _due(self) -> list[_Partition]:
+        """The partitions whose next batch is full or has waited long enough; the fullest too when memory is."""
+        now = time.monotonic()
+        waiting = sorted((each for each in self._ours.values() if each.pending), key=lambda each: -each.pending_bytes)
+        if sum(len(each.pending) for each in waiting) >= 2 * self.options.max_rows:
+            return waiting[:1]
+        if sum(each.pending_bytes for each in waiting) >= 2 * MAX_BYTES:
+            return waiting[:1]
+        return [each for each in waiting if self._is_due(each, now)]
+
+    def _is_due(self, partition: _Partition, now: float) -> bool:
+        if len(partition.pending) >= self.options.max_rows or partition.pending_bytes >= MAX_BYTES:
+            return True
+        highwater = self._consumer.highwater(TopicPartition(self.options.topic, partition.number)) or 0
+        behind = highwater > partition.pending[-1].offset + 1
+        return now - partition.since >= (BEHIND_SECONDS if behind else FLUSH_SECONDS)
+
+    def _next_batch(self, partition: _Partition) -> Batch:
+        records = next(cut(partition.pending, self.options.max_rows))
+        batch = make_batch(self.options.topic, partition.number, records, self._writer)
+        partition.take(len(records))
+        return batch
+
+    # Writing ------------------------------------------------------------------------------------------------------
+
+    async def _sent(self) -> None:
+        """Wait for the insert on its way, if any; raises what stopped it."""
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            await sending
+
+    async def _check(self, partition: _Partition, batch: Batch, first: int, expected: int) -> None:
+        """Each offset from `first` on must be there, and once."""
+        count = partial(self._table.count, partition.number, first, batch.last)
+        found = await self._insist(count)
+        if found.rows > found.offsets:
+            remove = partial(self._table.remove_doubled, partition.number, first, batch.last)
+            removed = await self._insist(remove)
+            log.warning("rows of another run taken out", partition=partition.number, first=first, rows=removed)
+            found = await self._insist(count)
+        if found.rows > found.offsets:
+            raise ArchiverFailed(
+                f"rows are there twice in {batch.topic}/{batch.partition}@{first}-{batch.last}, written by one run: "
+                "the table does not deduplicate. `dossier reconcile` shows where"
+            )
+        if found.offsets < expected:
+            await self._repair(batch)
+
+    async def _repair(self, batch: Batch) -> None:
+        """ClickHouse knows the token but not the rows: somebody deleted them. Send what is missing."""
+        there = await self._insist(partial(self._table.offsets, batch.partition, batch.first, batch.last))
+        missing = [record for record in batch.records if record.offset not in there]
+        log.warning("rows were missing", partition=batch.partition, first=batch.first, rows=len(missing))
+        if missing:
+            again = make_batch(batch.topic, batch.partition, missing, self._writer, f":{self._writer}")
+            await self._insist(partial(self._table.insert, again))
+
+    async def _insist(self, ask: Callable[[], T], owned: _Partition | None = None) -> T:
+        """Ask ClickHouse until it answers. With a partition: only as long as that is ours.
+
+        Raises:
+            _Revoked: it is not any more.
+            _Stopped: told to stop meanwhile.
+        """
+        pause, longest = _RETRY_SECONDS
+        while True:
+            if owned is not None:
+                await self._require_ownership(owned)
+            try:
+                answer = await asyncio.to_thread(ask)
+            except (ClickHouseError, OSError) as error:
+                self.trouble = f"ClickHouse: {type(error).__name__} {getattr(error, 'name', None) or ''}".strip()
+                log.warning("clickhouse does not take it", error=self.trouble, again_in_seconds=pause)
+                await self._pause(pause)
+                pause = min(longest, pause * 2)
+            else:
+                self.trouble = ""
+                return answer
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), seconds)
+            raise _Stopped
+
+    # Ownership ----------------------------------------------------------------------------------------------------
+
+    async def _require_ownership(self, partition: _Partition) -> None:
+        """Return when the partition is ours for at least another half of a session."""
+        while partition in self._ours.values():
+            if time.monotonic() - self._leased_at < self.options.session_timeout_seconds / 2:
+                return
+            if not await self._commit():
+                await self._pause(_RETRY_SECONDS[0])
+        raise _Revoked
+
+    async def _commit(self) -> bool:
+        """Tell the broker how far the archive goes; it agrees only if we are still a member."""
+        asked_at = time.monotonic()
+        positions = {tp: each.next_offset for tp, each in self._ours.items()}
+        if not positions:
+            return False
+        try:
+            await asyncio.wait_for(self._consumer.commit(positions), _COMMIT_SECONDS)
+        except (KafkaError, TimeoutError, ValueError) as error:  # ValueError: a partition was just taken away
+            log.info("not committed", error=type(error).__name__)
+            return False
+        self._leased_at = asked_at
+        return True
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Nothing new from here on; the insert on its way may finish while the partitions are still ours."""
+        self._joining.clear()
+        self._ours = {}
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=self.options.session_timeout_seconds / 2)
+        log.info("revoked", partitions=sorted(tp.partition for tp in revoked))
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._leased_at = -math.inf  # the first batch asks for it
+        self._joining = set(assigned)
+
+    async def _leave(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait({self._sending})
+        try:
+            await asyncio.wait_for(self._consumer.stop(), self.options.session_timeout_seconds)
+        except (KafkaError, TimeoutError):
+            log.warning("the group does not answer; leaving it")
+
+    # What others may know -----------------------------------------------------------------------------------------
+
+    def positions(self) -> Mapping[int, int]:
+        """For each partition of ours, the first offset that is not archived."""
+        return {each.number: each.next_offset for each in self._ours.values()}
+
+    def lag(self) -> int:
+        """Records of our partitions that are not archived, as far as the broker has told."""
+        return sum(max(0, (self._consumer.highwater(tp) or 0) - each.next_offset) for tp, each in self._ours.items())
+
+
+def _consumer(options: ArchiverOptions) -> Any:
+    return AIOKafkaConsumer(
+        bootstrap_servers=options.brokers.split(","),
+        group_id=options.group,
+        client_id="dossier-archiver",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=round(options.session_timeout_seconds * 1000),
+        heartbeat_interval_ms=round(options.session_timeout_seconds * 1000 / 4),
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+    )

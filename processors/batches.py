@@ -1,0 +1,138 @@
+"""From ledger records to the blocks that ClickHouse takes whole or not at all. No I/O, no clock.
+
+A batch is consecutive records of one ledger partition that fall into one table partition (a month) and one block,
+so that its insert is one part: either all of it is there or nothing. Its token names exactly what it holds, so that
+sending it again changes nothing, whoever sends it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+from uuid import UUID
+
+from events.catalogue import Received
+from events.envelope import Event, Unreadable, decode_record, microseconds
+from processors import native
+
+#: One block: ClickHouse joins what comes in one insert up to 1 M rows and 256 MB. Twice as many rows bring no more
+#: rows a second, and a quarter of a second's work is lost at most when an archiver dies.
+MAX_ROWS: Final = 50_000
+MAX_BYTES: Final = 32 * 1024 * 1024
+#: What a record takes beside its bytes, roughly: bounds a batch of very many empty ones.
+_ROW_BYTES: Final = 64
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Record(Protocol):
+    """What is archived of a Kafka record; `timestamp` is the broker's append time in milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One insert: `body` is a block in Native format. `unreadable`: offset → why the record is no event."""
+
+    topic: str
+    partition: int
+    first: int
+    last: int
+    token: str
+    body: bytes
+    records: Sequence[Record]
+    unreadable: dict[int, str]
+
+    @property
+    def rows(self) -> int:
+        return len(self.records)
+
+
+def weight(record: Record) -> int:
+    """Bytes a record takes in a batch, roughly."""
+    return _ROW_BYTES + len(record.key or b"") + len(record.value or b"")
+
+
+def cut(records: Sequence[Record], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Iterator[Sequence[Record]]:
+    """Cut consecutive records of one partition into batches: one month, `max_rows` and about `max_bytes` at most."""
+    start = size = 0
+    month_begin = month_end = 0
+    for index, record in enumerate(records):
+        size += weight(record)
+        same_month = month_begin <= record.timestamp < month_end
+        if not same_month:
+            month_begin, month_end = _month(record.timestamp)
+        if index > start and (not same_month or index - start >= max_rows or size > max_bytes):
+            yield records[start:index]
+            start, size = index, weight(record)
+    if start < len(records):
+        yield records[start:]
+
+
+def make_batch(topic: str, partition: int, records: Sequence[Record], writer: UUID, salt: str = "") -> Batch:
+    """Encode what `cut` gave. `writer` is this run of the archiver.
+
+    `salt` sets a repair apart from the batch it repairs: ClickHouse would take it for the same and drop it.
+    """
+    rows, unreadable = len(records), dict[int, str]()
+    events = [_event(record, unreadable) for record in records]
+    columns = [
+        native.texts("topic", [topic] * rows),
+        native.constant("partition", "UInt32", partition.to_bytes(4, "little"), rows),
+        native.integers("offset", "UInt64", [record.offset for record in records]),
+        native.integers("recorded_at", "DateTime64(3, 'UTC')", [record.timestamp for record in records]),
+        native.nullable_strings("key", [record.key for record in records]),
+        native.nullable_strings("raw", [record.value for record in records]),
+        native.headers("headers", [record.headers for record in records]),
+        native.texts("unreadable", [unreadable.get(record.offset, "") for record in records]),
+        native.integers(
+            "occurred_at", "DateTime64(6, 'UTC')", [microseconds(each.time) if each else 0 for each in events]
+        ),
+        native.nullable_integers("promised", "DateTime64(6, 'UTC')", [_promised(each) for each in events]),
+    ]
+    first, last = records[0].offset, records[-1].offset
+    digest = hashlib.sha256(b"".join(each.values for each in columns))
+    columns.append(native.constant("writer", "UUID", _uuid(writer), rows))
+    return Batch(
+        topic, partition, first, last,
+        f"{topic}:{partition}:{first}:{last}:{digest.hexdigest()}{salt}",
+        native.block(columns, rows), records, unreadable,
+    )  # fmt: skip
+
+
+def _event(record: Record, unreadable: dict[int, str]) -> Event | None:
+    try:
+        return decode_record(record.key, record.value)
+    except Unreadable as reason:
+        unreadable[record.offset] = str(reason)
+        return None
+
+
+def _promised(event: Event | None) -> int | None:
+    if event is None or not isinstance(event.data, Received) or event.data.promised is None:
+        return None
+    return microseconds(event.data.promised)
+
+
+def _month(timestamp_ms: int) -> tuple[int, int]:
+    """Begin and end (exclusive) of the UTC month, in milliseconds since 1970."""
+    begin = (_EPOCH + timedelta(milliseconds=timestamp_ms)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    end = (begin + timedelta(days=32)).replace(day=1)
+    return microseconds(begin) // 1000, microseconds(end) // 1000
+
+
+def _uuid(value: UUID) -> bytes:
+    """ClickHouse keeps a UUID as two little-endian halves."""
+    return value.bytes[7::-1] + value.bytes[:7:-1]
