@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cli.console import CommandError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.console import CommandError, err
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from events.feed import Identity, Known
+    from events.envelope import Event
+    from events.feed import Fed, Identity, Known, Pace
     from events.publisher import Publisher
+
+
+@contextmanager
+def open_feed(around: Surroundings, client_id: str, *, again: bool = False) -> Iterator[tuple[Publisher, Known]]:
+    """The ledger to publish to, and what it holds already; `again` does not ask, since a repeated event is nothing.
+
+    Raises:
+        CommandError: as `open_publisher` and `open_known`.
+    """
+    with open_publisher(around, client_id) as publisher:
+        if again:
+            yield publisher, lambda _: set()
+            return
+        with open_known(around) as known:
+            yield publisher, known
+
+
+def feed_with_bar(
+    events: Iterable[Event], publisher: Publisher, known: Known, doing: str, total: int | None, pace: Pace | None = None
+) -> Fed:
+    """Publish what is new, with a progress bar where a person looks; names each event that is refused.
+
+    Raises:
+        CommandError: events are left whose outcome is unknown.
+    """
+    from events.feed import Undelivered, at_once, feed
+
+    try:
+        with progress_bar(doing, total) as progress:
+            fed = feed(events, publisher, known, pace=pace or at_once, progress=progress)
+    except Undelivered as error:
+        raise CommandError(str(error)) from error
+    for delivery in fed.refused:
+        err.print(f"refused {delivery.event.source} {delivery.event.id}: {delivery.reason}", markup=False)
+    return fed
+
+
+@contextmanager
+def progress_bar(doing: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Counts events on standard error, if that is a terminal; `total` None: nobody knows how many will come."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(doing, total=total)
+        yield lambda done: progress.advance(task, done)
 
 
 @contextmanager
@@ -47,6 +95,7 @@ def open_publisher(around: Surroundings, client_id: str) -> Iterator[Publisher]:
     """
     from events.publisher import BrokerUnreachable, Publisher
 
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what became of each event is told by us, once
     try:
         with Publisher(around.kafka, client_id=client_id) as publisher:
             yield publisher

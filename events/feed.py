@@ -23,6 +23,13 @@ ATTEMPTS: Final = 5
 Identity = tuple[str, str]  # (source, id)
 #: Of these identities, which are on the ledger already.
 Known = Callable[[Sequence[Identity]], set[Identity]]
+#: Gives events again in the same order, each when it is due.
+Pace = Callable[[Iterable[Event]], Iterable[Event]]
+
+
+def at_once(events: Iterable[Event]) -> Iterable[Event]:
+    """The pace of the ledger itself."""
+    return events
 
 
 class Undelivered(ConnectionError):
@@ -46,11 +53,17 @@ class Fed:
 
 
 def feed(
-    events: Iterable[Event], publisher: Publishing, known: Known, *, progress: Callable[[int], None] = lambda _: None
+    events: Iterable[Event],
+    publisher: Publishing,
+    known: Known,
+    *,
+    pace: Pace = at_once,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Fed:
     """Publish what is not known yet, in order, a chunk at a time.
 
     Args:
+        pace: gives the new events of a chunk again, each when it is due.
         progress: called with the number of events dealt with since the last call.
 
     Raises:
@@ -63,21 +76,23 @@ def feed(
         for event in chunk:
             if (event.source, event.id) not in there:
                 new.setdefault((event.source, event.id), event)
-        fed.refused += _deliver(list(new.values()), publisher)
+        progress(len(chunk) - len(new))
+        fed.refused += _deliver(list(new.values()), publisher, pace, progress)
         fed.events += len(chunk)
         fed.duplicates += len(chunk) - len(new)
         fed.published = fed.events - fed.duplicates - len(fed.refused)
-        progress(len(chunk))
     return fed
 
 
-def _deliver(events: list[Event], publisher: Publishing) -> list[Delivery]:
+def _deliver(events: list[Event], publisher: Publishing, pace: Pace, progress: Callable[[int], None]) -> list[Delivery]:
     """Publish until every outcome is known. Returns the refused ones."""
+    due: Iterable[Event] = pace(events)
     refused: list[Delivery] = []
     reason: str | None = None
     for _ in range(ATTEMPTS):
         unknown: list[Event] = []
-        for delivery in publisher.publish_many(events):
+        for delivery in publisher.publish_many(due):
+            progress(delivery.outcome is not Outcome.UNKNOWN)
             if delivery.outcome is Outcome.REFUSED:
                 refused.append(delivery)
             elif delivery.outcome is Outcome.UNKNOWN:
@@ -85,8 +100,8 @@ def _deliver(events: list[Event], publisher: Publishing) -> list[Delivery]:
                 reason = delivery.reason
         if not unknown:
             return refused
-        events = unknown
-    raise Undelivered(f"{len(events)} events without an answer from Kafka ({reason}); run it again to go on")
+        due = unknown
+    raise Undelivered(f"{len(unknown)} events without an answer from Kafka ({reason}); run it again to go on")
 
 
 def _chunks(events: Iterable[Event]) -> Iterator[list[Event]]:

@@ -1,0 +1,149 @@
+"""`dossier import`: a historic log to the ledger, by a mapping file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from events import quarantine
+from events.envelope import Event
+from events.importers.log import Tally, find_mapping, read_log
+from events.importers.mapped import Mapped
+from events.importers.rows import BadRow, LogError
+from schemas.mapping import MappingError
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from events.feed import Fed
+    from events.publisher import Publisher
+
+#: So many rows that cannot be read are listed one by one; all are quarantined.
+MAX_LISTED: Final = 20
+#: Rows put into quarantine together.
+_HELD_TOGETHER: Final = 100
+
+
+def register(app: typer.Typer) -> None:
+    app.command(name="import")(import_log)
+
+
+def import_log(
+    file: Annotated[Path, typer.Argument(help="CSV or XES, plain or gzip.", exists=True, dir_okay=False)],
+    mapping: Annotated[str, typer.Option(metavar="NAME|PATH", help="A shipped mapping, or a file of your own.")],
+    kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and map all of it, publish nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Do not ask the archive what is there already.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Nhập nhật ký cũ · Import a log of another system: each row becomes an event, once however often it is imported.
+
+    A mapping file says what the columns mean; docs/mapping.md shows how to write one, with no code. A row that cannot
+    be read goes to quarantine with its line number, and the rest goes on.
+
+    Example: dossier import receipt.csv.gz --mapping receipt
+    """
+    importing = _Importing(file.name)
+    try:
+        found = read_log(file, find_mapping(mapping))
+        fed = _count(importing, found) if dry_run else _publish(importing, found, kafka, again=again)
+    except MappingError as error:
+        raise CommandError(str(error), EXIT_USAGE) from error
+    except LogError as error:
+        raise CommandError(f"{file.name}: {error}", EXIT_USAGE) from error
+    _report(importing, fed, dry_run=dry_run, json=json)
+
+
+def _count(importing: _Importing, found: Iterable[Mapped | BadRow]) -> Fed:
+    from events.feed import Fed
+
+    return Fed(events=sum(1 for _ in importing.events(found)))
+
+
+def _publish(importing: _Importing, found: Iterable[Mapped | BadRow], kafka: str | None, *, again: bool) -> Fed:
+    from cli.feeding import feed_with_bar, open_feed
+    from cli.surroundings import surroundings
+
+    with open_feed(surroundings(load_settings(kafka=kafka)), "dossier-import", again=again) as (publisher, known):
+        importing.publisher = publisher
+        return feed_with_bar(importing.events(found), publisher, known, "nhập · importing", None)
+
+
+@dataclass
+class _Importing:
+    """One import on its way: counts what comes, and puts into quarantine what cannot be read."""
+
+    file: str
+    publisher: Publisher | None = None
+    tally: Tally = field(default_factory=Tally)
+    broken: LogError | None = None
+    bad_listed: list[dict[str, Any]] = field(default_factory=list)
+    _bad: list[quarantine.QuarantineRecord] = field(default_factory=list)
+
+    def events(self, found: Iterable[Mapped | BadRow]) -> Iterator[Event]:
+        """The events; what a broken file gave before it broke is kept, and `broken` says so."""
+        try:
+            for each in found:
+                self.tally.add(each)
+                if isinstance(each, Mapped):
+                    yield each.event
+                else:
+                    self._hold(each)
+        except LogError as error:
+            if not self.tally.rows:
+                raise
+            self.broken = error
+        self._flush()
+
+    def _hold(self, row: BadRow) -> None:
+        if len(self.bad_listed) < MAX_LISTED:
+            self.bad_listed.append({"line": row.line, "reason": row.reason})
+            err.print(f"line {row.line}: {row.reason}", markup=False, soft_wrap=True)
+        now = datetime.now(UTC)
+        self._bad.append(
+            quarantine.from_file(file=self.file, line=row.line, value=row.raw, reason=row.reason, quarantined_at=now)
+        )
+        if len(self._bad) >= _HELD_TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self.publisher is not None and self._bad:
+            self.publisher.hold(self._bad)
+        self._bad.clear()
+
+
+def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> None:
+    tally = importing.tally
+    quarantined = sum(tally.quarantined.values())
+    if json:
+        emit_json(
+            {
+                "rows": tally.rows,
+                "events": sum(tally.events.values()),
+                "published": fed.published,
+                "duplicates": fed.duplicates,
+                "refused": len(fed.refused),
+                "quarantined": quarantined,
+                "dossiers": len(tally.dossiers),
+                "events_by_source": tally.events,
+                "quarantined_by_source": tally.quarantined,
+                "bad": importing.bad_listed,
+                "dry_run": dry_run,
+                "complete": importing.broken is None,
+            }
+        )
+    else:
+        done = "would be published" if dry_run else f"published, {fed.duplicates:,} were there already"
+        out.print(f"{tally.rows:,} rows, {len(tally.dossiers):,} dossiers")
+        out.print(f"{fed.events if dry_run else fed.published:,} events {done}; {quarantined:,} quarantined")
+    if importing.broken is not None:
+        raise CommandError(f"{importing.file}: {importing.broken}", EXIT_FOUND)
+    if tally.rows and not tally.events["row"]:
+        raise CommandError("no row could be read: does the mapping fit this file?", EXIT_FOUND)
+    if fed.refused:
+        raise typer.Exit(EXIT_FOUND)

@@ -1,0 +1,146 @@
+"""`dossier publish`: events from a file or a pipe to the ledger."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
+
+import typer
+
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from schemas.settings import load_settings
+
+if TYPE_CHECKING:
+    from events.envelope import Event
+    from events.feed import Pace
+
+#: So many bad lines are listed one by one; all are counted.
+MAX_LISTED: Final = 100
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(publish)
+
+
+def publish(
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="CloudEvents in JSON, one a line; -: standard input.")],
+    kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Events a second; default: as fast as possible.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Do not ask the archive what is there already.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Gửi sự kiện vào sổ cái · Publish events, each once: what the archive holds is not published again.
+
+    A line that is no event is reported with its number and the rest goes on; then the exit code is 1. After a crash
+    run it again: it goes on where it stopped.
+
+    Example: dossier publish events.jsonl
+    """
+    from cli.feeding import feed_with_bar, open_feed
+    from cli.surroundings import surroundings
+
+    around = surroundings(load_settings(kafka=kafka))
+    with _opened(file) as source, open_feed(around, "dossier-publish", again=again) as (publisher, known):
+        lines = _Lines(source)
+        pace = at_rate(rate) if rate else None
+        fed = feed_with_bar(lines.events(), publisher, known, "gửi · publishing", _count_lines(source), pace)
+    if json:
+        counts = {"events": fed.events, "published": fed.published, "duplicates": fed.duplicates}
+        emit_json(
+            {
+                "lines": lines.number,
+                **counts,
+                "refused": len(fed.refused),
+                "bad_lines": lines.bad_count,
+                "bad": lines.bad,
+            }
+        )
+    else:
+        out.print(f"{fed.published:,} published, {fed.duplicates:,} were there already")
+    if lines.bad_count or fed.refused:
+        err.print(f"{lines.bad_count} lines are no events; {len(fed.refused)} events were refused")
+        raise typer.Exit(EXIT_FOUND)
+
+
+@dataclass
+class _Lines:
+    """The events of a file, a line each; what is none is remembered with its number, from 1."""
+
+    file: BinaryIO
+    number: int = 0
+    bad_count: int = 0
+    bad: list[dict[str, Any]] = field(default_factory=list)
+
+    def events(self) -> Iterator[Event]:
+        from events.envelope import MAX_EVENT_BYTES, Unreadable, decode
+
+        while line := self.file.readline(MAX_EVENT_BYTES + 2):
+            self.number += 1
+            if not line.endswith(b"\n"):
+                self._skip_rest()
+            if not line.strip():
+                continue
+            try:
+                yield decode(line.rstrip(b"\r\n"))
+            except Unreadable as error:
+                self._tell(str(error))
+
+    def _skip_rest(self) -> None:
+        while (rest := self.file.readline(1024 * 1024)) and not rest.endswith(b"\n"):
+            pass
+
+    def _tell(self, reason: str) -> None:
+        self.bad_count += 1
+        if len(self.bad) < MAX_LISTED:
+            self.bad.append({"line": self.number, "reason": reason})
+            err.print(f"line {self.number}: {reason}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as opened:
+            yield opened
+    except FileNotFoundError as error:
+        raise CommandError(f"there is no file {file}", EXIT_USAGE) from error
+
+
+def _count_lines(file: BinaryIO) -> int | None:
+    """How many lines are to come; None if that can only be known by reading a pipe to its end."""
+    if not file.seekable():
+        return None
+    start = file.tell()
+    count = sum(block.count(b"\n") for block in iter(lambda: file.read(1024 * 1024), b""))
+    file.seek(start)
+    return count
+
+
+def at_rate(
+    events_per_second: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Pace:
+    """So many events a second, evenly; the pace goes on from one call of it to the next."""
+    due = clock()
+
+    def pace(events: Iterable[Event]) -> Iterator[Event]:
+        nonlocal due
+        for event in events:
+            now = clock()
+            due = max(due, now - 1.0)  # a stop of more than a second is not made up for
+            if due > now:
+                sleep(due - now)
+            due += 1 / events_per_second
+            yield event
+
+    return pace
