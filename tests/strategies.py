@@ -60,7 +60,7 @@ def events(
     time: st.SearchStrategy[datetime] | None = None,
 ) -> st.SearchStrategy[Event]:
     """Events as `make_event` makes them, of one dossier (a name), of some (a strategy) or of any."""
-    subject = st.just(dossier) if isinstance(dossier, str) else dossier or identifiers()
+    subject = st.just(dossier) if isinstance(dossier, str) else identifiers() if dossier is None else dossier
     return st.builds(
         make_event,
         facts() if fact is None else fact,
