@@ -12,10 +12,12 @@ GRANTS = (
 )
 # Settings that hold SQL, another dialect, or the path of a file: each is a way around the parser's word or the grants.
 FIXED_SETTINGS = (
-    "additional_result_filter", "additional_table_filters", "allow_introspection_functions", "dialect", "filter",
-    "format_schema", "format_schema_message_name", "format_schema_source", "format_template_resultset",
-    "format_template_row", "implicit_select", "implicit_table_at_top_level", "input_format_record_errors_file_path",
-    "order", "output_format_schema", "parallel_replicas_custom_key", "rename_files_after_processing", "select", "sort",
+    "additional_result_filter", "additional_table_filters", "allow_introspection_functions",
+    "cluster_for_parallel_replicas", "dialect", "filter", "format_schema", "format_schema_message_name",
+    "format_schema_source", "format_template_resultset", "format_template_row", "implicit_select",
+    "implicit_table_at_top_level", "input_format_record_errors_file_path", "order", "output_format_schema",
+    "parallel_replicas_custom_key", "polyglot_dialect", "rename_files_after_processing", "s3_base",
+    "schema_inference_hints", "select", "sort", "url_base",
 )  # fmt: skip
 
 

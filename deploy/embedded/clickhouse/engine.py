@@ -108,6 +108,8 @@ def _engine_errors() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise ServerError.from_engine(str(error)) from None
+    except UnicodeDecodeError as error:  # chDB's binding, over a message that quotes bytes
+        raise ServerError.from_engine(error.object.decode(errors="replace")) from None
 
 
 class ChdbEngine:
@@ -120,7 +122,7 @@ class ChdbEngine:
         config.write_text(engine_config(data_dir, temp_dir, config), encoding="utf-8")
         self._chdb: Any = chdb._chdb
         self._where = f"{data_dir}?config-file={config}"
-        kept = (data_dir / "metadata" / "default.sql").exists()
+        kept = _holds_tables(data_dir, "default")
         # Kept open: the engine shuts down with its last connection.
         self._keeper = self._chdb.connect(self._where)
         self.version = self._scalar("SELECT version()")
@@ -162,7 +164,8 @@ class ChdbEngine:
     def _make_default_database(self, *, kept: bool) -> None:
         """chDB's `default` shows the files of the working directory as tables; a server's does not.
 
-        chDB lays that over the stored database at every start: to detach and attach gives the stored one back.
+        chDB lays that over the stored database at every start: to detach and attach gives the stored one back. It
+        cannot do so for one that has no tables; there a new one loses nothing.
         """
         if kept:
             self._keeper.query("DETACH DATABASE default")
@@ -285,8 +288,18 @@ class ChdbSession:
     def _classified(self, text: str) -> StatementKind:
         found = self._connection.classify_query(text)
         kind = StatementKind(found["query_class"].value)
+        if kind is StatementKind.CONTROL and self._is_insert_with_settings(text):
+            kind = StatementKind.MUTATING
         check_kind(kind, found["statement_count"], read_only=self._read_only)
         return kind
+
+    def _is_insert_with_settings(self, text: str) -> bool:
+        """Is it `INSERT INTO t SETTINGS …`? Its settings outlive it in chDB's session, but our session ends with it."""
+        try:
+            syntax = Syntax.from_json(self._tree(text))
+        except (ServerError, RecursionError):
+            return False
+        return syntax.inserts_into_table
 
     def _set(self, settings: Mapping[str, str]) -> None:
         if settings:
@@ -294,8 +307,7 @@ class ChdbSession:
 
     def _syntax(self, text: str, kind: StatementKind) -> Syntax:
         try:
-            tree = self._execute("SELECT parseQueryToJSON({statement:String})", "TSVRaw", {"statement": _escaped(text)})
-            return Syntax.from_json(tree.data.decode())
+            return Syntax.from_json(self._tree(text))
         except RecursionError:
             raise ServerError.of(Code.TOO_DEEP_AST, "The query is nested too deep.") from None
         except ServerError as error:
@@ -307,6 +319,10 @@ class ChdbSession:
         if "ColumnsApplyTransformer" in outline:
             raise ServerError.of(Code.NOT_IMPLEMENTED, "APPLY cannot be used in this statement here.")
         return Syntax.from_outline(outline)
+
+    def _tree(self, text: str) -> str:
+        parameters = {"statement": _escaped(text)}
+        return self._execute("SELECT parseQueryToJSON({statement:String})", "TSVRaw", parameters).data.decode()
 
     def _execute(self, sql: str, output_format: str = "TSV", parameters: Mapping[str, str] | None = None) -> Chunk:
         with _engine_errors():
@@ -336,6 +352,13 @@ class ChdbInsert:
 
 def _chunk(result: Any) -> Chunk:
     return Chunk(result.bytes(), result.storage_rows_read(), result.storage_bytes_read())
+
+
+def _holds_tables(data_dir: Path, database: str) -> bool:
+    """Has the stored database any table? Atomic databases keep one file for each, in a folder named by their UUID."""
+    stored = data_dir / "metadata" / f"{database}.sql"
+    found = re.search(r"UUID '([0-9a-f-]{36})'", stored.read_text(encoding="utf-8")) if stored.exists() else None
+    return found is not None and any((data_dir / "store" / found[1][:3] / found[1]).glob("*.sql"))
 
 
 def _identifier(name: str) -> str:

@@ -42,6 +42,8 @@ def insert_head(text: bytes, *, whole: bool) -> InsertHead | None:
     """
     words = _significant_tokens(text, whole=whole)
     first = next(words, None)
+    if first is None and not whole:
+        raise Incomplete
     if first is None or first[0] != b"INSERT":
         return None
     depth, named, previous = 0, False, b""

@@ -18,6 +18,7 @@ class Syntax:
     calls: frozenset[str]  # functions and table functions, case-folded
     engines: frozenset[str] = frozenset()  # of tables and of databases, case-folded
     output_format: str | None = None  # as named by FORMAT
+    inserts_into_table: bool = False  # nothing else, no function, no file
     reads_client_file: bool = False  # FROM INFILE
     defines_disk: bool = False  # SETTINGS disk = disk(...)
     removes_database: str | None = None  # the first that it drops or renames
@@ -33,12 +34,15 @@ class Syntax:
             calls=frozenset(
                 name.casefold()
                 for name in [
-                    *(node["name"] for node in functions if not _is_engine(node)),
+                    *(node["name"] for node in functions if not (_is_engine(node) or _is_pattern(node))),
                     *(node["func_name"] for node in nodes if "func_name" in node),  # SELECT * APPLY(name)
                 ]
             ),
             engines=frozenset(node["name"].casefold() for node in functions if _is_engine(node)),
             output_format=root.get("format_ast", {}).get("name"),
+            inserts_into_table=root["type"] == "InsertQuery"
+            and "table" in root
+            and not any("table_function" in node or "out_file" in node for node in nodes),
             reads_client_file=any("infile" in node for node in nodes),
             defines_disk=any(node.get("field_type") == "CustomType" for node in nodes),
             removes_database=next(filter(None, map(_removed_database, nodes)), None),
@@ -77,6 +81,15 @@ def _nodes(root: Any) -> Iterator[dict[str, Any]]:
 
 def _is_engine(function: dict[str, Any]) -> bool:
     return str(function.get("kind", "")).endswith("_ENGINE")
+
+
+def _is_pattern(function: dict[str, Any]) -> bool:
+    """Is it `format('{} {}', a, b)`, and not the table function `format(CSV, …)`? No format has a brace in its name."""
+    match function:
+        case {"name": "format", "arguments": {"children": [{"value": {"value": str(pattern)}}, *_]}}:
+            return "{" in pattern
+        case _:
+            return False
 
 
 def _removed_database(node: dict[str, Any]) -> str | None:

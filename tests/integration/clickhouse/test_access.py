@@ -93,6 +93,12 @@ ESCAPES = [
     "INSERT INTO FUNCTION file('{f}.out', 'CSV', 'n Int8') SELECT 1",
     "INSERT INTO {t} (s) FROM INFILE '{f}' FORMAT LineAsString",
     "INSERT INTO {t} SELECT 1, file('{f}')",
+    "INSERT INTO {t} SETTINGS async_insert = 0 SELECT 1, 'x' INTO OUTFILE '{f}.out'",
+    "INSERT INTO FUNCTION file('{f}.out', 'CSV', 'n Int8') SETTINGS async_insert = 0 SELECT 1",
+    "SELECT s FROM format(JSONEachRow, 's String DEFAULT file(''{f}''), n Int8', '{{\"n\": 1}}')",
+    "SELECT s FROM values('n Int8, s String ALIAS file(''{f}'')', (1))",
+    "SELECT s FROM generateRandom('n Int8, s String ALIAS file(''{f}'')') LIMIT 1",
+    "SELECT 1 IN format(CSV, 's String DEFAULT file(''{f}'')', '')",
     "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'n Int8')",
     "SELECT * FROM urlCluster('default', 'http://127.0.0.1:1/', 'CSV', 'n Int8')",
     "SELECT * FROM s3('http://127.0.0.1:1/b/k', 'CSV', 'n Int8')",
@@ -184,6 +190,7 @@ def test_a_reader_reads_and_tunes(report: Any, archiver: Any, table: str) -> Non
     archiver.insert(table, [(1, "a")], column_names=["n", "s"])
     assert report.query(f"SELECT s FROM {table}", settings={"max_threads": 1}).result_rows == [("a",)]
     assert report.query(f"SELECT s FROM {table} SETTINGS max_block_size = 10").result_rows == [("a",)]
+    assert report.command("SELECT format('{}-{}', 'a', toString(1))") == "a-1"
     for statement in ("SHOW DATABASES", f"DESCRIBE {table}", f"SHOW CREATE TABLE {table}", f"EXISTS {table}"):
         assert report.query(statement).result_rows
 
@@ -215,9 +222,36 @@ def test_settings_that_name_files_are_fixed(http: httpx.Client, secret: Path, na
     assert answer.headers["X-ClickHouse-Exception-Code"] == "452"
 
 
-# Settings of text or map type that somebody has looked at: none holds SQL, a path or an address. A new engine brings
-# new ones; each belongs either here or into config.FIXED_SETTINGS.
-HARMLESS_TEXT_SETTINGS = frozenset({"insert_deduplication_token", "log_comment"})
+# Settings of text or map type that somebody has looked at: none holds SQL, a path or an address that is followed.
+# A new engine brings new ones; each belongs either here or into FIXED_SETTINGS.
+HARMLESS_TEXT_SETTINGS = frozenset({
+    "ai_function_embedding_default_credentials", "ai_function_text_default_credentials", "bool_false_representation",
+    "bool_true_representation", "chdb_client_name", "column_names_for_schema_inference", "compatibility",
+    "compression", "count_distinct_implementation", "database", "default_format", "default_view_definer",
+    "distributed_cache_client_id", "distributed_cache_file_cache_name", "distributed_plan_force_exchange_kind",
+    "errors_output_format", "exclude_materialize_skip_indexes_on_insert", "filesystem_cache_name",
+    "force_data_skipping_indices", "force_optimize_projection_name", "format", "format_csv_null_representation",
+    "format_custom_field_delimiter", "format_custom_result_after_delimiter", "format_custom_result_before_delimiter",
+    "format_custom_row_after_delimiter", "format_custom_row_before_delimiter", "format_custom_row_between_delimiter",
+    "format_json_object_each_row_column_for_object_name", "format_regexp", "format_template_resultset_format",
+    "format_template_row_format", "format_template_rows_between_delimiter", "format_tsv_null_representation",
+    "framing_output_format", "function_implementation", "http_response_headers", "iceberg_metadata_compression_method",
+    "ignore_data_skipping_indices", "input_format", "input_format_mysql_dump_table_name",
+    "input_format_orc_reader_time_zone_name", "insert_deduplication_token", "local_filesystem_read_method",
+    "log_comment", "metrics_perf_events_list", "network_compression_method", "output_format",
+    "output_format_avro_codec", "output_format_avro_confluent_subject", "output_format_avro_string_column_pattern",
+    "output_format_image_terminal_mode", "output_format_orc_writer_time_zone_name",
+    "output_format_pretty_grid_charset", "output_format_sql_insert_table_name", "preferred_optimize_projection_name",
+    "promql_database", "promql_table", "query_cache_tag", "remote_filesystem_read_method",
+    "s3_upload_checksum_algorithm", "s3queue_default_zookeeper_path", "send_logs_source_regexp",
+    "stream_like_engine_insert_queue", "temporary_files_codec", "trace_profile_events_list", "workload",
+})  # fmt: skip
+
+
+def test_every_setting_that_is_text_is_fixed_or_known_to_be_harmless(report: Any) -> None:
+    sql = "SELECT name, readonly FROM system.settings WHERE type IN ('String', 'Map')"
+    free = {name for name, fixed in report.query(sql).result_rows if not fixed}
+    assert free - HARMLESS_TEXT_SETTINGS == set()
 
 
 def test_what_is_allowed_by_name_exists_in_the_engine(archiver: Any) -> None:

@@ -1,0 +1,189 @@
+"""The process itself: what survives a kill, who may start it, how it ends."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.clickhouse.conftest import Running, client_of, command_line, environment, http_of
+
+pytestmark = pytest.mark.integration
+
+Start = Callable[[], AbstractContextManager[Running]]
+TABLE = "CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100"
+
+
+def refused_start(folder: Path, *more: str, users: str | None = None) -> subprocess.CompletedProcess[str]:
+    variables = environment() if users is None else {**environment(), "DOSSIER_CLICKHOUSE_USERS": users}
+    command = (*command_line(folder, 1), *more)
+    return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_was_acknowledged_survives_a_kill(start_process: Start) -> None:
+    """Kill it without warning in the midst of inserts: all acknowledged rows are there once, after a retry too."""
+    acknowledged = 0
+    with start_process() as running:
+        client = client_of(running.port)
+        client.command(TABLE)
+        for batch in range(20):
+            rows = [[batch * 1000 + n] for n in range(1000)]
+            client.insert("t", rows, column_names=["n"], settings={"insert_deduplication_token": str(batch)})
+            acknowledged += len(rows)
+        with http_of(running.url) as http, pytest.raises(httpx.TransportError):
+            http.post("/", params={"query": "INSERT INTO t FORMAT CSV"}, content=half_a_body(running))
+        running.process.wait(20)
+    with start_process() as running:
+        client = client_of(running.port)
+        assert client.query("SELECT count(), uniqExact(n), max(n) FROM t").result_rows == [(20_000, 20_000, 19_999)]
+        rows = [[19_000 + n] for n in range(1000)]
+        client.insert("t", rows, column_names=["n"], settings={"insert_deduplication_token": "19"})
+        assert client.command("SELECT count() FROM t") == acknowledged
+
+
+def half_a_body(running: Running) -> Iterator[bytes]:
+    """Rows, then a kill where the next would come."""
+    yield b"1000000\n" * 1000
+    running.process.send_signal(signal.SIGKILL)
+    yield b"1000001\n" * 100_000
+
+
+def test_every_database_comes_back_with_its_tables(start_process: Start) -> None:
+    """Through starts that find nothing, an empty `default`, one with tables, and one whose tables were dropped."""
+    with start_process():
+        pass
+    with start_process() as running:
+        client = client_of(running.port)
+        for statement in (
+            "CREATE TABLE a (n Int8) ENGINE = Log",
+            "CREATE DATABASE other",
+            "CREATE VIEW other.v AS SELECT 5",
+        ):
+            client.command(statement)
+        client.insert("a", [[1]], column_names=["n"])
+    with start_process() as running:
+        client = client_of(running.port)
+        assert client.query("SELECT n FROM a").result_rows == [(1,)]
+        assert client.command("SELECT * FROM other.v") == 5
+        client.command("DROP TABLE a")
+    with start_process() as running:
+        client = client_of(running.port)
+        assert client.command("EXISTS a") == 0
+        client.command("CREATE TABLE a (n Int8) ENGINE = Log")
+        running.process.kill()
+        running.process.wait(20)
+    with start_process() as running:
+        assert client_of(running.port).command("EXISTS a") == 1
+
+
+def test_a_client_that_dies_in_its_insert_leaves_nothing(start_process: Start) -> None:
+    with start_process() as running:
+        client = client_of(running.port)
+        client.command(TABLE)
+        head = b"POST /?user=archiver&password=writes&query=INSERT+INTO+t+FORMAT+CSV HTTP/1.1\r\nHost: x\r\n"
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            connection.sendall(head + b"Content-Length: 9999999\r\n\r\n" + b"1\n" * 10_000)
+        client.insert("t", [[7]], column_names=["n"])
+        assert client.query("SELECT n FROM t").result_rows == [(7,)]
+
+
+def test_one_data_folder_has_one_process(start_process: Start, tmp_path: Path) -> None:
+    with start_process():
+        second = refused_start(tmp_path)
+    assert second.returncode == 3
+    assert second.stderr.splitlines() == [
+        f"clickhouse: {tmp_path / 'data'} belongs to another running ClickHouse process"
+    ]
+
+
+def test_a_second_process_leaves_the_files_of_the_first_alone(start_process: Start, tmp_path: Path) -> None:
+    with start_process() as running:
+        before = sorted(running.temp_dir.rglob("*"))
+        refused_start(tmp_path)
+        assert sorted(running.temp_dir.rglob("*")) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_cleanly_when_told(start_process: Start, number: signal.Signals) -> None:
+    with start_process() as running:
+        client_of(running.port).command(TABLE)
+        running.process.send_signal(number)
+        assert running.process.wait(20) == 0
+    assert list(running.temp_dir.iterdir()) == []
+
+
+def test_what_a_killed_process_spilled_is_gone_at_the_next_start(start_process: Start) -> None:
+    with start_process() as running:
+        running.process.kill()
+        running.process.wait(20)
+    left = running.temp_dir / "clickhouse" / "tmp_rows"
+    left.write_text("plain text", encoding="utf-8")
+    with start_process():
+        assert not left.exists()
+
+
+def test_it_ends_with_its_parent(tmp_path: Path) -> None:
+    """The parent prints the pid of its child and dies; the child must not stay behind."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    parent = (
+        "import subprocess, sys, time, urllib.request\n"
+        "child = subprocess.Popen(sys.argv[2:], stdout=sys.stderr)\n"
+        "opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))\n"
+        "for _ in range(300):\n"
+        "    try: opener.open(sys.argv[1]); break\n"
+        "    except OSError: time.sleep(0.1)\n"
+        "print(child.pid, flush=True)\n"
+    )
+    command = [sys.executable, "-c", parent, f"http://127.0.0.1:{port}/ping", *command_line(tmp_path, port)]
+    with (tmp_path / "log").open("wb") as log:
+        done = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, stderr=log, timeout=60, check=True)
+    descriptor = pidfd_or_none(int(done.stdout))
+    if descriptor is not None:
+        ready, _, _ = select.select([descriptor], [], [], 20)
+        assert ready, "the child outlived its parent"
+
+
+def pidfd_or_none(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None  # gone already
+
+
+@pytest.mark.parametrize(
+    ("users", "says"),
+    [
+        ("", "DOSSIER_CLICKHOUSE_USERS"),
+        ("{}", "no users"),
+        ('{"a": {"password": "", "access": "read"}}', "a password"),
+        ('{"a": {"password": "p", "access": "all"}}', "access"),
+    ],
+)
+def test_users_that_make_no_sense_are_a_usage_error(tmp_path: Path, users: str, says: str) -> None:
+    refused = refused_start(tmp_path, users=users)
+    assert refused.returncode == 2
+    assert says in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.1", "example.org", "::"])  # noqa: S104 - to be refused
+def test_only_loopback_is_served(tmp_path: Path, address: str) -> None:
+    refused = refused_start(tmp_path, "--host", address)
+    assert refused.returncode == 2
+    assert "not a loopback address" in refused.stderr
+
+
+def test_passwords_are_not_on_the_command_line_nor_left_in_the_environment(start_process: Start) -> None:
+    with start_process() as running:
+        assert b"writes" not in Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+        assert b"writes" not in b"".join(path.read_bytes() for path in running.temp_dir.rglob("*.xml"))
