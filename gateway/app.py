@@ -16,11 +16,11 @@ from urllib.parse import unquote
 from litestar import Litestar, MediaType, Response, get
 from litestar.config.allowed_hosts import AllowedHostsConfig
 from litestar.datastructures import CacheControlHeader, State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import NotFoundException, ServiceUnavailableException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.params import Parameter
+from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.response import ServerSentEvent
 from litestar.types import ASGIApp
 
@@ -37,16 +37,16 @@ from schemas import api
 MAX_WAIT_SECONDS: Final = 600.0
 MAX_STREAMS: Final = 200
 
-PathId = Annotated[str, Parameter(description="the dossier's id, percent-encoded", max_length=1_200)]
+PathId = Annotated[str, PathParameter(description="the dossier's id, percent-encoded", max_length=1_200)]
 Wait = Annotated[
     float,
-    Parameter(
+    QueryParameter(
         ge=0, le=MAX_WAIT_SECONDS,
         description="seconds to wait until the answer includes all that is on the ledger now; see `freshness.complete`",
     ),
 ]  # fmt: skip
-Limit = Annotated[int, Parameter(ge=1, le=1_000)]
-Filter = Annotated[str | None, Parameter(max_length=128)]
+Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
+Filter = Annotated[str | None, QueryParameter(max_length=128)]
 _NOT_FOUND: Final = {404: ResponseSpec(api.Problem, description="no such dossier", generate_examples=False)}
 _UNAVAILABLE: Final = {
     503: ResponseSpec(api.Problem, description="the archive does not answer", generate_examples=False)
@@ -61,6 +61,9 @@ class Gateway:
     history: History
     metrics: Metrics
     streams: int = 0
+
+
+FromApp = NamedDependency[Gateway]
 
 
 def create_app(reader: LiveReader, history: History, hosts: Sequence[str]) -> ASGIApp:
@@ -106,30 +109,30 @@ def _gateway(state: State) -> Gateway:
 
 
 @get("/v1/summary")
-async def summary(gateway: Gateway, wait: Wait = 0) -> api.Summary:
+async def summary(gateway: FromApp, wait: Wait = 0) -> api.Summary:
     """Tổng hợp: how many dossiers, in which states, how timely, and up to where this was read."""
     complete = await _read_all(gateway, wait)
     return answers.summary(gateway.reader.view, complete)
 
 
 @get("/v1/queues")
-async def queues(gateway: Gateway, wait: Wait = 0) -> api.Queues:
+async def queues(gateway: FromApp, wait: Wait = 0) -> api.Queues:
     """Hàng đợi: who has what waiting, by office, room and step, the longest first."""
     complete = await _read_all(gateway, wait)
     return answers.queues(gateway.reader.view, complete)
 
 
 @get("/v1/offices")
-async def offices(gateway: Gateway) -> api.Offices:
+async def offices(gateway: FromApp) -> api.Offices:
     """Cơ quan: how many dossiers of each office are in which state."""
     return answers.offices(gateway.reader.view)
 
 
 @get("/v1/dossiers")
 async def dossiers(
-    gateway: Gateway,
+    gateway: FromApp,
     office: Filter = None,
-    in_state: Annotated[str | None, Parameter(query="state", max_length=128)] = None,  # Litestar keeps `state`
+    in_state: Annotated[str | None, QueryParameter(name="state", max_length=128)] = None,  # Litestar keeps `state`
     limit: Limit = 50,
 ) -> api.Dossiers:
     """Danh sách hồ sơ: those that changed last, by office and state."""
@@ -137,7 +140,7 @@ async def dossiers(
 
 
 @get("/v1/dossiers/{dossier_id:str}", responses=_NOT_FOUND)
-async def dossier(gateway: Gateway, dossier_id: PathId, wait: Wait = 0) -> api.Dossier:
+async def dossier(gateway: FromApp, dossier_id: PathId, wait: Wait = 0) -> api.Dossier:
     """Hồ sơ: where one dossier stands now."""
     complete = await _read_all(gateway, wait)
     found = answers.dossier(gateway.reader.view, unquote(dossier_id), complete)
@@ -151,7 +154,7 @@ async def dossier(gateway: Gateway, dossier_id: PathId, wait: Wait = 0) -> api.D
 
 @get("/v1/dossiers/{dossier_id:str}/events", responses=_NOT_FOUND | _UNAVAILABLE)
 async def events(
-    gateway: Gateway, dossier_id: PathId, offset: Annotated[int, Parameter(ge=0)] = 0, limit: Limit = 200
+    gateway: FromApp, dossier_id: PathId, offset: Annotated[int, QueryParameter(ge=0)] = 0, limit: Limit = 200
 ) -> api.Timeline:
     """Dòng thời gian: the dossier's events in effective order, both times, and the state after each."""
     asked = unquote(dossier_id)
@@ -182,7 +185,7 @@ async def words() -> api.Words:
 
 
 @get("/v1/stream")
-async def stream(gateway: Gateway) -> ServerSentEvent:
+async def stream(gateway: FromApp) -> ServerSentEvent:
     """Dòng trực tiếp: server-sent events `summary`, `offices` and `queues`, each with its freshness."""
     if gateway.streams >= MAX_STREAMS:
         raise ServiceUnavailableException(f"{MAX_STREAMS} live streams are open already")
@@ -205,7 +208,7 @@ async def page() -> Response[bytes]:
 
 
 @get("/static/{name:str}", include_in_schema=False)
-async def file(name: str) -> Response[bytes]:
+async def file(name: FromPath[str]) -> Response[bytes]:
     """A file of the page."""
     if name not in _FILES:
         raise NotFoundException("no such file")
@@ -222,7 +225,7 @@ async def healthz() -> api.Health:
 
 
 @get("/readyz", responses={503: ResponseSpec(api.Readiness, description="not ready", generate_examples=False)})
-async def readyz(gateway: Gateway) -> Response[api.Readiness]:
+async def readyz(gateway: FromApp) -> Response[api.Readiness]:
     """Ready: the live topic was read to its end, and the archive answers."""
     live, archive = gateway.reader.caught_up, await gateway.history.answers()
     missing = [
@@ -233,7 +236,7 @@ async def readyz(gateway: Gateway) -> Response[api.Readiness]:
 
 
 @get("/metrics", include_in_schema=False)
-async def metrics(gateway: Gateway) -> Response[bytes]:
+async def metrics(gateway: FromApp) -> Response[bytes]:
     """For Prometheus."""
     return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)
 
@@ -254,7 +257,7 @@ def _file(name: str) -> Response[bytes]:
     return Response(content, media_type=_FILES[name], headers={"cache-control": "no-cache"})
 
 
-async def _read_all(gateway: Gateway, wait_seconds: float) -> bool | None:
+async def _read_all(gateway: FromApp, wait_seconds: float) -> bool | None:
     """Wait until all that is on the ledger now is in the live state; None: the caller did not ask for it."""
     if not wait_seconds:
         return None

@@ -78,7 +78,7 @@ class LiveReader:
     def close(self) -> None:
         """Let go of all who wait for a change: the gateway stops."""
         self.closing = True
-        self._closed = asyncio.create_task(self._tell())
+        self._closed = asyncio.create_task(self.tell())
 
     async def reach_ledger_end(self, within_seconds: float) -> None:
         """Wait until the view includes all that is on the ledger now: so a caller reads its own writes.
@@ -111,7 +111,7 @@ class LiveReader:
         for tp in consumer.assignment():  # compaction leaves gaps: only the consumer knows it is past one
             self._move(tp, await consumer.position(tp))
         if batches:
-            await self._tell()
+            await self.tell()
 
     def _take(self, tp: TopicPartition, records: list[Any]) -> None:
         for record in records:
@@ -142,7 +142,7 @@ class LiveReader:
                 ends = {}
             if ends != self.view.ledger_ends:
                 self.view.ledger_ends = ends
-                await self._tell()
+                await self.tell()
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _ledger_ends(self) -> dict[int, int]:
@@ -162,7 +162,8 @@ class LiveReader:
         async with self._changed:
             await self._changed.wait_for(condition)
 
-    async def _tell(self) -> None:
+    async def tell(self) -> None:
+        """The view has changed: wake those who wait for it."""
         async with self._changed:
             self.version += 1
             self._changed.notify_all()
