@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -50,13 +51,18 @@ def import_log(
     """
     importing = _Importing(file.name)
     try:
-        found = read_log(file, find_mapping(mapping))
+        found = _begun(read_log(file, find_mapping(mapping)))
         fed = _count(importing, found) if dry_run else _publish(importing, found, kafka, again=again)
     except MappingError as error:
         raise CommandError(str(error), EXIT_USAGE) from error
     except LogError as error:
         raise CommandError(f"{file.name}: {error}", EXIT_USAGE) from error
     _report(importing, fed, dry_run=dry_run, json=json)
+
+
+def _begun(found: Iterator[Mapped | BadRow]) -> Iterator[Mapped | BadRow]:
+    """The same, already begun: that the mapping does not fit the file is told before anything is asked for."""
+    return chain(list(islice(found, 1)), found)
 
 
 def _count(importing: _Importing, found: Iterable[Mapped | BadRow]) -> Fed:
