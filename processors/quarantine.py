@@ -1,22 +1,23 @@
-"""Writes what cannot be read to `dossier.quarantine.v1`, bytes and all, so that the stream can go on."""
+"""What cannot be read goes to `dossier.quarantine.v1`, bytes and all, so that the stream can go on; and back."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events import quarantine
-from events.envelope import from_microseconds
-from events.quarantine import QUARANTINE_TOPIC, Header, LedgerOrigin, QuarantineRecord
+from events.envelope import Unreadable, decode, decode_record, from_microseconds
+from events.quarantine import QUARANTINE_TOPIC, Header, LedgerOrigin, QuarantineRecord, position_text
 
 #: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
 MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
 #: How long a record may wait for a broker that is away, before the process gives up and starts again.
 BROKER_AWAY_SECONDS: Final = 600
+_READ_WAIT_MS: Final = 500
 
 
 class Positioned(Protocol):
@@ -82,6 +83,72 @@ class QuarantineWriter:
         """
         await self.write(quarantine_record(record, reason, datetime.now(UTC)))
 
+    async def publish(self, ledger: str, key: bytes, record: QuarantineRecord) -> str:
+        """Put a record that is readable now on the ledger; gives its position there."""
+        headers = [(name, value) for name, value in record.headers if value is not None]
+        sent = await self._producer.send_and_wait(ledger, key=key, value=record.value, headers=headers)
+        return position_text(sent.topic, sent.partition, sent.offset)
+
     async def write(self, record: QuarantineRecord) -> None:
         """As `put`, for a record already in the quarantine's form."""
         await self._producer.send_and_wait(self._topic, key=quarantine.key(record), value=quarantine.encode(record))
+
+
+class Retry(NamedTuple):
+    """What came of one retry: the record as it stands now, and why it still cannot be read (empty: it can)."""
+
+    record: QuarantineRecord
+    reason: str
+
+
+async def read_quarantine(brokers: str, topic: str = QUARANTINE_TOPIC) -> dict[str, QuarantineRecord]:
+    """The newest record of each origin, by the origin's text, in the order of the topic up to its end now.
+
+    Raises:
+        aiokafka.errors.KafkaError: the topic cannot be read.
+    """
+    consumer = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=brokers.split(","),
+        client_id="dossier-quarantine",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        partitions = list(consumer.assignment())
+        ends = await consumer.end_offsets(partitions)
+        found: dict[str, QuarantineRecord] = {}
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=_READ_WAIT_MS)).values():
+                for record in records:
+                    held = quarantine.decode(record.value)
+                    found[quarantine.origin_text(held)] = held
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def retry(
+    brokers: str, records: Sequence[QuarantineRecord], ledger: str, topic: str = QUARANTINE_TOPIC
+) -> list[Retry]:
+    """Read the records again with today's code; what is readable now goes to the ledger and is marked.
+
+    Safe to repeat: the event keeps its (source, id), and who has read it once takes no notice of the second.
+
+    Raises:
+        aiokafka.errors.KafkaError: the ledger does not take them.
+    """
+    async with QuarantineWriter(brokers, topic) as writer:
+        return [await _retry(record, writer, ledger) for record in records]
+
+
+async def _retry(record: QuarantineRecord, writer: QuarantineWriter, ledger: str) -> Retry:
+    try:
+        event = decode(record.value) if record.key is None else decode_record(record.key, record.value)
+    except Unreadable as error:
+        return Retry(record, str(error))
+    went_to = await writer.publish(ledger, event.subject.encode(), record)
+    done = quarantine.retried(record, went_to)
+    await writer.write(done)
+    return Retry(done, "")

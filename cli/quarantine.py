@@ -1,0 +1,181 @@
+"""`dossier quarantine`: what could not be read, why, and the way back to the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.table import Table
+
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.surroundings import surroundings
+from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, origin_text
+from schemas.settings import load_settings
+
+LEDGER_TOPIC = "dossier.events.v1"
+_BYTES_A_LINE = 16
+_SHOWN_BYTES = 4_096
+
+Kafka = Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")]
+Prefix = Annotated[str, typer.Option(hidden=True, help="Prefix of the topics' names.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+T = TypeVar("T")
+
+
+def register(app: typer.Typer) -> None:
+    quarantine = typer.Typer(no_args_is_help=True, help="Khu cách ly · Unreadable records: list, show, retry.")
+    quarantine.command("list")(list_)
+    quarantine.command()(show)
+    quarantine.command()(retry)
+    app.add_typer(quarantine, name="quarantine")
+
+
+def list_(
+    kafka: Kafka = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that went to the ledger later.")] = False,
+    json: Json = False,
+    prefix: Prefix = "",
+) -> None:
+    """Liệt kê bản ghi không đọc được · List the records that could not be read.
+
+    Example: dossier quarantine list --json
+    """
+    records = [each for each in _read(_brokers(kafka), prefix).values() if everything or each.status == "held"]
+    if json:
+        emit_json([_summary(each) for each in records])
+        return
+    if not records:
+        out.print("the quarantine is empty · khu cách ly trống")
+        return
+    table = Table("origin", "reason", "bytes", "quarantined at", "status", box=None)
+    for each in records:
+        row = _summary(each)
+        table.add_row(row["origin"], row["reason"], str(row["bytes"]), row["quarantined_at"], row["status"])
+    out.print(table)
+
+
+def show(
+    origin: Annotated[str, typer.Argument(help="As `dossier quarantine list` names it.")],
+    kafka: Kafka = None,
+    json: Json = False,
+    prefix: Prefix = "",
+) -> None:
+    """Xem một bản ghi · Show one record: reason, headers, bytes.
+
+    Example: dossier quarantine show dossier.events.v1/3@1042
+    """
+    record = _find(_read(_brokers(kafka), prefix), origin)
+    details = _summary(record) | {
+        "key": _hex(record.key),
+        "headers": [[name, _hex(value)] for name, value in record.headers],
+        "value": _hex(record.value),
+    }
+    if json:
+        emit_json(details)
+        return
+    for name in ("origin", "reason", "recorded_at", "quarantined_at", "status", "went_to"):
+        out.print(f"{name:15}{details[name]}", markup=False, soft_wrap=True)
+    out.print(f"{'key':15}{_visible(record.key)}", markup=False, soft_wrap=True)
+    for name, value in record.headers:
+        out.print(f"{'header':15}{_printable(name)}: {_visible(value)}", markup=False, soft_wrap=True)
+    _print_bytes(record.value)
+
+
+def retry(
+    origin: Annotated[str | None, typer.Argument(help="As `dossier quarantine list` names it.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that are held.")] = False,
+    kafka: Kafka = None,
+    json: Json = False,
+    prefix: Prefix = "",
+) -> None:
+    """Đọc lại và đưa về sổ cái · Read again; what is readable now goes to the ledger. Exit 1 if any is not.
+
+    Example: dossier quarantine retry --all
+    """
+    from processors import quarantine
+
+    if (origin is None) != everything:
+        raise CommandError("name one record, or --all", EXIT_USAGE)
+    brokers = _brokers(kafka)
+    known = _read(brokers, prefix)
+    chosen = [_find(known, origin)] if origin is not None else list(known.values())
+    held = [each for each in chosen if each.status == "held"]
+    done = _run(quarantine.retry(brokers, held, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC), brokers)
+    if json:
+        emit_json([_summary(each.record) | {"still": each.reason} for each in done])
+    else:
+        for each in done:
+            what = f"still unreadable: {each.reason}" if each.reason else f"went to {each.record.went_to}"
+            out.print(f"{origin_text(each.record)} {what}", markup=False, soft_wrap=True)
+        out.print(f"{sum(not each.reason for each in done)} of {len(done)} went to the ledger")
+    if any(each.reason for each in done):
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _brokers(kafka: str | None) -> str:
+    return surroundings(load_settings(kafka=kafka)).kafka
+
+
+def _read(brokers: str, prefix: str) -> dict[str, QuarantineRecord]:
+    from processors.quarantine import read_quarantine
+
+    try:
+        return _run(read_quarantine(brokers, prefix + QUARANTINE_TOPIC), brokers)
+    except NoQuarantineRecord as error:
+        raise CommandError(f"{prefix}{QUARANTINE_TOPIC} holds what is no quarantine record: {error}") from error
+
+
+def _run(work: Coroutine[Any, Any, T], brokers: str) -> T:
+    from aiokafka.errors import KafkaError
+
+    try:
+        return asyncio.run(work)
+    except KafkaError as error:
+        raise CommandError(f"Kafka at {brokers}: {type(error).__name__}") from error
+
+
+def _find(known: dict[str, QuarantineRecord], origin: str) -> QuarantineRecord:
+    if origin not in known:
+        raise CommandError(
+            f"nothing in quarantine comes from {origin}: see `dossier quarantine list --all`", EXIT_USAGE
+        )
+    return known[origin]
+
+
+def _summary(record: QuarantineRecord) -> dict[str, Any]:
+    return {
+        "origin": origin_text(record),
+        "reason": record.reason,
+        "bytes": None if record.value is None else len(record.value),
+        "recorded_at": record.recorded_at and record.recorded_at.isoformat(),
+        "quarantined_at": record.quarantined_at.isoformat(),
+        "status": record.status,
+        "went_to": record.went_to,
+    }
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()
+
+
+def _visible(value: bytes | None) -> str:
+    return "null" if value is None else _printable(value.decode("utf-8", "replace")) or "(empty)"
+
+
+def _printable(text: str) -> str:
+    """What was found in a record must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def _print_bytes(value: bytes | None) -> None:
+    if not value:
+        out.print(f"{'value':15}{_visible(value)}")
+        return
+    for start in range(0, min(len(value), _SHOWN_BYTES), _BYTES_A_LINE):
+        some = value[start : start + _BYTES_A_LINE]
+        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in some)
+        out.print(f"{start:08x}  {some.hex(' '):{_BYTES_A_LINE * 3}} {text}", markup=False, soft_wrap=True)
+    if len(value) > _SHOWN_BYTES:
+        out.print(f"… {len(value) - _SHOWN_BYTES} more bytes; --json has all of them")
