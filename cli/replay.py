@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 from rich.table import Table
@@ -112,40 +113,35 @@ def _instant(text: str | None, option: str) -> datetime | None:
 
 
 def _print(answer: api.Replay) -> None:
+    zone = _zone(answer.standing.zone if answer.standing else None)
     table = Table(box=None, pad_edge=False)
-    for heading in ("xảy ra · occurred", "ghi sổ · recorded", "sự kiện · event", "ở đâu, ai · where, who"):
+    table.add_column("xảy ra, ghi sổ, vị trí\noccurred, recorded, position", no_wrap=True)
+    for heading in ("sự kiện\nevent", "ở đâu, ai\nwhere, who", "trạng thái sau đó\nstate after it"):
         table.add_column(heading)
-    table.add_column("vị trí · position")
-    table.add_column("trạng thái · state after")
     for step in answer.timeline:
-        table.add_row(*_cells(step))
-    out.print(Text(answer.dossier, style="bold"))
+        table.add_row(*_cells(step, zone))
+    out.print(Text(f"{answer.dossier} ({zone.key})", style="bold"))
     out.print(table)
     if answer.standing is None:
         out.print("chưa có gì · nothing had happened by then, or nothing was known")
     out.print(freshness_line(answer.freshness), style="dim", markup=False)
 
 
-def _cells(step: api.TimelineStep) -> tuple[Text, ...]:
+def _cells(step: api.TimelineStep, zone: ZoneInfo) -> tuple[Text, ...]:
+    times = Text(_local(step.effective_at or step.occurred_at, zone))
+    position = f"{step.position.partition}@{step.position.offset}"
+    times.append(f"\n{_local(step.recorded_at, zone)} {position}", style="dim")
     event = Text(f"{step.name.vi} · {step.name.en}", style="strike" if step.voided else "")
-    marks = [
-        text
-        for shown, text in (
-            (step.voided, "đã hủy · voided"),
-            (step.corrected, "đã đính chính · corrected"),
-            (step.repeats, f"gửi lại · sent again {step.repeats}×"),
-        )
-        if shown
-    ]
-    event.append("".join(f"\n{mark}" for mark in marks), style="dim")
+    marks = (
+        (step.voided, "đã hủy · voided"),
+        (step.corrected, "đã đính chính · corrected"),
+        (step.repeats, f"gửi lại · sent again {step.repeats}×"),
+    )
+    event.append("".join(f"\n{text}" for shown, text in marks if shown), style="dim")
     event.append("".join(f"\n⚠ {_anomaly(code)}" for code in step.anomalies), style="yellow")
     rooms = " → ".join(filter(None, (step.room, step.to)))
     where = " · ".join(filter(None, (step.office, rooms, step.step, step.actor)))
-    position = f"{step.position.partition}@{step.position.offset}"
-    return (
-        Text(_local(step.effective_at or step.occurred_at)), Text(_local(step.recorded_at), style="dim"), event,
-        Text(where), Text(position, style="dim"), Text(f"{step.state_name.vi} · {step.state_name.en}"),
-    )  # fmt: skip
+    return times, event, Text(where), Text(f"{step.state_name.vi} · {step.state_name.en}")
 
 
 def _anomaly(code: str) -> str:
@@ -156,5 +152,13 @@ def _anomaly(code: str) -> str:
     return f"{code} {name.vi} · {name.en}"
 
 
-def _local(instant: datetime) -> str:
-    return instant.astimezone(VIETNAM).strftime("%d/%m/%Y %H:%M:%S")
+def _zone(name: str | None) -> ZoneInfo:
+    """The office's zone; Vietnamese time for one that nobody knows, as in the fold."""
+    try:
+        return ZoneInfo(name) if name else VIETNAM
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return VIETNAM
+
+
+def _local(instant: datetime, zone: ZoneInfo) -> str:
+    return instant.astimezone(zone).strftime("%d/%m/%Y %H:%M:%S")

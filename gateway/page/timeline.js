@@ -1,6 +1,6 @@
 // One dossier: where it stands, and each of its events with both times.
 import { byId, make } from "./dom.js";
-import { nameIn, number, say, time } from "./words.js";
+import { VIETNAM, nameIn, number, say, time } from "./words.js";
 
 const SHOWN = 500;
 let asked = 0;
@@ -53,7 +53,7 @@ function standing(dossier, words) {
   );
 }
 
-function timeline(history, zone, words) {
+function timeline(history, zone = VIETNAM, words) {
   const shown = history.timeline.length;
   const text = shown < history.total
     ? say("events_cut", { n: number(shown), total: number(history.total) })
@@ -62,7 +62,7 @@ function timeline(history, zone, words) {
     "section",
     { class: "card", "aria-labelledby": "timeline-title" },
     make("h2", { id: "timeline-title" }, say("timeline")),
-    make("p", { class: "more" }, text),
+    make("p", { class: "more" }, zone === VIETNAM ? text : `${text} · ${say("in_zone", { zone })}`),
     make("ol", { class: "timeline" }, ...history.timeline.map((step) => event(step, zone, words))),
   );
 }

@@ -13,7 +13,7 @@ const WORDS = {
   fresh_none: ["chưa có sự kiện nào", "no events yet"],
   lag_unknown: ["không rõ mấy", "an unknown number of"],
   dossiers: ["Hồ sơ", "Dossiers"],
-  open: ["Đang giải quyết", "Open"],
+  open: ["Chưa kết thúc", "Not ended"],
   ended: ["Đã kết thúc", "Ended"],
   late: ["Trả quá hạn", "Finished late"],
   quarantined: ["Bản ghi cách ly", "Records in quarantine"],
@@ -51,7 +51,7 @@ const WORDS = {
   timeline: ["Dòng thời gian", "Timeline"],
   events_shown: ["{n} sự kiện, theo thứ tự xảy ra", "{n} events, in the order in which they happened"],
   events_cut: ["{n} trong {total} sự kiện đầu", "the first {n} of {total} events"],
-  occurred: ["Xảy ra", "Occurred"],
+  in_zone: ["giờ {zone}", "times in {zone}"],
   recorded: ["ghi sổ {time}", "recorded {time}"],
   effective: ["tính từ {time} (đính chính)", "counts from {time} (corrected)"],
   position: ["vị trí {p}", "position {p}"],
@@ -82,7 +82,7 @@ const WORDS = {
 
 const STORED = "dossier.language";
 const LOCALES = { vi: "vi-VN", en: "en-GB" };
-const VIETNAM = "Asia/Ho_Chi_Minh";
+export const VIETNAM = "Asia/Ho_Chi_Minh";
 
 export let language = localStorage.getItem(STORED) === "en" ? "en" : "vi";
 
