@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import structlog
 import typer
@@ -43,20 +45,20 @@ def projector(
 
     Example: dossier projector --kafka broker:9092
     """
-    from processors.projector import ProjectorFailed, ProjectorOptions
+    from processors.projector import ProjectorOptions
 
     settings = load_settings(kafka=kafka)
     configure_logging("projector", settings.log_level)
+    for name in ("faust", "mode", "aiokafka"):  # at info they draw tables; our own lines tell positions
+        logging.getLogger(name).setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="dossier-projector-") as folder:
         options = ProjectorOptions(surroundings(settings).kafka, settings.partitions, folder).prefixed(prefix)
-        try:
-            asyncio.run(_project(options))
-        except ProjectorFailed as error:
-            _end_at_once(error)
+        asyncio.run(_project(options))
 
 
-def _end_at_once(error: Exception) -> None:
-    """Leave without waiting for Faust's threads: what they still have on its way must not arrive later."""
+def _end_at_once(error: Exception, folder: str) -> NoReturn:
+    """Leave without waiting for tasks and threads: what they still have on its way must not arrive later."""
+    shutil.rmtree(folder, ignore_errors=True)
     code = fail(CommandError(f"the projector stopped: {error}. Nothing is lost; start it again"))
     sys.stderr.flush()
     os._exit(code)
@@ -64,9 +66,8 @@ def _end_at_once(error: Exception) -> None:
 
 async def _project(options: ProjectorOptions) -> None:
     """The composition root of the process."""
+    from processors.projector import Projector, ProjectorFailed
     from processors.quarantine import QuarantineWriter
-
-    from processors.projector import Projector
 
     _tune_garbage_collector()
     stop = asyncio.Event()
@@ -77,6 +78,8 @@ async def _project(options: ProjectorOptions) -> None:
         reporting = asyncio.create_task(_report(member))
         try:
             await member.run(stop)
+        except ProjectorFailed as error:
+            _end_at_once(error, options.data_dir)
         finally:
             reporting.cancel()
 

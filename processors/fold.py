@@ -8,7 +8,7 @@ bounded cache that may be emptied at any time, because everything not marked is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -16,29 +16,19 @@ from events.envelope import Unreadable, decode_record
 from projections.dossier import Dossier, admit, new_dossier, pack, unpack
 from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, new_cursor, pack_cursor, unpack_cursor
 
+if TYPE_CHECKING:
+    from processors.quarantine import Positioned
+
 #: Unpacked dossiers kept for each partition: some 4 KiB each.
 CACHED_DOSSIERS: Final = 20_000
 #: A state must fit into one record of the live topic, whose limit is 8 MiB; the rest is for the record's frame.
 MAX_STATE_BYTES: Final = 8 * 1024 * 1024 - 64 * 1024
 
 
-class LedgerRecord(Protocol):
-    """What the fold reads of a record; `timestamp` is the broker's append time in milliseconds."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-
-
 class Rejected(NamedTuple):
     """A record that goes to quarantine, and why."""
 
-    record: LedgerRecord
+    record: Positioned
     reason: str
 
 
@@ -72,14 +62,14 @@ class PartitionFold:
         self._known: dict[bytes, Dossier] = {}
         self._dirty: set[bytes] = set()
         self._rejected: list[Rejected] = []
-        self._since_flush: list[Sequence[LedgerRecord]] = []
+        self._since_flush: list[Sequence[Positioned]] = []
 
     @property
     def dirty(self) -> int:
         """Dossiers that the next flush will write."""
         return len(self._dirty)
 
-    def fold(self, records: Sequence[LedgerRecord], after: int) -> None:
+    def fold(self, records: Sequence[Positioned], after: int) -> None:
         """Fold consecutive records; those already folded are passed over.
 
         Args:
@@ -113,10 +103,10 @@ class PartitionFold:
         self._dirty, self._rejected, self._since_flush = set(), [], []
         return flush
 
-    def _new(self, records: Iterable[LedgerRecord]) -> list[LedgerRecord]:
+    def _new(self, records: Iterable[Positioned]) -> list[Positioned]:
         return [record for record in records if record.offset >= self.next_offset]
 
-    def _fold(self, records: Sequence[LedgerRecord]) -> None:
+    def _fold(self, records: Sequence[Positioned]) -> None:
         known, touch, load = self._known, self._dirty.add, self._load
         rejected = len(self._rejected)
         for record in records:

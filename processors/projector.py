@@ -26,8 +26,9 @@ from faust.types import TP
 
 from events.quarantine import QUARANTINE_TOPIC
 from processors.flush import FlushPolicy
-from processors.fold import Flush, LedgerRecord, PartitionFold
+from processors.fold import Flush, PartitionFold
 from processors.live import LiveTable, LiveWriter
+from processors.quarantine import Positioned
 from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
 from projections.live import LIVE_TOPIC
 
@@ -43,7 +44,7 @@ _BROKER_AWAY_SECONDS: Final = 600.0
 log = structlog.get_logger(__name__)
 
 #: Writes one record to quarantine; returns when that is durable.
-Quarantine = Callable[[LedgerRecord, str], Awaitable[None]]
+Quarantine = Callable[[Positioned, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)

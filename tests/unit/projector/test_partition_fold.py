@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from events.catalogue import AnyFact, Received, StepCompleted
 from events.envelope import decode_record, encode, make_event
-from processors.fold import Flush, LedgerRecord, MissingRecords, PartitionFold
+from processors.fold import Flush, MissingRecords, PartitionFold
+from processors.quarantine import Positioned
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY, Cursor, read_live_record
 
@@ -25,6 +26,9 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp: int
+    topic: str = "ledger"
+    partition: int = 0
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 def good(offset: int, dossier: str = "D1", step: str = "tham-dinh") -> Record:
@@ -39,7 +43,7 @@ def bad(offset: int) -> Record:
     return Record(offset, b"D1", b"{", RECORDED_MS + offset)
 
 
-def expected(records: Iterable[LedgerRecord]) -> dict[bytes, bytes]:
+def expected(records: Iterable[Positioned]) -> dict[bytes, bytes]:
     """Each dossier's state by the plainest way there is."""
     states: dict[str, Dossier] = {}
     for record in records:
