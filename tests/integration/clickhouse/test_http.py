@@ -97,7 +97,6 @@ def test_a_result_held_back_has_a_bound(http: httpx.Client) -> None:
     sql = "SELECT repeat('x', 1000) FROM numbers(300000)"
     answer = http.post("/?wait_end_of_query=1", content=sql)
     assert answer.headers["X-ClickHouse-Exception-Code"] == "396"
-    assert len(http.post("/", content=sql).content) == 300_000 * 1001
 
 
 @pytest.mark.parametrize(
