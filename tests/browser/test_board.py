@@ -1,0 +1,115 @@
+"""The board in a real browser, on a whole installation: numbers move, a dossier is told, both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from events.catalogue import Actor, AnyFact, HandoffConfirmed, Received, Returned, Routed
+from events.envelope import encode, make_event
+from tests.installation import Installation
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+
+START = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
+CLERK = Actor(id="cb-017")
+
+
+def publish(installation: Installation, dossier_id: str, *facts: AnyFact) -> None:
+    """One event an hour, the first at 08:30 on 02/03/2026 in Việt Nam."""
+    events = [
+        make_event(
+            fact,
+            id=f"{dossier_id}-{hour}",
+            source="urn:browser",
+            subject=dossier_id,
+            time=START + timedelta(hours=hour),
+        )
+        for hour, fact in enumerate(facts)
+    ]
+    done = installation.run("publish", "-", stdin="".join(f"{encode(event).decode()}\n" for event in events))
+    assert done.returncode == 0, done.stderr
+
+
+def received(office: str) -> Received:
+    return Received(
+        office=office, procedure="1.002809", channel="direct", promised=START + timedelta(days=5), actor=CLERK
+    )
+
+
+def tile(page: Page, name: str) -> int:
+    return int(page.locator(f"[data-tile={name}] dd").inner_text().replace(".", ""))
+
+
+def test_numbers_move_when_events_arrive(board: Page, watched: Installation) -> None:
+    expect(board.locator("#connection")).to_have_text("Trực tiếp")
+    publish(watched, "B-1", received("Pleiku"))
+    row = board.locator("#offices tbody tr", has_text="Pleiku")
+    expect(row).to_contain_text("Pleiku")
+    before = tile(board, "dossiers")
+    publish(watched, "B-2", received("Pleiku"), Routed(office="Pleiku", to="van-tai", step="tham-dinh"))
+    expect(board.locator("[data-tile=dossiers] dd")).to_have_text(str(before + 1))
+    expect(row.locator("td").first).to_have_text("2")
+    expect(board.locator("#queues tbody")).to_contain_text("van-tai")
+    expect(board.locator("#freshness")).to_have_text(
+        re.compile(r"cập nhật đến \d\d/\d\d/\d{4} \d\d:\d\d:\d\d, chậm 0 sự kiện")
+    )
+
+
+def test_a_dossier_is_told_event_by_event(board: Page, watched: Installation) -> None:
+    odd = "H21/18 tiếng Việt"
+    publish(
+        watched, odd,
+        received("Chư Sê"), Routed(office="Chư Sê", to="van-tai"), HandoffConfirmed(office="Chư Sê", room="van-tai"),
+        Returned(office="Chư Sê"),
+    )  # fmt: skip
+    watched.json("replay", odd)  # waits until the archive has it
+    board.get_by_label("Mã hồ sơ").fill(odd)
+    board.keyboard.press("Enter")
+    expect(board.locator("#dossier-title")).to_have_text(odd)
+    expect(board.locator(".standing")).to_contain_text("không rõ")  # the finish: no result is known
+    steps = board.locator(".timeline > li")
+    expect(steps).to_have_count(4)
+    expect(steps.nth(0).locator("time")).to_have_text("02/03/2026 08:30")
+    expect(steps.nth(0)).to_contain_text("Tiếp nhận và hẹn trả")
+    expect(steps.nth(0)).to_contain_text("cb-017")
+    expect(steps.nth(1)).to_contain_text("→ van-tai")
+    expect(steps.nth(3)).to_contain_text("A02 Trả khi chưa có kết quả")
+    expect(steps.nth(3)).to_contain_text(re.compile(r"ghi sổ \d\d/\d\d/\d{4} .* vị trí \d+@\d+"))
+
+
+def test_a_count_leads_to_its_dossiers_and_on_to_one(board: Page, watched: Installation) -> None:
+    publish(watched, "L-1", received("Kbang"))
+    board.locator("#offices tbody tr", has_text="Kbang").get_by_role("link").first.click()
+    board.get_by_role("link", name="L-1").click()
+    expect(board.locator("#dossier-title")).to_have_text("L-1")
+    board.get_by_role("link", name="← Bảng điều hành").first.click()
+    expect(board.locator("#tiles")).to_be_visible()
+
+
+def test_the_language_changes_at_once_and_is_remembered(board: Page, watched: Installation) -> None:
+    publish(watched, "N-1", received("Pleiku"))
+    expect(board.locator("#tiles")).to_contain_text("Hồ sơ")
+    board.get_by_role("button", name="English").click()
+    expect(board.locator("html")).to_have_attribute("lang", "en")
+    expect(board.locator("#tiles")).to_contain_text("Dossiers")
+    expect(board.locator("#offices thead")).to_contain_text("Received")
+    board.reload()
+    expect(board.locator("#connection")).to_have_text("Live")
+
+
+def test_it_fits_a_phone_and_works_by_keyboard(board: Page, watched: Installation) -> None:
+    publish(watched, "P-1", received("Pleiku"))
+    board.set_viewport_size({"width": 360, "height": 740})
+    expect(board.locator("#offices tbody tr").first).to_be_visible()
+    assert board.evaluate("document.documentElement.scrollWidth") == 360
+    board.keyboard.press("Tab")
+    expect(board.locator(".skip")).to_be_focused()
+    names = board.evaluate(
+        "[...document.querySelectorAll('button, input, a')].map((e) => e.innerText || e.labels?.[0]?.innerText)"
+    )
+    assert all(names), json.dumps(names)
