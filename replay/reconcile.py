@@ -91,8 +91,9 @@ class PartitionMerge:
 
     @property
     def wants_rows(self) -> bool:
-        # One row behind an offset says that there are no more of that offset.
-        return len(self._rows) < 2 and not self._archive_ended
+        if self._archive_ended:
+            return False
+        return not self._has_all_rows_of(self._records[0].offset) if self._records else not self._rows
 
     def add_records(self, records: Iterable[LedgerRecord]) -> None:
         self._records.extend(records)
@@ -118,6 +119,7 @@ class PartitionMerge:
                 self._foreign(self._rows.popleft())
 
     def _has_all_rows_of(self, offset: int) -> bool:
+        """A row behind an offset says that no more of that offset will come."""
         return self._archive_ended or (bool(self._rows) and self._rows[-1].offset > offset)
 
     def _compare(self, record: LedgerRecord) -> None:
