@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,12 +16,20 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import paced
-from bench.load import LEDGER, PARTITIONS, PREFIX, fill, load
-from bench.servers import kafka_broker
+from bench.load import LEDGER, PARTITIONS, PREFIX, TENTH_LEDGER, TENTH_PREFIX, fill, load
+from bench.peers.archive import URL_VARIABLE
+from bench.servers import clickhouse, kafka_broker
 
-#: Peers in the order of the table, and what part of the events each is given: plain Faust would take a minute.
-PEERS = {"faust_table": 0.1, "quix_state": 1.0, "projector": 1.0, "aiokafka_fold": 1.0, "memory_fold": 1.0}
-RATIOS = (("projector", "faust_table"), ("projector", "quix_state"), ("projector", "aiokafka_fold"))
+PEERS = ("faust_table", "quix_state", "projector", "aiokafka_fold", "memory_fold")
+#: Plain Faust would take a minute or two: it gets a tenth of the dossiers, with as many events each.
+TENTH = ("faust_table",)
+ARCHIVE = ("archiver", "engine_insert")
+RATIOS = (
+    ("projector.events_per_s", "faust_table.events_per_s"),
+    ("projector.events_per_s", "quix_state.events_per_s"),
+    ("projector.events_per_s", "aiokafka_fold.events_per_s"),
+    ("archiver.rows_per_s", "engine_insert.rows_per_s"),
+)
 RATES = (1_000, 5_000, 15_000)
 PEER_TIMEOUT_SECONDS = 300.0
 
@@ -30,27 +39,39 @@ out = Console(highlight=False)
 def main() -> None:
     chosen = _arguments()
     figures: dict[str, float] = {"events": chosen.events}
-    with kafka_broker((PREFIX, paced.PREFIX), PARTITIONS) as broker:
-        peers = [name for name in PEERS if name in chosen.only]
-        if peers:
-            asyncio.run(fill(broker, LEDGER, list(load(chosen.events))))
-        for name in peers:
-            events = int(chosen.events * PEERS[name])
-            figures[f"{name}.events_per_s"] = round(_run_peer(name, broker, events))
-            out.print(f"{name}: {figures[f'{name}.events_per_s']:,} events/s ({events:,} events)")
-        if "paced" in chosen.only:
-            for key, value in _paced(broker, chosen.seconds):
-                figures[key] = value
-                out.print(f"{key}: {value:,}")
+    with kafka_broker((PREFIX, TENTH_PREFIX, paced.PREFIX), PARTITIONS) as broker:
+        for name, value in _measured(broker, chosen):
+            figures[name] = value
+            out.print(f"{name}: {value:,}")
     figures |= _ratios(figures)
     _show(figures)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
+def _measured(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Each figure as soon as it is known."""
+    if {*PEERS, *ARCHIVE} & {*chosen.only}:
+        asyncio.run(fill(broker, LEDGER, list(load(chosen.events))))
+        asyncio.run(fill(broker, TENTH_LEDGER, list(load(chosen.events // 10))))
+    for name in (name for name in PEERS if name in chosen.only):
+        topic, events = (TENTH_LEDGER, chosen.events // 10) if name in TENTH else (LEDGER, chosen.events)
+        yield f"{name}.events_per_s", _run_peer(name, broker, topic, events)
+    archive = [name for name in ARCHIVE if name in chosen.only]
+    if archive:
+        with clickhouse() as url:
+            os.environ[URL_VARIABLE] = url
+            for name in archive:
+                yield f"{name}.rows_per_s", _run_peer(name, broker, LEDGER, chosen.events)
+    if "paced" in chosen.only:
+        for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
+            yield f"paced_{rate}.p50_ms", latency.p50_ms
+            yield f"paced_{rate}.p99_ms", latency.p99_ms
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parts = (*PEERS, "paced")
+    parts = (*PEERS, *ARCHIVE, "paced")
     parser.add_argument("--only", default=",".join(parts), help="comma-separated, of: " + ", ".join(parts))
     parser.add_argument("--events", type=int, default=200_000, help="events of the throughput runs, ten a dossier")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each paced run")
@@ -64,29 +85,23 @@ def _arguments() -> argparse.Namespace:
     return chosen
 
 
-def _run_peer(name: str, broker: str, events: int) -> float:
-    """Run one peer in a process of its own; gives its events per second."""
+def _run_peer(name: str, broker: str, topic: str, events: int) -> float:
+    """Run one peer in a process of its own; gives what it did in a second."""
     with tempfile.TemporaryDirectory(prefix="dossier-bench-") as folder:
         result = Path(folder) / name
-        command = [sys.executable, "-m", f"bench.peers.{name}", broker, LEDGER, str(events), str(result)]
+        command = [sys.executable, "-m", f"bench.peers.{name}", broker, topic, str(events), str(result)]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PEER_TIMEOUT_SECONDS)
         if not result.exists():
             sys.exit(f"{name} ended with {done.returncode}:\n{done.stderr[-3000:]}")
-        return float(result.read_text(encoding="ascii"))
-
-
-def _paced(broker: str, seconds: float) -> Iterator[tuple[str, float]]:
-    for rate, latency in paced.measure(broker, RATES, seconds).items():
-        yield f"paced_{rate}.p50_ms", latency.p50_ms
-        yield f"paced_{rate}.p99_ms", latency.p99_ms
+        return round(float(result.read_text(encoding="ascii")))
 
 
 def _ratios(figures: dict[str, float]) -> dict[str, float]:
     """How many times as fast the first is as the second, where both were measured."""
     return {
-        f"ratio.{ours}_to_{peer}": round(figures[f"{ours}.events_per_s"] / figures[f"{peer}.events_per_s"], 2)
-        for ours, peer in RATIOS
-        if f"{ours}.events_per_s" in figures and f"{peer}.events_per_s" in figures
+        f"ratio.{first.split('.')[0]}_to_{second.split('.')[0]}": round(figures[first] / figures[second], 2)
+        for first, second in RATIOS
+        if first in figures and second in figures
     }
 
 
