@@ -24,6 +24,7 @@ from deploy.embedded.clickhouse.http import Server
 USERS_VARIABLE = "DOSSIER_CLICKHOUSE_USERS"
 EXIT_USAGE, EXIT_IN_USE = 2, 3
 MAX_URL_BYTES = 1 << 20  # ClickHouse's http_max_uri_size: query parameters travel in the URL
+GRACE_SECONDS = 5  # for queries in hand when told to stop
 _PARENT_POLL_SECONDS = 0.5
 
 log = structlog.get_logger()
@@ -119,11 +120,12 @@ async def _serve(server: Server, options: argparse.Namespace) -> None:
             access_log=False,
             server_header=False,
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
     watcher = asyncio.create_task(_stop_with_parent(web, options.parent))
     await web.serve()
+    server.give_up()
     watcher.cancel()
 
 

@@ -99,6 +99,7 @@ class Engine(Protocol):
         parameters: Mapping[str, str],
     ) -> Session: ...
     def kill(self, query_id: str) -> None: ...
+    def kill_all(self) -> None: ...
     def close(self) -> None: ...
 
 
@@ -142,7 +143,8 @@ class ChdbEngine:
         parameters: Mapping[str, str],
     ) -> ChdbSession:
         """A connection of its own under these settings; nothing sent later can lift `read_only`."""
-        session = ChdbSession(self._chdb.connect(self._where), self._refused)
+        with _engine_errors():
+            session = ChdbSession(self._chdb.connect(self._where), self._refused)
         try:
             # chDB makes up the ids of queries; the comment is how `kill` finds ours.
             named = {**settings, "log_comment": query_id}
@@ -156,6 +158,11 @@ class ChdbEngine:
         """Stop what runs under this id, from any thread (chDB's own cancel must not meet a running fetch)."""
         with _engine_errors():
             self._keeper.query(f"KILL QUERY WHERE Settings['log_comment'] = {_literal(query_id)}", "Null")
+
+    def kill_all(self) -> None:
+        """Stop whatever still runs for a client."""
+        with _engine_errors():
+            self._keeper.query("KILL QUERY WHERE Settings['log_comment'] != ''", "Null")
 
     def close(self) -> None:
         """Shut the engine down; all sessions are closed by now."""

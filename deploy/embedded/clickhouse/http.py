@@ -43,8 +43,12 @@ class Server:
         self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
         self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="write")
 
+    def give_up(self) -> None:
+        """Stop the queries that outlast the time the clients were given to finish."""
+        self._engine.kill_all()
+
     def close(self) -> None:
-        """Wait for the queries in hand."""
+        """Wait for the threads."""
         self._readers.shutdown()
         self._writers.shutdown()
 
@@ -163,7 +167,8 @@ async def _insert(
             await _in(pool, insert.append, piece)
         return await _in(pool, insert.finish)
     except BaseException:
-        await _in(pool, insert.cancel)
+        with suppress(ServerError):  # the first error is the one to tell
+            await _in(pool, insert.cancel)
         raise
 
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -119,6 +120,18 @@ def test_it_stops_cleanly_when_told(start_process: Start, number: signal.Signals
         running.process.send_signal(number)
         assert running.process.wait(20) == 0
     assert list(running.temp_dir.iterdir()) == []
+
+
+def test_a_query_without_end_does_not_keep_it_from_stopping(start_process: Start) -> None:
+    endless = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 7 SETTINGS max_threads = 1"
+    with start_process() as running, http_of(running.url) as http, ThreadPoolExecutor(1) as pool:
+        query = pool.submit(http.post, "/", content=endless)
+        processes = "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(%' AND query NOT LIKE '%system%'"
+        while http.post("/", content=processes).text != "1\n":
+            assert not query.done()
+        running.process.terminate()
+        assert running.process.wait(30) == 0
+        assert query.exception() is not None or query.result().status_code == 500
 
 
 def test_what_a_killed_process_spilled_is_gone_at_the_next_start(start_process: Start) -> None:
