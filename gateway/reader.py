@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from events.quarantine import QUARANTINE_TOPIC
 from gateway.live import LiveView
@@ -86,15 +86,16 @@ class LiveReader:
         What is in quarantine counts too: it is written before the cursor that says it was read.
 
         Raises:
-            NotReached: in that time it did not, or the broker does not answer.
+            NotReached: in that time it did not, or the broker did not answer.
         """
         try:
             async with asyncio.timeout(within_seconds):
-                self.view.ledger_ends = wanted = await self._ledger_ends()
+                ends = await self._ends_at_last(self._topics.ledger)
+                self.view.ledger_ends = wanted = {tp.partition: end for tp, end in ends.items()}
                 await self._until(lambda: self.view.has_reached(wanted))
-                ends = await self._ends_of(self._topics.quarantine)
+                ends = await self._ends_at_last(self._topics.quarantine)
                 await self._until(lambda: self._has_read(ends))
-        except (TimeoutError, KafkaError) as error:
+        except TimeoutError as error:
             raise NotReached(f"the live state did not reach the end of the ledger in {within_seconds:g} s") from error
 
     async def _read(self) -> None:
@@ -148,9 +149,17 @@ class LiveReader:
     async def _ledger_ends(self) -> dict[int, int]:
         return {tp.partition: end for tp, end in (await self._ends_of(self._topics.ledger)).items()}
 
+    async def _ends_at_last(self, topic: str) -> dict[TopicPartition, int]:
+        """As `_ends_of`, once the broker is there (again)."""
+        while True:
+            try:
+                return await self._ends_of(topic)
+            except KafkaError:
+                await asyncio.sleep(_POLL_SECONDS)
+
     async def _ends_of(self, topic: str) -> dict[TopicPartition, int]:
         if self._consumer is None:
-            raise NotReached("the broker does not answer")
+            raise KafkaConnectionError("not connected")
         partitions = [tp for tp in self._partitions if tp.topic == topic]
         ends: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
         return ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -114,5 +115,30 @@ def test_a_live_topic_made_anew_leaves_nothing_of_the_old_one(broker: str, make_
             new.close()
             await until(reader, lambda: reader.view.board.dossiers == 1)
             assert reader.view.board.by_state == {"PROCESSING": 1}
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_that_comes_back_is_followed_on_and_nothing_is_forgotten(
+    start_broker: Callable[[], contextlib.AbstractContextManager[str]],
+) -> None:
+    async def scenario() -> None:
+        first = contextlib.ExitStack()
+        broker = first.enter_context(start_broker())
+        topics_of_deploy.apply(broker, topics_of_deploy.load_topics(1, 1))
+        live = FabricatedLive(broker, topics(""))
+        live.publish([event("D1", 0)])
+        live.project()
+        async with following(broker, "") as reader:
+            await until(reader, lambda: reader.view.board.dossiers == 1)
+            live.close()
+            await asyncio.to_thread(first.close)
+            waiting = asyncio.create_task(reader.reach_ledger_end(60))
+            await until(reader, lambda: reader.view.reached().lag is None)
+            assert reader.view.board.dossiers == 1
+            with start_broker() as again:
+                assert again == broker
+                await waiting
+                await until(reader, lambda: reader.view.reached().lag == 0)
 
     asyncio.run(scenario())
