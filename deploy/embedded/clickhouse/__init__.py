@@ -6,10 +6,16 @@ Started by the supervisor, once per data folder:
                                "report":   {"password": "…", "access": "read"}}' \\
     python -m deploy.embedded.clickhouse --data-dir DIR --temp-dir DIR --port N [--host 127.0.0.1] [--parent PID]
 
-Ready when `GET /ping` answers 200 with `Ok.`; SIGTERM stops it after the requests in hand. It ends when its parent
-does. Exit codes: 0 stopped, 2 wrong options or users, 3 the data folder belongs to another process.
+Ready when `GET /ping` answers 200 with `Ok.`; SIGTERM stops it, after at most five seconds for the requests in hand.
+It ends when its parent does (`--parent 0`: it does not). Exit codes: 0 stopped, 1 the port is taken or the engine
+does not start, 2 wrong options or users, 3 the data folder belongs to another process.
 
 What it serves is what clickhouse-connect and curl use of the interface. What it leaves out is refused with
-ClickHouse's own error codes, never ignored: sessions that remember, native block compression (`compress=1`),
-external data, roles, and everything that reads or writes outside the data folder.
+ClickHouse's own error codes, never ignored: sessions that remember (SET, USE, temporary tables), native block
+compression (`compress=1`), external data, roles, and everything that could read or write outside the data folder,
+table functions that take a structure as text (`values`, `format`, `generateRandom`) among them. An insert counts when
+it is answered: it survives a kill of the process, and its rows are one block up to a million rows or 256 MB.
+
+The way of a request: `http` (the flow) takes it apart with `request` and `statement`, asks `access` and `syntax` what
+it may do, runs it in an `engine` session and answers through `answer`; `compression` serves both directions.
 """
