@@ -76,62 +76,38 @@ def test_another_number_of_partitions_is_refused_with_the_one_that_is(running: I
     assert "DOSSIER_PARTITIONS=4" in refused.stderr
 
 
-def test_down_leaves_nothing_and_a_second_run_continues_on_the_same_ports(own: Installation) -> None:
+def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Installation) -> None:
     own.up()
     first = own.json("status")
     pids = processes(own)
     with_producer(first["addresses"]["kafka"], b"D-1")
-    own.down()
+    psutil.Process(first["pid"]).kill()
     psutil.wait_procs(pids.values(), timeout=10)
-    assert not [name for name, process in pids.items() if process.is_running()]
+    assert still_there(pids) == []
     assert own.run("status").returncode == 3
-    assert own.run("down").returncode == 3
 
     own.up()
     second = own.json("status")
+    pids = processes(own)
     assert second["addresses"] == first["addresses"]
     assert [record.key for record in records_on(second["addresses"]["kafka"], LEDGER)] == [b"D-1"]
+    own.down()
+    assert still_there(pids) == []
+    assert own.run("status").returncode == 3
+    assert own.run("down").returncode == 3
 
 
-def test_kill_of_the_supervisor_leaves_no_process_and_the_next_start_works(own: Installation) -> None:
-    own.up()
-    pids = processes(own)
-    psutil.Process(own.json("status")["pid"]).kill()
-    psutil.wait_procs(pids.values(), timeout=10)
-    assert not [name for name, process in pids.items() if process.is_running()]
-    own.up()
-
-
-def test_a_killed_broker_and_a_killed_archive_come_back(own: Installation) -> None:
-    own.up()
+def test_a_killed_broker_and_a_killed_archive_come_back(running: Installation) -> None:
     for name in ("kafka", "clickhouse"):
-        old = own.pid(name)
-        own.kill(name)
+        old = running.pid(name)
+        running.kill(name)
 
         def is_back(name: str = name, old: int = old) -> bool:
-            process = next(each for each in own.json("status")["processes"] if each["name"] == name)
+            process = next(each for each in running.json("status")["processes"] if each["name"] == name)
             return bool(process["health"] == "ok" and process["pid"] != old)
 
-        eventually(is_back, f"{name} back: {own.logs()}")
-    assert "works again" in (own.data_dir / "logs" / "up.log").read_text(encoding="utf-8")
-
-
-def test_a_port_taken_since_the_last_run_is_replaced(own: Installation) -> None:
-    own.up()
-    before = own.json("status")["addresses"]
-    own.down()
-    port = int(before["kafka"].rsplit(":", 1)[1])
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("127.0.0.1", port))
-        other.listen()
-        refused = own.run("up", "--detach", "--kafka-port", str(port))
-        assert refused.returncode == 3
-        assert f"port {port} for kafka is taken" in refused.stderr
-        own.up()
-        after = own.json("status")["addresses"]
-    assert after["kafka"] != before["kafka"]
-    assert after["clickhouse"] == before["clickhouse"]
+        eventually(is_back, f"{name} back: {running.logs()}")
+    assert "works again" in (running.data_dir / "logs" / "up.log").read_text(encoding="utf-8")
 
 
 def test_servers_of_the_users_own_are_used_instead(own: Installation, running: Installation) -> None:
@@ -170,6 +146,20 @@ def test_a_wrong_setting_ends_the_start_with_one_line_that_names_it(
         assert reason in error
         assert "Traceback" not in done.stderr
     assert not (own.data_dir / "run" / "up.json").exists()
+
+
+def test_a_port_that_is_taken_is_named(own: Installation) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        refused = own.run("up", "--detach", "--kafka-port", str(port))
+    assert refused.returncode == 3
+    assert f"port {port} for kafka is taken" in refused.stderr
+
+
+def still_there(processes: dict[str, psutil.Process]) -> list[str]:
+    return [name for name, process in processes.items() if process.is_running()]
 
 
 def with_producer(kafka: str, key: bytes) -> None:
