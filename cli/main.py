@@ -11,7 +11,11 @@ import typer
 from cli.console import fail
 
 # In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
-COMMANDS = ("up", "simulate", "publish", "import_log", "projector", "archiver", "gateway", "summary", "queues", "replay", "rebuild", "reconcile", "quarantine", "migrate", "topics", "config", "schemas")
+COMMANDS = (
+    "up", "simulate", "publish", "import_log",
+    "summary", "queues", "replay", "rebuild", "reconcile", "quarantine",
+    "projector", "archiver", "gateway", "migrate", "topics", "config", "schemas",
+)  # fmt: skip
 
 app = typer.Typer(
     name="dossier",
