@@ -241,9 +241,13 @@ def parse_mapping(text: str, where: str) -> MappingFile:
 
 def _compose(text: str, where: str) -> yaml.Node:
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):  # a few of them can stand for gigabytes
                 raise _located(where, _line(event.start_mark), (), "aliases (*name) are not read; write it out")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise _located(where, _line(event.start_mark), (), f"nested deeper than {MAX_DEPTH}")
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         raise _located(where, _line(error.problem_mark), (), f"no YAML: {error.problem}") from error
@@ -258,8 +262,6 @@ def _content(node: yaml.Node, place: Place, lines: dict[Place, int], where: str)
     """The node as plain dicts, lists and text, noting the line of everything in it."""
     line = _line(node.start_mark)
     lines.setdefault(place, line)
-    if len(place) > MAX_DEPTH:
-        raise _located(where, line, place[:3], f"nested deeper than {MAX_DEPTH}")
     match node:
         case yaml.MappingNode():
             content: dict[str, Any] = {}

@@ -265,6 +265,9 @@ def _columns_used(value: Any) -> Iterator[str]:
         case dict():
             for inner in value.values():
                 yield from _columns_used(inner)
+        case list():
+            for inner in value:
+                yield from _columns_used(inner)
         case _:
             pass
 
