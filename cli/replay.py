@@ -46,7 +46,7 @@ def replay(
 
     Example: dossier replay HS-0001 --as-of 02/03/2026
     """
-    occurred_by, recorded_by = _instant(as_of, "--as-of"), _instant(known_at, "--known-at")
+    occurred_by, recorded_by = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
     with open_archive(around) as archive:
         answer = _replayed(archive, dossier, occurred_by, recorded_by, _caught_up(archive, around, wait))
@@ -87,7 +87,12 @@ def _caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> d
     return ends
 
 
-def _instant(text: str | None, option: str) -> datetime | None:
+def instant(text: str | None, option: str) -> datetime | None:
+    """The instant somebody wrote: Vietnamese dd/MM/yyyy[ HH:mm[:ss]], a date alone being its end, or RFC 3339.
+
+    Raises:
+        CommandError: it is none of these; names `option`.
+    """
     if text is None:
         return None
     for shape in _LOCAL_FORMATS:

@@ -6,6 +6,7 @@ may hold spaces and slashes; in a path they are percent-encoded.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -165,7 +166,7 @@ async def events(
         raise ServiceUnavailableException(str(error)) from error
     if not records:
         raise NotFoundException("the archive has no events of a dossier with this id")
-    told = timeline(asked, records)
+    told = await asyncio.to_thread(timeline, asked, records)  # a long past is not folded between two other answers
     return api.Timeline(
         dossier=asked,
         total=len(told.steps),

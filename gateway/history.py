@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from replay.archive import Archive
+from replay.archive import LEDGER_TOPIC, Archive
 from replay.timeline import Recorded, readable
 
 T = TypeVar("T")
@@ -53,20 +53,21 @@ class History(Protocol):
 class ArchiveHistory:
     """History from ClickHouse. `connect` makes a client; it is called when the first question comes."""
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    def __init__(self, connect: Callable[[], Any], topic: str = LEDGER_TOPIC) -> None:
         self._connect = connect
+        self._topic = topic
         self._client: Any = None
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._reached: dict[int, tuple[int, int]] = {}
         self._reached_at = -_REACHED_SECONDS
 
     async def records_of(self, dossier_id: str) -> list[Recorded]:
-        return await self._ask(lambda client: readable(Archive(client).events_of(dossier_id)))
+        return await self._ask(lambda client: readable(Archive(client, self._topic).events_of(dossier_id)))
 
     async def reached(self) -> dict[int, tuple[int, int]]:
         now = time.monotonic()
         if now - self._reached_at > _REACHED_SECONDS:
-            self._reached = await self._ask(lambda client: Archive(client).reached())
+            self._reached = await self._ask(lambda client: Archive(client, self._topic).reached())
             self._reached_at = now
         return self._reached
 

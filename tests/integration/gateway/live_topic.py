@@ -45,7 +45,7 @@ class FabricatedLive:
         for each in events:
             self._send(self._names.ledger, each.subject.encode(), encode(each))
             state = self._states.get(each.subject) or new_dossier(each.subject)
-            recorded = microseconds(each.time) + 1_000
+            recorded = microseconds(each.time) + 1_000_000  # the test's, not the broker's: the same on each run
             self._states[each.subject] = admit(state, each, offset=self._next_offset, recorded=recorded)
             self._next_offset += 1
         self._producer.flush()

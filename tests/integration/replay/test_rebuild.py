@@ -1,0 +1,127 @@
+"""Live topic and archive on the real engines: compared at fixed positions, and a changed archive is found."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from deploy.clickhouse import migrate
+from deploy.clickhouse.client import connect
+from events.envelope import Event, encode
+from gateway.history import ArchiveHistory, HistoryUnavailable
+from replay.archive import Archive
+from replay.live_topic import NotReached, reading
+from replay.rebuild import Comparison, bounds, compare
+from tests.integration.conftest import ClickHouse
+from tests.integration.gateway.live_topic import FabricatedLive, event, topics
+
+pytestmark = pytest.mark.integration
+
+EVENTS = [event("A/1 x", 0), event("B", 0), event("A/1 x", 1), event("B", 1)]
+
+
+@pytest.fixture
+def writer(clickhouse: ClickHouse) -> Iterator[Any]:
+    with connect(clickhouse.url, user=clickhouse.user, password=clickhouse.password, database="default") as client:
+        migrate(client)
+        yield client
+
+
+@pytest.fixture
+def report(clickhouse: ClickHouse) -> Callable[[], Any]:
+    return lambda: connect(
+        clickhouse.url, user=clickhouse.report_user, password=clickhouse.report_password, database="default"
+    )
+
+
+def archive_events(writer: Any, topic: str, events: list[Event]) -> None:
+    """Rows as the archiver writes them; the append time is the event's own plus a second."""
+    rows = [
+        [topic, 0, offset, each.time + timedelta(seconds=1), each.subject, encode(each).decode(), each.time, uuid4()]
+        for offset, each in enumerate(events)
+    ]
+    columns = ["topic", "partition", "offset", "recorded_at", "key", "raw", "occurred_at", "writer"]
+    writer.insert("dossier_events", rows, column_names=columns)
+
+
+def compared(broker: str, live_topic: str, archive: Archive, ledger_end: int) -> Comparison:
+    async def once() -> Comparison:
+        async with reading(broker, live_topic) as topic:
+            live = await topic.partition(0, ledger_end, 30)
+        end = bounds(live).end
+        assert archive.wait_until_archived({0: end}, 30)
+        return compare(live, archive.stream_partition(0, 0, end))
+
+    return asyncio.run(once())
+
+
+def test_live_equals_the_archive_until_the_archive_is_changed(
+    broker: str, make_topics: Callable[..., str], writer: Any, report: Callable[[], Any]
+) -> None:
+    names = topics(make_topics())
+    live = FabricatedLive(broker, names)
+    live.publish(EVENTS)
+    live.project()
+    live.close()
+    archive_events(writer, names.ledger, EVENTS)
+    with report() as client:
+        archive = Archive(client, names.ledger)
+        comparison = compared(broker, names.live, archive, len(EVENTS))
+        assert (comparison.compared, comparison.differing) == (2, {})
+        writer.command(
+            "ALTER TABLE dossier_events UPDATE raw = replaceOne(raw, 'P1', 'P9') "
+            "WHERE topic = {topic:String} AND key = 'B'",
+            {"topic": names.ledger},
+            settings={"mutations_sync": 2},
+        )
+        assert compared(broker, names.live, archive, len(EVENTS)).differing == {"B": "other state"}
+
+
+def test_a_live_state_that_does_not_get_there_is_said_so(broker: str, make_topics: Callable[..., str]) -> None:
+    names = topics(make_topics())
+
+    async def once() -> None:
+        async with reading(broker, names.live) as topic:
+            await topic.partition(0, 5, 0.5)
+
+    with pytest.raises(NotReached, match="at 0, the ledger at 5"):
+        asyncio.run(once())
+
+
+def test_history_comes_from_the_archive_and_only_reads(
+    writer: Any, report: Callable[[], Any], make_topics: Callable[..., str]
+) -> None:
+    ledger = topics(make_topics()).ledger
+    archive_events(writer, ledger, EVENTS)
+
+    async def scenario() -> None:
+        history = ArchiveHistory(report, ledger)
+        found = await history.records_of("A/1 x")
+        assert [each.event for each in found] == [EVENTS[0], EVENTS[2]]
+        assert [each.offset for each in found] == [0, 2]
+        assert await history.records_of("x' OR '1'='1") == []
+        assert (await history.reached())[0][0] == len(EVENTS)
+        assert await history.answers()
+
+    asyncio.run(scenario())
+    with report() as client, pytest.raises(ClickHouseError):
+        client.command("ALTER TABLE dossier_events DELETE WHERE 1")
+
+
+def test_an_archive_that_is_away_is_said_so_and_asked_again() -> None:
+    def nowhere() -> Any:
+        return connect("http://127.0.0.1:9", user="report", password="", database="default")
+
+    async def scenario() -> None:
+        history = ArchiveHistory(nowhere)
+        assert not await history.answers()
+        with pytest.raises(HistoryUnavailable):
+            await history.records_of("A")
+
+    asyncio.run(scenario())
