@@ -29,6 +29,6 @@ def test_a_date_alone_is_all_of_that_day() -> None:
 
 @pytest.mark.parametrize("written", ["hôm qua", "2026-03-02", "2026-03-02T15:30:00", "31/02/2026", "3/2026", ""])
 def test_what_is_no_time_or_has_no_zone_is_refused_with_what_to_write(written: str) -> None:
-    with pytest.raises(CommandError, match="--known-at .* is no time: write 02/03/2026") as refused:
+    with pytest.raises(CommandError, match=r"--known-at .* is no time: write 02/03/2026") as refused:
         instant(written, "--known-at")
     assert refused.value.exit_code == EXIT_USAGE
