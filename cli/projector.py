@@ -105,7 +105,7 @@ async def _report(member: Projector) -> None:
 
 
 def _health(member: Projector) -> HealthReport:
-    positions, lag = member.positions(), sum(member.lag().values())
+    positions, lag = member.durable(), member.lag()
     caught_up = lag < member.options.policy.behind_records
     condition: Condition = "starting" if not member.ready else "ok" if caught_up else "behind"
     return HealthReport(

@@ -24,7 +24,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from events.quarantine import QUARANTINE_TOPIC
+from events.quarantine import QUARANTINE_TOPIC, position_text
 from processors.flush import FlushPolicy
 from processors.fold import Flush, PartitionFold
 from processors.live import LiveTable, LiveWriter
@@ -185,6 +185,9 @@ class Projector:
     async def _write(self, flushes: Mapping[int, Flush]) -> None:
         self._require_membership()
         rejected = [each for flush in flushes.values() for each in flush.rejected]
+        if rejected:
+            first = rejected[0]
+            log.warning("quarantined", count=len(rejected), first=_position(first.record), reason=first.reason)
         await asyncio.gather(*(self._quarantine(each.record, each.reason) for each in rejected))
         await self._writer.write(flushes, int(time.time() * 1000))
 
@@ -199,7 +202,7 @@ class Projector:
             waited_seconds=time.monotonic() - self._pending.since,
             dirty=self._dirty(),
             pending_bytes=self._pending.bytes,
-            lag=sum(self.lag().values()),
+            lag=self._behind(self.positions()),
         )
         return min(wait, policy.soon_seconds)
 
@@ -215,17 +218,17 @@ class Projector:
         """For each partition that is ready, the next ledger offset to fold."""
         return {partition: fold.next_offset for partition, fold in self._folds.items()}
 
-    def durable(self, partition: int) -> int | None:
-        """The next offset of the newest confirmed cursor."""
-        return self._durable.get(partition)
+    def durable(self) -> Mapping[int, int]:
+        """For each partition that is ready, the next offset of the newest confirmed cursor."""
+        return self._durable
 
-    def lag(self) -> Mapping[int, int]:
-        """For each partition that is ready, records of the ledger that are not folded, as far as is known."""
-        ends = self.app.consumer.ends
-        return {
-            partition: max(0, ends.get(TP(self.options.ledger, partition), 0) - fold.next_offset)
-            for partition, fold in self._folds.items()
-        }
+    def lag(self) -> int:
+        """Records of our partitions that are not yet in the durable live state, as far as the broker has told."""
+        return self._behind(self._durable)
+
+    def _behind(self, positions: Mapping[int, int]) -> int:
+        ends: Mapping[TP, int] = self.app.consumer.ends
+        return sum(max(0, ends.get(TP(self.options.ledger, each), 0) - offset) for each, offset in positions.items())
 
     # Rebalance ----------------------------------------------------------------------------------------------------
 
@@ -254,7 +257,7 @@ class Projector:
         """Finish what is folded while the partitions are still ours, then forget them."""
         if not await self._drained():
             self._fail(ProjectorFailed("a flush did not finish before partitions were taken away"))
-        self._folds = {}
+        self._folds, self._durable = {}, {}
         self.ready = False
         log.info("revoked", partitions=sorted({tp.partition for tp in sent[-1]}))
 
@@ -329,6 +332,10 @@ class Projector:
             return
         await self.app.consumer.commit()
         await asyncio.wait_for(self.app.stop(), self.options.session_timeout_seconds)
+
+
+def _position(record: Positioned) -> str:
+    return position_text(record.topic, record.partition, record.offset)
 
 
 _RAW: Final[dict[str, Any]] = {

@@ -60,8 +60,8 @@ class Positions(Protocol):
     def positions(self) -> Mapping[int, int]:
         """For each ledger partition that is ready, the next offset to read."""
 
-    def durable(self, partition: int) -> int | None:
-        """The next offset of the newest cursor the broker has confirmed; None: no cursor yet."""
+    def durable(self) -> Mapping[int, int]:
+        """For each ledger partition that is ready, the next offset of the newest cursor the broker has confirmed."""
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):
@@ -134,7 +134,7 @@ class ChunkConsumer(driver.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         self._acked[tp].clear()
         self._acked_index[tp].clear()
-        return self.projector.durable(tp.partition) if tp.topic == self.ledger else None
+        return self.projector.durable().get(tp.partition) if tp.topic == self.ledger else None
 
 
 class ChunkTransport(driver.Transport):

@@ -20,7 +20,7 @@ async def main() -> None:
     while not running.done():
         if projector.ready:
             run.begin()  # before the first record: the fetch counts too
-        if sum(projector.durable(partition) or 0 for partition in range(PARTITIONS)) >= run.events:
+        if sum(projector.durable().values()) >= run.events:
             run.count(run.events)
             run.finish()
         projector.tick()

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.load import load
+from deploy import topics
 from events.quarantine import LedgerOrigin
-from tests.integration.projector.world import World, wait_until
+from tests.integration.projector.world import PARTITIONS, World, wait_until
 from tests.poison import POISON
 
 pytestmark = pytest.mark.integration
@@ -142,3 +148,38 @@ def test_missing_topics_are_one_clear_line(world: World) -> None:
     with world.projector() as member:
         assert member.process.wait(30) == 3
         assert "dossier topics apply" in member.tail()
+
+
+def test_a_broker_that_dies_in_the_middle_of_a_load_and_comes_back(
+    start_broker: Callable[[], contextlib.AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    with start_broker() as address:
+        world = World(address, "", tmp_path)
+        topics.apply(address, topics.load_topics(PARTITIONS, 1))
+        world.publish(load(100_000))
+        with contextlib.ExitStack() as running:
+            members = [running.enter_context(world.projector())]
+
+            def is_live_with_a_supervisor() -> bool:
+                if members[-1].has_ended():
+                    members.append(running.enter_context(world.projector()))
+                return world.is_live()
+
+            wait_until(lambda: bool(world.live()[1]), "something has been flushed")
+            kill_the_broker_in(tmp_path)
+            time.sleep(1)  # long enough to be noticed; what happens then is what is tested
+            with start_broker() as again:
+                assert again == address, "the same port"
+                wait_until(is_live_with_a_supervisor, "all is live again")
+                assert_live_is_the_fold(world)
+
+
+def kill_the_broker_in(folder: Path) -> None:
+    """kill -9, as the kernel does it when memory runs out."""
+    (broker,) = [
+        each
+        for each in psutil.Process().children(recursive=True)
+        if str(folder) in " ".join(each.cmdline()) and "kafka.Kafka" in each.cmdline()
+    ]
+    broker.kill()
+    broker.wait(10)

@@ -153,6 +153,10 @@ class Member:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
+    def has_ended(self) -> bool:
+        """Did it give up (and would be started again by whoever supervises it)?"""
+        return self.process.poll() is not None
+
     def tail(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
