@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
+#: After this long without an answer a batch is sent again; it cannot double.
+_ANSWER_SECONDS = 60
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +76,7 @@ async def _run(options: ArchiverOptions, found: Surroundings) -> None:
             user=found.clickhouse_user,
             password=found.clickhouse_password.get_secret_value(),
             database=found.clickhouse_database,
+            timeout_seconds=_ANSWER_SECONDS,
         ),
         options.topic,
     )

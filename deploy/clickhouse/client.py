@@ -11,7 +11,7 @@ import clickhouse_connect
 _DEFAULT_PORTS: Final = {"http": 8123, "https": 8443}
 
 
-def connect(url: str, *, user: str, password: str, database: str) -> Any:
+def connect(url: str, *, user: str, password: str, database: str, timeout_seconds: int = 300) -> Any:
     """A clickhouse-connect client for `url` (http or https), to be used by several threads, closed by the caller.
 
     Raises:
@@ -25,6 +25,7 @@ def connect(url: str, *, user: str, password: str, database: str) -> Any:
         username=user,
         password=password,
         database=database,
+        send_receive_timeout=timeout_seconds,
         compress=not _is_loopback(parts.hostname or ""),  # there it costs more than it saves
         autogenerate_session_id=False,  # a session takes one query at a time
         form_encode_query_params=True,  # a list of ids does not fit into a URL

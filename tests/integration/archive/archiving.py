@@ -1,0 +1,172 @@
+"""Archivers as processes of their own: started, stopped, paused, killed; and what they left in the table."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+
+from deploy.clickhouse.client import connect
+from deploy.embedded.leash import leashed
+from replay.archive import LEDGER_TOPIC, Archive
+from replay.reconcile import Reconciliation, reconcile
+from schemas.health import HealthReport, read_health
+from tests.unit.archive.records import Ledgered, a_record
+
+DEADLINE_SECONDS = 90.0
+#: As short as the broker allows: a dead archiver's partitions are another's after this.
+SESSION_SECONDS = 6.0
+
+
+def client_of(url: str) -> Any:
+    return connect(url, user="archiver", password="writes", database="default")
+
+
+def eventually(happens: Callable[[], bool], what: str, within_seconds: float = DEADLINE_SECONDS) -> None:
+    """Poll until it happens.
+
+    Raises:
+        AssertionError: it did not.
+    """
+    deadline = time.monotonic() + within_seconds
+    while not happens():
+        assert time.monotonic() < deadline, f"in vain for {within_seconds} s: {what}"
+        time.sleep(0.05)  # a poll with a deadline
+
+
+@dataclass
+class Process:
+    """One `dossier archiver`."""
+
+    popen: subprocess.Popen[bytes]
+    health_file: Path
+    log: Path
+
+    @property
+    def health(self) -> HealthReport | None:
+        return read_health(self.health_file)
+
+    @property
+    def partitions(self) -> set[str]:
+        return set(self.health.position) if self.health else set()
+
+    def says(self, words: str) -> bool:
+        return words in self.log.read_text(encoding="utf-8", errors="replace")
+
+    def send(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self) -> int:
+        self.popen.terminate()
+        return self.popen.wait(30)
+
+
+@dataclass
+class Archiving:
+    """One ledger under a prefix, and the processes that archive it."""
+
+    broker: str
+    prefix: str
+    clickhouse: str
+    client: Any
+    folder: Path
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def topic(self) -> str:
+        return self.prefix + LEDGER_TOPIC
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(self.client, self.topic)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for each in self.processes:
+            if each.popen.poll() is None:
+                each.kill()
+
+    def start(self, clickhouse: str | None = None) -> Process:
+        """Start one more archiver."""
+        number = len(self.processes)
+        health_file, log = self.folder / f"{number}.health.json", self.folder / f"{number}.log"
+        environment = {
+            **os.environ,
+            "DOSSIER_DATA_DIR": str(self.folder / "none"),
+            "DOSSIER_KAFKA": self.broker,
+            "DOSSIER_CLICKHOUSE": clickhouse or self.clickhouse,
+            "DOSSIER_CLICKHOUSE_PASSWORD": "writes",
+            "DOSSIER_HEALTH_FILE": str(health_file),
+        }
+        command = (
+            sys.executable, "-P", "-m", "cli", "archiver",
+            "--prefix", self.prefix, "--session-timeout", str(SESSION_SECONDS),
+        )  # fmt: skip
+        with log.open("ab") as file:
+            popen = subprocess.Popen(leashed(command), stdout=file, stderr=subprocess.STDOUT, env=environment)
+        process = Process(popen, health_file, log)
+        self.processes.append(process)
+        return process
+
+    def publish(self, records: Iterable[Ledgered], partition: int | None = None) -> None:
+        """Write records to the ledger, confirmed; their offsets and times are the broker's to give."""
+        asyncio.run(_publish(self.broker, self.topic, list(records), partition))
+
+    def publish_events(self, first: int, end: int) -> None:
+        self.publish(a_record(number) for number in range(first, end))
+
+    def rows(self) -> int:
+        ((rows,),) = self.client.query(
+            "SELECT count() FROM dossier_events WHERE topic = {topic:String}", {"topic": self.topic}
+        ).result_rows
+        return int(rows)
+
+    def reconcile(self, wait_seconds: float = DEADLINE_SECONDS) -> Reconciliation:
+        return asyncio.run(reconcile(self.broker, self.archive, wait_seconds, lambda _done, _total: None))
+
+    def require_exact(self, records: int) -> None:
+        """Law 5: every record of the ledger is archived once, with its bytes."""
+        found = self.reconcile()
+        assert found.findings == [], self.logs()
+        assert (found.ledger, found.archived + found.quarantined) == (records, records)
+
+    def logs(self) -> str:
+        return "\n".join(each.log.read_text(encoding="utf-8", errors="replace")[-3000:] for each in self.processes)
+
+
+async def _publish(broker: str, topic: str, records: Sequence[Ledgered], partition: int | None) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=broker, acks="all", enable_idempotence=True, linger_ms=5, max_request_size=2_000_000
+    )
+    await producer.start()
+    try:
+        sent = [await _send(producer, topic, each, partition) for each in records]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+async def _send(producer: Any, topic: str, record: Ledgered, partition: int | None) -> Any:
+    if record.key is None and record.value is None:  # `send` takes that for a slip
+        batch = producer.create_batch()
+        batch.append(key=None, value=None, timestamp=None)
+        return await producer.send_batch(batch, topic, partition=partition or 0)
+    return await producer.send(topic, record.value, record.key, partition, headers=list(record.headers))

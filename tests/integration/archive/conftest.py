@@ -1,0 +1,30 @@
+"""A ledger of the test's own, the session's ClickHouse with our tables, and archivers as real processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.clickhouse import migrate
+from tests.integration.archive.archiving import Archiving, client_of
+from tests.integration.conftest import ClickHouse
+
+
+@pytest.fixture
+def client(clickhouse: ClickHouse) -> Iterator[Any]:
+    """A clickhouse-connect client that may write; our tables are there."""
+    with client_of(clickhouse.url) as connected:
+        migrate(connected)
+        yield connected
+
+
+@pytest.fixture
+def archiving(
+    broker: str, make_topics: Callable[..., str], clickhouse: ClickHouse, client: Any, tmp_path: Path
+) -> Iterator[Archiving]:
+    """No archiver runs yet; those that were started are killed at the end."""
+    with Archiving(broker, make_topics(), clickhouse.url, client, tmp_path) as world:
+        yield world

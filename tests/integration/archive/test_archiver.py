@@ -1,0 +1,211 @@
+"""Law 5 on real parts: the archive is the ledger, whatever dies, pauses or breaks, and when."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from deploy.clickhouse import migrate
+from deploy.embedded import ports
+from events.catalogue import WIRE_NAMES, Received
+from events.envelope import Unreadable, decode_record
+from processors.archive_table import ArchiveTable, Count
+from processors.batches import make_batch
+from tests.integration.archive.archiving import Archiving, Process, client_of, eventually
+from tests.integration.archive.proxy import CuttingProxy
+from tests.integration.clickhouse.conftest import command_line, environment
+from tests.integration.conftest import leash
+from tests.integration.waiting import answers_ping, until
+from tests.poison import ODD_BUT_GOOD, POISON
+from tests.unit.archive.records import Ledgered, a_record
+
+pytestmark = pytest.mark.integration
+
+
+def verdict(key: bytes | None, value: bytes | None) -> tuple[str, datetime | None]:
+    """Why it is no event, or when it happened."""
+    try:
+        return "", decode_record(key, value).time
+    except Unreadable as reason:
+        return str(reason), None
+
+
+def test_every_record_is_archived_with_its_bytes_and_the_decoders_verdict(archiving: Archiving) -> None:
+    odd = [Ledgered(0, key=row.key, value=row.value, headers=(("h", b"\xff"),)) for row in (*POISON, *ODD_BUT_GOOD)]
+    archiving.publish(odd)
+    archiving.publish_events(0, 500)
+    archiving.start()
+    archiving.require_exact(len(odd) + 500)
+    rows = [row for block in archiving.archive.stream() for row in block]
+    for row in rows:
+        assert (row.unreadable, row.occurred_at) == verdict(row.key, row.raw)
+    assert sum(bool(row.unreadable) for row in rows) == len(POISON)
+
+
+def test_reports_find_what_the_event_says_in_columns(archiving: Archiving) -> None:
+    archiving.publish([a_record(number) for number in range(200)])
+    archiving.publish([Ledgered(0, key=row.key, value=row.value) for row in ODD_BUT_GOOD])
+    archiving.start()
+    archiving.require_exact(200 + len(ODD_BUT_GOOD))
+    found = archiving.client.query(
+        "SELECT partition, offset, source, id, type, dossier_id, office, actor, room, step, procedure, channel, "
+        "outcome, promised FROM dossier_events_readable WHERE topic = {topic:String}",
+        {"topic": archiving.topic},
+        query_tz="UTC",
+    ).result_rows
+    by_position = {(row.partition, row.offset): row for block in archiving.archive.stream() for row in block}
+    assert len(found) == len(by_position) == 200 + len(ODD_BUT_GOOD)
+    for partition, offset, *said, promised in found:
+        row = by_position[partition, offset]
+        event = decode_record(row.key, row.raw)
+        fact = event.data
+        actor = fact.actor.id if fact.actor else ""
+        texts = [getattr(fact, name, None) or "" for name in ("room", "step", "procedure", "channel", "outcome")]
+        assert said == [event.source, event.id, WIRE_NAMES[type(fact)], event.subject, fact.office, actor, *texts]
+        assert (promised and promised.replace(tzinfo=UTC)) == (fact.promised if isinstance(fact, Received) else None)
+
+
+def has_partitions(process: Process) -> bool:
+    return bool(process.partitions)
+
+
+def has_rows(archiving: Archiving, count: int) -> bool:
+    return archiving.rows() >= count
+
+
+def test_kill_minus_nine_at_random_points_loses_and_repeats_nothing(archiving: Archiving) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")  # noqa: T201  # pytest shows it when the test fails
+    moments = random.Random(seed)  # noqa: S311  # moments, not secrets
+    archiving.publish_events(0, 20_000)
+    for turn in range(4):
+        process = archiving.start()
+        archiving.publish_events(20_000 + turn * 2_000, 22_000 + turn * 2_000)
+        eventually(partial(has_partitions, process), "the archiver has partitions")
+        goal = min(archiving.rows() + moments.randrange(4_000), 20_000)
+        eventually(partial(has_rows, archiving, goal), f"{goal} rows")
+        process.kill()
+    archiving.start()
+    archiving.require_exact(28_000)
+
+
+def test_a_paused_archiver_wakes_up_and_doubles_nothing(archiving: Archiving) -> None:
+    archiving.publish_events(0, 2_000)
+    sleeper = archiving.start()
+    eventually(lambda: len(sleeper.partitions) == 4, "the first archiver has all partitions")
+    archiving.publish_events(2_000, 12_000)
+    sleeper.send(signal.SIGSTOP)
+    successor = archiving.start()
+    eventually(lambda: len(successor.partitions) == 4, "the second archiver has taken over")
+    archiving.publish_events(12_000, 14_000)
+    sleeper.send(signal.SIGCONT)
+    eventually(lambda: len(sleeper.partitions) == len(successor.partitions) == 2, "they share the partitions")
+    archiving.publish_events(14_000, 16_000)
+    archiving.require_exact(16_000)
+
+
+def test_partitions_move_to_a_second_archiver_and_back(archiving: Archiving) -> None:
+    first = archiving.start()
+    archiving.publish_events(0, 3_000)
+    eventually(lambda: len(first.partitions) == 4, "one archiver has all partitions")
+    second = archiving.start()
+    archiving.publish_events(3_000, 6_000)
+    eventually(lambda: len(first.partitions) == len(second.partitions) == 2, "two archivers share")
+    archiving.publish_events(6_000, 9_000)
+    assert second.stop() == 0
+    archiving.publish_events(9_000, 12_000)
+    eventually(lambda: len(first.partitions) == 4, "one archiver has all partitions again")
+    archiving.require_exact(12_000)
+    assert first.stop() == 0
+
+
+def test_an_answer_that_is_lost_is_not_sent_for_twice(archiving: Archiving) -> None:
+    archiving.publish_events(0, 3_000)
+    with CuttingProxy(archiving.clickhouse, cuts=6) as proxy:
+        archiving.start(clickhouse=proxy.url)
+        archiving.require_exact(3_000)
+        assert proxy.cuts_left == 0
+
+
+@contextmanager
+def own_clickhouse(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    with leash(command_line(folder, port), folder / "clickhouse.log", environment()) as process:
+        until(lambda: answers_ping(f"http://127.0.0.1:{port}"), process, folder / "clickhouse.log")
+        yield process
+
+
+def test_kill_minus_nine_of_clickhouse_loses_and_repeats_nothing(archiving: Archiving, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    port = ports.choose_ports(folder, {"clickhouse": 0})["clickhouse"]
+    archiving.clickhouse = f"http://127.0.0.1:{port}"
+    archiving.publish_events(0, 10_000)
+    with own_clickhouse(folder, port) as process:
+        archiving.client = client_of(archiving.clickhouse)
+        migrate(archiving.client)
+        archiver = archiving.start()
+        eventually(lambda: archiving.rows() > 0, "the first rows")
+        archiving.publish_events(10_000, 20_000)
+        process.kill()
+        process.wait()
+    eventually(lambda: bool(archiver.health and archiver.health.health == "failing"), "the archiver says so")
+    with own_clickhouse(folder, port):
+        archiving.require_exact(20_000)
+        archiving.client.close()
+
+
+def test_rows_of_two_runs_with_other_bounds_are_found_and_one_of_each_stays(archiving: Archiving) -> None:
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    records = [a_record(offset) for offset in range(100)]
+    early, late = UUID(int=1), UUID(int=2)
+    table.insert(make_batch(archiving.topic, 0, records[:60], late))
+    table.insert(make_batch(archiving.topic, 0, records[40:], early))
+    assert table.count(0, 0, 99) == Count(rows=120, offsets=100)
+    assert table.remove_doubled(0, 0, 99) == 20
+    assert table.remove_doubled(0, 0, 99) == 0
+    assert table.count(0, 0, 99) == Count(rows=100, offsets=100)
+    assert [row.raw for block in archiving.archive.stream() for row in block] == [each.value for each in records]
+    table.close()
+
+
+def test_the_same_batch_of_another_run_is_nothing(archiving: Archiving) -> None:
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    records = [a_record(offset) for offset in range(100)]
+    for writer in (UUID(int=1), UUID(int=2)):
+        table.insert(make_batch(archiving.topic, 0, records, writer))
+    assert table.count(0, 0, 99) == Count(rows=100, offsets=100)
+    assert table.cursor(0) == 100
+    assert table.cursor(1) == 0
+    table.close()
+
+
+def test_an_archive_of_another_ledger_is_refused(archiving: Archiving) -> None:
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    table.insert(make_batch(archiving.topic, 0, [replace(a_record(1), offset=5)], UUID(int=1)))
+    process = archiving.start()
+    assert process.popen.wait(60) != 0
+    assert process.says("not the ledger this archive was made from")
+    table.close()
+
+
+def test_the_archive_knows_which_events_it_has(archiving: Archiving) -> None:
+    archiving.publish_events(0, 100)
+    archiving.start()
+    archiving.require_exact(100)
+    assert archiving.archive.known_ids("urn:test", [f"e{n}" for n in range(90, 6_000)]) == {
+        f"e{n}" for n in range(90, 100)
+    }
+    assert archiving.archive.known_ids("urn:other", ["e1"]) == set()
+    history = archiving.archive.events_of("D-3")
+    assert [row.key for row in history] == [b"D-3"] * len(history)
+    assert len(history) == len([n for n in range(100) if n % 7 == 3])
