@@ -21,6 +21,7 @@ from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from gateway.reader import LiveReader
+    from gateway.server import Server
 
 LOG_EVERY_SECONDS: Final = 10
 #: A lag below this is what is on its way, not a delay.
@@ -60,14 +61,24 @@ async def _serve(settings: Settings, around: Surroundings) -> None:
     reader = LiveReader(around.kafka)
     history = ArchiveHistory(lambda: connect_report(around))
     server = Server(create_app(reader, history, _host_headers(settings.gateway_host, port)), reader)
-    tasks = [asyncio.create_task(reader.run()), asyncio.create_task(_report(reader))]
     log.info("listening", host=settings.gateway_host, port=port, kafka=around.kafka, clickhouse=around.clickhouse)
-    try:
-        await server.serve(sockets=[listening])
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    await _until_stopped(server, listening, reader)
+
+
+async def _until_stopped(server: Server, listening: socket.socket, reader: LiveReader) -> None:
+    """Serve and read; a reader that ends by itself ends the process, because old answers are worse than none."""
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    beside = {asyncio.create_task(reader.run()), asyncio.create_task(_report(reader))}
+    await asyncio.wait({serving, *beside}, return_when=asyncio.FIRST_COMPLETED)
+    ended = [task for task in beside if task.done()]
+    server.should_exit = True
+    reader.close()
+    await serving
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
+    for task in ended:
+        task.result()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -58,7 +58,7 @@ class LiveView:
         if isinstance(said, Cursor):
             self.cursors[partition] = said
         elif said is None or value is None:
-            self._drop(key.decode())
+            self._drop(key.decode(errors="replace"))
         else:
             self._hold(partition, value, said)
 

@@ -106,12 +106,13 @@ class LiveReader:
                 await self._step(consumer)
 
     async def _step(self, consumer: Any) -> None:
+        before = self._next.copy()
         batches = await consumer.getmany(timeout_ms=_POLL_SECONDS * 1000, max_records=_RECORDS_PER_STEP)
         for tp, records in batches.items():
             self._take(tp, records)
         for tp in consumer.assignment():  # compaction leaves gaps: only the consumer knows it is past one
             self._move(tp, await consumer.position(tp))
-        if batches:
+        if self._next != before:
             await self.tell()
 
     def _take(self, tp: TopicPartition, records: list[Any]) -> None:
