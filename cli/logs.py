@@ -25,9 +25,9 @@ MAX_TEXT_CHARS: Final = 1_000
 _CONTENT: Final = frozenset({"value", "raw", "payload", "body", "data", "note", "attributes", "headers"})
 _OF_STRUCTLOG: Final = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})
 #: At debug these print requests with their contents.
-_TALKATIVE: Final = ("faust", "mode", "aiokafka", "kafka", "asyncio", "urllib3", "litestar", "uvicorn")
-#: At info these print a line for each request, with its address.
-_CHATTY: Final = ("httpx", "httpcore", "uvicorn.access")
+_TALKATIVE: Final = ("faust", "mode", "aiokafka", "asyncio", "urllib3", "litestar", "uvicorn")
+#: At info these print a line for each request or connection, with its address.
+_CHATTY: Final = ("httpx", "httpcore", "uvicorn.access", "kafka")
 _CONTROL: Final = {code: "�" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 

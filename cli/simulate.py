@@ -123,9 +123,10 @@ def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int], 
     from events.feed import CHUNK
 
     while chunk := list(islice(events, CHUNK)):
-        if len(known([(event.source, event.id) for event in chunk])) < len(chunk):
-            return chain(chunk, events)
-        skipped(len(chunk))
+        there = known([(event.source, event.id) for event in chunk])
+        skipped(len(there))
+        if len(there) < len(chunk):
+            return chain([event for event in chunk if (event.source, event.id) not in there], events)
     return iter(())
 
 
