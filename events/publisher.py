@@ -166,9 +166,17 @@ class Publisher:
         self.close(None if error is None else 1.0)
 
     def _connect(self) -> KafkaProducer:
+        clients: list[Any] = []
+
+        def keep(**settings: Any) -> Any:
+            clients.append(KafkaProducer.DEFAULT_CONFIG["kafka_client"](**settings))
+            return clients[0]
+
         try:
-            producer = KafkaProducer(**self._settings)
+            producer = KafkaProducer(kafka_client=keep, **self._settings)
         except kafka_errors.KafkaError as error:
+            for client in clients:  # a producer that could not be made leaves its sockets open
+                client.close()
             raise BrokerUnreachable(f"no Kafka broker answers at {self._bootstrap}: {_words(error)}") from error
         try:
             known = producer.partitions_for(self._topic)  # the first event would wait for the same answer
