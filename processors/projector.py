@@ -249,8 +249,8 @@ class Projector:
                     "`dossier topics apply`; it is rebuilt from the ledger"
                 )
         self._folds = {tp.partition: fold for tp, fold in folds.items()}
+        self._durable = dict(self.positions())
         self.ready = True
-        self._durable = {}
         log.info("assigned", positions=self.positions())
 
     async def _on_revoked(self, *sent: Any, **_: Any) -> None:
