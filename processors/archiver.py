@@ -44,6 +44,8 @@ GROUP: Final = "dossier-archiver"
 #: round trip, so not many a second, and full ones as long as there is more to read.
 FLUSH_SECONDS: Final = 0.4
 BEHIND_SECONDS: Final = 5.0
+#: A batch of a fifth of the rows is as fast a row as a full one, nearly.
+_WORTHWHILE: Final = 5
 #: One fetch brings about a batch; the broker hands out whole record batches of up to a mebibyte.
 _FETCH_BYTES: Final = 16 * 1024 * 1024
 _FETCH_WAIT_MS: Final = 100
@@ -96,10 +98,10 @@ class _Partition:
     def add(self, records: Sequence[Record], now: float) -> None:
         self.since = self.since if self.pending else now
         self.pending.extend(records)
-        self.pending_bytes += sum(map(weight, records))
+        self.pending_bytes += weight(records)
 
     def take(self, count: int) -> None:
-        self.pending_bytes -= sum(map(weight, self.pending[:count]))
+        self.pending_bytes -= weight(self.pending[:count])
         del self.pending[:count]
 
     def watch(self, batch: Batch) -> tuple[int, int]:
@@ -212,28 +214,37 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     def _wait_ms(self) -> int:
         """Until the oldest pending record is due; no longer than the broker waits for news."""
-        waiting = [each.since for each in self._ours.values() if each.pending]
+        waiting = [each.since for each in self._ours.values() if each.pending and not self._is_behind(each)]
         if not waiting:
             return _FETCH_WAIT_MS
         left = FLUSH_SECONDS - (time.monotonic() - min(waiting))
         return max(0, min(_FETCH_WAIT_MS, round(left * 1000)))
 
     def _due(self) -> list[_Partition]:
-        """The partitions whose next batch is full or has waited long enough; the fullest too when memory is."""
+        """The partitions whose next batch is full or has waited long enough.
+
+        Where none is, the fullest, if memory is full, or if it would keep an idle ClickHouse busy for a while.
+        """
         now = time.monotonic()
-        waiting = sorted((each for each in self._ours.values() if each.pending), key=lambda each: -each.pending_bytes)
-        if sum(len(each.pending) for each in waiting) >= 2 * self.options.max_rows:
-            return waiting[:1]
-        if sum(each.pending_bytes for each in waiting) >= 2 * MAX_BYTES:
-            return waiting[:1]
-        return [each for each in waiting if self._is_due(each, now)]
+        waiting = [each for each in self._ours.values() if each.pending]
+        due = [each for each in waiting if self._is_due(each, now)]
+        if due or not waiting:
+            return due
+        fullest = max(waiting, key=lambda each: each.pending_bytes)
+        rows, size = sum(len(each.pending) for each in waiting), sum(each.pending_bytes for each in waiting)
+        idle = self._sending is None or self._sending.done()
+        enough = len(fullest.pending) >= self.options.max_rows // _WORTHWHILE
+        return [fullest] if (idle and enough) or rows >= 2 * self.options.max_rows or size >= 2 * MAX_BYTES else []
 
     def _is_due(self, partition: _Partition, now: float) -> bool:
         if len(partition.pending) >= self.options.max_rows or partition.pending_bytes >= MAX_BYTES:
             return True
+        return now - partition.since >= (BEHIND_SECONDS if self._is_behind(partition) else FLUSH_SECONDS)
+
+    def _is_behind(self, partition: _Partition) -> bool:
+        """Is there more to read, as far as the broker has told?"""
         highwater = self._consumer.highwater(TopicPartition(self.options.topic, partition.number)) or 0
-        behind = highwater > partition.pending[-1].offset + 1
-        return now - partition.since >= (BEHIND_SECONDS if behind else FLUSH_SECONDS)
+        return bool(highwater > partition.pending[-1].offset + 1)
 
     def _next_batch(self, partition: _Partition) -> Batch:
         records = next(cut(partition.pending, self.options.max_rows))

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -60,25 +61,37 @@ class Batch:
         return len(self.records)
 
 
-def weight(record: Record) -> int:
-    """Bytes a record takes in a batch, roughly."""
-    return _ROW_BYTES + len(record.key or b"") + len(record.value or b"")
+def weight(records: Sequence[Record]) -> int:
+    """Bytes the records take in a batch, roughly."""
+    keys, values = (filter(None, map(attrgetter(name), records)) for name in ("key", "value"))
+    return _ROW_BYTES * len(records) + sum(map(len, keys)) + sum(map(len, values))
 
 
 def cut(records: Sequence[Record], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Iterator[Sequence[Record]]:
     """Cut consecutive records of one partition into batches: one month, `max_rows` and about `max_bytes` at most."""
-    start = size = 0
-    month_begin = month_end = 0
+    while records:
+        batch = records[:max_rows]
+        if not _is_one_batch(batch, max_bytes):
+            batch = batch[: _end_of_batch(batch, max_bytes)]
+        yield batch
+        records = records[len(batch) :]
+
+
+def _is_one_batch(records: Sequence[Record], max_bytes: int) -> bool:
+    """The usual case, known at the speed of C."""
+    times = [record.timestamp for record in records]
+    return _month(min(times)) == _month(max(times)) and (len(records) == 1 or weight(records) <= max_bytes)
+
+
+def _end_of_batch(records: Sequence[Record], max_bytes: int) -> int:
+    """How many of the first records fit: at least one."""
+    begin, end = _month(records[0].timestamp)
+    size = 0
     for index, record in enumerate(records):
-        size += weight(record)
-        same_month = month_begin <= record.timestamp < month_end
-        if not same_month:
-            month_begin, month_end = _month(record.timestamp)
-        if index > start and (not same_month or index - start >= max_rows or size > max_bytes):
-            yield records[start:index]
-            start, size = index, weight(record)
-    if start < len(records):
-        yield records[start:]
+        size += weight((record,))
+        if index and (size > max_bytes or not begin <= record.timestamp < end):
+            return index
+    return len(records)
 
 
 def make_batch(topic: str, partition: int, records: Sequence[Record], writer: UUID, salt: str = "") -> Batch:

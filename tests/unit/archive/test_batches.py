@@ -21,7 +21,7 @@ def test_a_batch_has_at_most_so_many_rows() -> None:
 
 def test_a_batch_has_at_most_so_many_bytes_but_always_one_record() -> None:
     small, large = Ledgered(0, value=b"x"), Ledgered(1, value=b"x" * 1000)
-    limit = 2 * weight(small)
+    limit = 2 * weight([small])
     assert offsets(cut([small, large, replace(small, offset=2), replace(small, offset=3)], max_bytes=limit)) == [
         [0], [1], [2, 3],
     ]  # fmt: skip
