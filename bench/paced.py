@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.load import PARTITIONS, load, partition_of
-from processors.projector import LEDGER_TOPIC
+from events.ledger import LEDGER_TOPIC
 from projections.live import CURSOR_KEY, LIVE_TOPIC, unpack_cursor
 from schemas.health import read_health
 

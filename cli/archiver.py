@@ -49,7 +49,8 @@ def archiver(
 
     Example: dossier archiver --kafka broker:9092 --clickhouse http://clickhouse:8123
     """
-    from processors.archiver import GROUP, LEDGER_TOPIC, ArchiverFailed, ArchiverOptions
+    from events.ledger import LEDGER_TOPIC
+    from processors.archiver import GROUP, ArchiverFailed, ArchiverOptions
 
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
     configure_logging("archiver", settings.log_level)

@@ -52,7 +52,7 @@ def ledger_ends(kafka: str) -> dict[int, int]:
     from kafka import KafkaConsumer, TopicPartition
     from kafka.errors import KafkaError
 
-    from replay.archive import LEDGER_TOPIC
+    from events.ledger import LEDGER_TOPIC
 
     try:
         consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), enable_auto_commit=False)

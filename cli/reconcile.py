@@ -33,7 +33,8 @@ def reconcile(
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     from deploy.clickhouse.client import connect
-    from replay.archive import LEDGER_TOPIC, Archive
+    from events.ledger import LEDGER_TOPIC
+    from replay.archive import Archive
     from replay.reconcile import reconcile as compare
 
     found = surroundings(load_settings(kafka=kafka, clickhouse=clickhouse))

@@ -22,8 +22,8 @@ from kafka import errors as kafka_errors
 
 from events import quarantine
 from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers
+from events.ledger import LEDGER_TOPIC
 
-LEDGER_TOPIC: Final = "dossier.events.v1"
 #: Events sent and not yet answered: enough to fill the broker's batches, small enough to hold.
 MAX_IN_FLIGHT: Final = 5_000
 MAX_IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024

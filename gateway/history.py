@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from replay.archive import LEDGER_TOPIC, Archive
+from events.ledger import LEDGER_TOPIC
+from replay.archive import Archive
 from replay.timeline import Recorded, readable
 
 T = TypeVar("T")

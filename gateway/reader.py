@@ -18,11 +18,10 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC
 from gateway.live import LiveView
 from projections.live import LIVE_TOPIC
-
-LEDGER_TOPIC: Final = "dossier.events.v1"
 
 #: Records a step: long enough to be fast, short enough that a request waits milliseconds.
 _RECORDS_PER_STEP: Final = 500

@@ -34,10 +34,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from events.ledger import LEDGER_TOPIC, LedgerRecord
 from processors.archive_table import ArchiveTable
-from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Record, cut, make_batch, weight
+from processors.batches import MAX_BYTES, MAX_ROWS, Batch, cut, make_batch, weight
 
-LEDGER_TOPIC: Final = "dossier.events.v1"
 GROUP: Final = "dossier-archiver"
 
 #: How old a record may get before it is sent, when caught up and when behind: an insert makes a part on disk and a
@@ -90,12 +90,12 @@ class _Partition:
 
     number: int
     next_offset: int
-    pending: list[Record] = field(default_factory=list)
+    pending: list[LedgerRecord] = field(default_factory=list)
     pending_bytes: int = 0
     since: float = 0.0
     written: deque[tuple[int, int]] = field(default_factory=deque)  # first offset and rows of the last batches
 
-    def add(self, records: Sequence[Record], now: float) -> None:
+    def add(self, records: Sequence[LedgerRecord], now: float) -> None:
         self.since = self.since if self.pending else now
         self.pending.extend(records)
         self.pending_bytes += weight(records)

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from events.catalogue import Received
 from events.envelope import Event, Unreadable, decode_record, microseconds
+from events.ledger import LedgerRecord
 from processors import native
 
 #: One block: ClickHouse joins what comes in one insert up to 1 M rows and 256 MB. Twice as many rows bring no more
@@ -26,21 +27,6 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 #: What a record takes beside its bytes, roughly: bounds a batch of very many empty ones.
 _ROW_BYTES: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Record(Protocol):
-    """What is archived of a Kafka record; `timestamp` is the broker's append time in milliseconds."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +39,7 @@ class Batch:
     last: int
     token: str
     body: bytes
-    records: Sequence[Record]
+    records: Sequence[LedgerRecord]
     unreadable: dict[int, str]
 
     @property
@@ -61,13 +47,15 @@ class Batch:
         return len(self.records)
 
 
-def weight(records: Sequence[Record]) -> int:
+def weight(records: Sequence[LedgerRecord]) -> int:
     """Bytes the records take in a batch, roughly."""
     keys, values = (filter(None, map(attrgetter(name), records)) for name in ("key", "value"))
     return _ROW_BYTES * len(records) + sum(map(len, keys)) + sum(map(len, values))
 
 
-def cut(records: Sequence[Record], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> Iterator[Sequence[Record]]:
+def cut(
+    records: Sequence[LedgerRecord], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES
+) -> Iterator[Sequence[LedgerRecord]]:
     """Cut consecutive records of one partition into batches: one month, `max_rows` and about `max_bytes` at most."""
     while records:
         batch = records[:max_rows]
@@ -77,13 +65,13 @@ def cut(records: Sequence[Record], max_rows: int = MAX_ROWS, max_bytes: int = MA
         records = records[len(batch) :]
 
 
-def _is_one_batch(records: Sequence[Record], max_bytes: int) -> bool:
+def _is_one_batch(records: Sequence[LedgerRecord], max_bytes: int) -> bool:
     """The usual case, known at the speed of C."""
     times = [record.timestamp for record in records]
     return _month(min(times)) == _month(max(times)) and (len(records) == 1 or weight(records) <= max_bytes)
 
 
-def _end_of_batch(records: Sequence[Record], max_bytes: int) -> int:
+def _end_of_batch(records: Sequence[LedgerRecord], max_bytes: int) -> int:
     """How many of the first records fit: at least one."""
     begin, end = _month(records[0].timestamp)
     size = 0
@@ -94,7 +82,7 @@ def _end_of_batch(records: Sequence[Record], max_bytes: int) -> int:
     return len(records)
 
 
-def make_batch(topic: str, partition: int, records: Sequence[Record], writer: UUID, salt: str = "") -> Batch:
+def make_batch(topic: str, partition: int, records: Sequence[LedgerRecord], writer: UUID, salt: str = "") -> Batch:
     """Encode what `cut` gave. `writer` is this run of the archiver.
 
     `salt` sets a repair apart from the batch it repairs: ClickHouse would take it for the same and drop it.
@@ -125,7 +113,7 @@ def make_batch(topic: str, partition: int, records: Sequence[Record], writer: UU
     )  # fmt: skip
 
 
-def _event(record: Record, unreadable: dict[int, str]) -> Event | None:
+def _event(record: LedgerRecord, unreadable: dict[int, str]) -> Event | None:
     try:
         return decode_record(record.key, record.value)
     except Unreadable as reason:

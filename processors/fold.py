@@ -17,7 +17,7 @@ from projections.dossier import Dossier, admit, new_dossier, pack, unpack
 from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, new_cursor, pack_cursor, unpack_cursor
 
 if TYPE_CHECKING:
-    from processors.quarantine import Positioned
+    from events.ledger import PositionedRecord
 
 #: Unpacked dossiers kept for each partition: some 4 KiB each.
 CACHED_DOSSIERS: Final = 20_000
@@ -28,7 +28,7 @@ MAX_STATE_BYTES: Final = 8 * 1024 * 1024 - 64 * 1024
 class Rejected(NamedTuple):
     """A record that goes to quarantine, and why."""
 
-    record: Positioned
+    record: PositionedRecord
     reason: str
 
 
@@ -62,14 +62,14 @@ class PartitionFold:
         self._known: dict[bytes, Dossier] = {}
         self._dirty: set[bytes] = set()
         self._rejected: list[Rejected] = []
-        self._since_flush: list[Sequence[Positioned]] = []
+        self._since_flush: list[Sequence[PositionedRecord]] = []
 
     @property
     def dirty(self) -> int:
         """Dossiers that the next flush will write."""
         return len(self._dirty)
 
-    def fold(self, records: Sequence[Positioned], after: int) -> None:
+    def fold(self, records: Sequence[PositionedRecord], after: int) -> None:
         """Fold consecutive records; those already folded are passed over.
 
         Args:
@@ -103,10 +103,10 @@ class PartitionFold:
         self._dirty, self._rejected, self._since_flush = set(), [], []
         return flush
 
-    def _new(self, records: Iterable[Positioned]) -> list[Positioned]:
+    def _new(self, records: Iterable[PositionedRecord]) -> list[PositionedRecord]:
         return [record for record in records if record.offset >= self.next_offset]
 
-    def _fold(self, records: Sequence[Positioned]) -> None:
+    def _fold(self, records: Sequence[PositionedRecord]) -> None:
         known, touch, load = self._known, self._dirty.add, self._load
         rejected = len(self._rejected)
         for record in records:

@@ -24,15 +24,14 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from events.ledger import LEDGER_TOPIC, PositionedRecord
 from events.quarantine import QUARANTINE_TOPIC, position_text
 from processors.flush import FlushPolicy
 from processors.fold import Flush, PartitionFold
 from processors.live import LiveTable, LiveWriter
-from processors.quarantine import Positioned
 from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
 from projections.live import LIVE_TOPIC
 
-LEDGER_TOPIC: Final = "dossier.events.v1"
 GROUP: Final = "dossier-projector"
 AGENT: Final = "fold"
 TABLE: Final = "dossiers"
@@ -44,7 +43,7 @@ _BROKER_AWAY_SECONDS: Final = 600.0
 log = structlog.get_logger(__name__)
 
 #: Writes one record to quarantine; returns when that is durable.
-Quarantine = Callable[[Positioned, str], Awaitable[None]]
+Quarantine = Callable[[PositionedRecord, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +333,7 @@ class Projector:
         await asyncio.wait_for(self.app.stop(), self.options.session_timeout_seconds)
 
 
-def _position(record: Positioned) -> str:
+def _position(record: PositionedRecord) -> str:
     return position_text(record.topic, record.partition, record.offset)
 
 

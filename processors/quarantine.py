@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
-from events.quarantine import QUARANTINE_TOPIC, Header, LedgerOrigin, QuarantineRecord, position_text
+from events.ledger import PositionedRecord
+from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, QuarantineRecord, position_text
 
 #: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
 MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
@@ -20,26 +21,7 @@ BROKER_AWAY_SECONDS: Final = 600
 _READ_WAIT_MS: Final = 500
 
 
-class Positioned(Protocol):
-    """A record as aiokafka gives it; `timestamp` is the broker's append time in milliseconds."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[Header]: ...
-
-
-def quarantine_record(record: Positioned, reason: str, now: datetime) -> QuarantineRecord:
+def quarantine_record(record: PositionedRecord, reason: str, now: datetime) -> QuarantineRecord:
     """A record of the ledger as the quarantine keeps it."""
     return quarantine.from_ledger(
         LedgerOrigin(record.topic, record.partition, record.offset),
@@ -75,7 +57,7 @@ class QuarantineWriter:
     ) -> None:
         await self._producer.stop()
 
-    async def put(self, record: Positioned, reason: str) -> None:
+    async def put(self, record: PositionedRecord, reason: str) -> None:
         """Return when the record is durably in quarantine; writing it twice leaves one.
 
         Raises:

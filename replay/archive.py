@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-LEDGER_TOPIC: Final = "dossier.events.v1"
+from events.ledger import LEDGER_TOPIC
 
 _COLUMNS: Final = (
     "partition, offset, toUnixTimestamp64Milli(recorded_at), toUnixTimestamp64Micro(occurred_at), key, raw, "

@@ -12,10 +12,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from events.ledger import LedgerRecord
 from events.quarantine import position_text
 from replay.archive import Archive, ArchiveRow
 
@@ -27,21 +28,6 @@ _FETCH_WAIT_MS: Final = 500
 
 What = Literal["missing", "duplicate", "different"]
 Progress = Callable[[int, int], None]
-
-
-class LedgerRecord(Protocol):
-    """What is compared of a record; `timestamp` is the broker's append time in milliseconds."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)

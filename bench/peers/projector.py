@@ -7,8 +7,8 @@ import tempfile
 
 from bench.load import LEDGER, PARTITIONS
 from bench.peers import Run
-from processors.projector import LEDGER_TOPIC, Projector, ProjectorOptions
-from processors.quarantine import Positioned
+from events.ledger import LEDGER_TOPIC, PositionedRecord
+from processors.projector import Projector, ProjectorOptions
 
 
 async def main() -> None:
@@ -28,7 +28,7 @@ async def main() -> None:
     await running
 
 
-async def nothing_is_unreadable(record: Positioned, reason: str) -> None:
+async def nothing_is_unreadable(record: PositionedRecord, reason: str) -> None:
     raise AssertionError(f"{record.offset}: {reason}")
 
 

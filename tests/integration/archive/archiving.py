@@ -18,7 +18,8 @@ from aiokafka import AIOKafkaProducer
 
 from deploy.clickhouse.client import connect
 from deploy.embedded.leash import leashed
-from replay.archive import LEDGER_TOPIC, Archive
+from events.ledger import LEDGER_TOPIC
+from replay.archive import Archive
 from replay.reconcile import Reconciliation, reconcile
 from schemas.health import HealthReport, read_health
 from tests.unit.archive.records import Ledgered, a_record

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC
 from processors.quarantine import QuarantineWriter, read_quarantine
-from replay.archive import LEDGER_TOPIC
 from tests.installation import Installation
 from tests.unit.archive.records import Ledgered, a_record
 

@@ -19,8 +19,9 @@ from kafka import KafkaAdminClient
 from bench.load import partition_of
 from deploy import topics
 from events.envelope import Unreadable, decode_record
+from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, decode
-from processors.projector import GROUP, LEDGER_TOPIC
+from processors.projector import GROUP
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, unpack_cursor
 from schemas.health import HealthReport, read_health

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from events.catalogue import AnyFact, Received, StepCompleted
 from events.envelope import decode_record, encode, make_event
+from events.ledger import PositionedRecord
 from processors.fold import Flush, MissingRecords, PartitionFold
-from processors.quarantine import Positioned
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY, Cursor, read_live_record
 
@@ -43,7 +43,7 @@ def bad(offset: int) -> Record:
     return Record(offset, b"D1", b"{", RECORDED_MS + offset)
 
 
-def expected(records: Iterable[Positioned]) -> dict[bytes, bytes]:
+def expected(records: Iterable[PositionedRecord]) -> dict[bytes, bytes]:
     """Each dossier's state by the plainest way there is."""
     states: dict[str, Dossier] = {}
     for record in records:

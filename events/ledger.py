@@ -1,0 +1,34 @@
+"""The ledger as its readers see it: its topic, and what a record of it shows whatever client fetched it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+LEDGER_TOPIC: Final = "dossier.events.v1"
+
+Header = tuple[str, bytes | None]
+
+
+class LedgerRecord(Protocol):
+    """One record of a known partition; `timestamp` is the broker's append time in milliseconds."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[Header]: ...
+
+
+class PositionedRecord(LedgerRecord, Protocol):
+    """A record that knows where it stands."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
