@@ -36,7 +36,7 @@ def test_a_line_of_a_file_is_known_by_name_line_and_bytes_but_not_by_folder() ->
             quarantine.from_file(file=file, line=17, value=value, reason="no date", quarantined_at=NOW)
         )
 
-    assert line("/home/a/log.csv", b"x") == line("log.csv", b"x") == line("C:\\b\\log.csv", b"x")
+    assert line("/a/log.csv", b"x") == line("log.csv", b"x") == line("C:\\b\\log.csv", b"x")
     assert line("log.csv", b"x") != line("log.csv", b"y")
     assert line("log.csv", b"x").startswith(b"log.csv:17#")
 
