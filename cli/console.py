@@ -12,7 +12,8 @@ from rich.console import Console
 
 from schemas.settings import SettingsError
 
-out = Console(highlight=False)
+# No markup in results: names and reasons come from strangers, and "[/x]" in one would end the command.
+out = Console(highlight=False, markup=False)
 err = Console(stderr=True, highlight=False)
 
 #: Exit codes: 1 the answer is "no" (a check found something), 2 the call was wrong, 3 the surroundings failed.

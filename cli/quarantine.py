@@ -49,7 +49,10 @@ def list_(
     if not records:
         out.print("the quarantine is empty · khu cách ly trống")
         return
-    table = Table("origin", "reason", "bytes", "quarantined at", "status", box=None)
+    table = Table(box=None)
+    table.add_column("origin", no_wrap=True)  # whole, since `show` and `retry` ask for it
+    for heading in ("reason", "bytes", "quarantined at", "status"):
+        table.add_column(heading)
     for each in records:
         row = _summary(each)
         table.add_row(row["origin"], row["reason"], str(row["bytes"]), row["quarantined_at"], row["status"])
