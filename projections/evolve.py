@@ -111,7 +111,7 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
         case SupplementReceived() as f:
             return _supplement_received(s, e, f)
         case IntakeRefused():
-            return _expect(s, e, _AT_INTAKE, State.REFUSED, ended_at=e.at)
+            return _ended(s, e, _AT_INTAKE, State.REFUSED)
         case ConsultationRequested():
             return _expect(s, e, _OPEN, None, consultations=s.consultations + 1)
         case ConsultationAnswered():
@@ -131,11 +131,11 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
             moved = _expect(s, e, _OPEN, None, due=microseconds(f.new_due), overrides=s.overrides + 1)
             return moved if f.form else _mark(moved, e, AnomalyCode.OVERRIDE_WITHOUT_FORM)
         case Withdrawn():
-            return _expect(s, e, (*_AT_INTAKE, *_OPEN), State.WITHDRAWN, ended_at=e.at)
+            return _ended(s, e, (*_AT_INTAKE, *_OPEN), State.WITHDRAWN)
         case Stopped():
-            return _expect(s, e, _OPEN, State.STOPPED, ended_at=e.at)
+            return _ended(s, e, _OPEN, State.STOPPED)
         case ClosedWithoutSupplement():
-            return _expect(s, e, _SUPPLEMENT_ASKED, State.CLOSED, ended_at=e.at)
+            return _ended(s, e, _SUPPLEMENT_ASKED, State.CLOSED)
         case HandedToPost(parcel="post_exam_dossier"):
             return _note(s, e)
         case HandedToPost():
@@ -222,6 +222,12 @@ def _expect(
     if s.state in expected:
         return _note(s, e, state=to or s.state, **changes)
     return _mark(_note(s, e, **changes), e, otherwise or _unexpected(s.state))
+
+
+def _ended(s: Standing, e: Entry, expected: tuple[State, ...], to: State) -> Standing:
+    """End in `to` where that is expected; elsewhere the dossier goes on, so nothing has ended."""
+    ended: dict[str, Any] = {"ended_at": e.at} if s.state in expected else {}
+    return _expect(s, e, expected, to, **ended)
 
 
 def _happened(

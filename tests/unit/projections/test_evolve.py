@@ -149,6 +149,18 @@ def test_unexpected_facts_are_kept_and_marked(facts: list[AnyFact], state: State
     assert dossier.count == len(facts)
 
 
+@pytest.mark.parametrize(
+    "facts",
+    [[received, processed, withdrawn], [received, refused], [received, processed, stopped], [received, closed]],
+)
+def test_an_end_that_was_not_expected_ends_nothing(facts: list[AnyFact]) -> None:
+    assert given(*facts).standing.ended_at is None
+
+
+def test_an_end_keeps_its_time_when_another_comes_after_it() -> None:
+    assert given(received, withdrawn, stopped).standing.ended_at == given(received, withdrawn).standing.ended_at
+
+
 def test_the_finish_stays_unknown_when_the_result_was_never_recorded() -> None:
     assert given(received, returned).standing.processed_at is None
 
