@@ -88,6 +88,7 @@ def load_settings(**overrides: object) -> Settings:
     Raises:
         SettingsError: naming every wrong setting.
     """
+    _refuse_unknown_variables()
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]  # validated by pydantic right here
@@ -95,6 +96,25 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError("; ".join(_explain(each) for each in error.errors())) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{_toml_file()} is not TOML: {error}") from error
+
+
+#: Variables with our prefix that are no settings: they are for one process, for debugging, or for the tests.
+_OTHER_VARIABLES = frozenset(
+    {"DOSSIER_CONFIG", "DOSSIER_DEBUG", "DOSSIER_HEALTH_FILE", "DOSSIER_CLICKHOUSE_USERS", "DOSSIER_BROWSER"}
+)
+
+
+def _refuse_unknown_variables() -> None:
+    """A setting with a slip in its name would silently not hold; pydantic-settings finds it in the file only."""
+    known = _OTHER_VARIABLES | {f"DOSSIER_{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith("DOSSIER_") and not name.upper().startswith("DOSSIER_TEST_")
+        if name.upper() not in known
+    )
+    if unknown:
+        raise SettingsError(f"{', '.join(unknown)}: no such setting; `dossier config` lists all")
 
 
 def _explain(error: object) -> str:

@@ -88,6 +88,18 @@ def test_a_name_nobody_knows_in_the_file_is_an_error() -> None:
         load_settings()
 
 
+def test_a_variable_nobody_knows_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_PARTITONS", "12")
+    with pytest.raises(SettingsError, match=r"^DOSSIER_PARTITONS: no such setting"):
+        load_settings()
+
+
+@pytest.mark.parametrize("name", ["DOSSIER_DEBUG", "DOSSIER_HEALTH_FILE", "DOSSIER_TEST_LOAD"])
+def test_variables_that_are_no_settings_are_left_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert load_settings().partitions == Settings.model_fields["partitions"].default
+
+
 def test_a_file_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOSSIER_CONFIG", "nowhere.toml")
     with pytest.raises(SettingsError, match=r"DOSSIER_CONFIG names nowhere\.toml"):
