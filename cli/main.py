@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -38,6 +39,8 @@ for _name in COMMANDS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one clear line and a non-zero exit code."""
+    # A library's warning is no line for a person; processes, which keep logs, configure logging themselves.
+    logging.basicConfig(handlers=[logging.NullHandler()])
     try:
         code = app(args=arguments, standalone_mode=False)
     except typer.TyperException as error:  # a wrong option or argument: typer's own words and code

@@ -113,6 +113,8 @@ def _opened(file: str) -> Iterator[BinaryIO]:
             yield opened
     except FileNotFoundError as error:
         raise CommandError(f"there is no file {file}", EXIT_USAGE) from error
+    except IsADirectoryError as error:
+        raise CommandError(f"{file} is a folder, not a file", EXIT_USAGE) from error
 
 
 def _count_lines(file: BinaryIO) -> int | None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,19 @@ def test_the_module_runs_like_the_script() -> None:
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_library_adds_no_lines_of_its_own_to_an_error() -> None:
+    command = [sys.executable, "-m", "cli", "migrate", "--clickhouse", "http://127.0.0.1:1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error ClickHouse at http://127.0.0.1:1")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_is_no_file_to_publish(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("publish", str(tmp_path), "--kafka", "127.0.0.1:1") == 2
+    _is_one_line(capsys, "is a folder")
 
 
 def _run(*arguments: str) -> int:
