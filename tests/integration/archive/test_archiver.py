@@ -52,15 +52,16 @@ def test_every_record_is_archived_with_its_bytes_and_the_decoders_verdict(archiv
     assert sum(bool(row.unreadable) for row in rows) == len(POISON)
 
 
-def test_reports_find_what_the_event_says_in_columns(archiving: Archiving) -> None:
+@pytest.mark.parametrize("table", ["dossier_events", "dossier_events_readable"])
+def test_reports_find_what_the_event_says_in_columns(archiving: Archiving, table: str) -> None:
     archiving.publish([a_record(number) for number in range(200)])
     archiving.publish([Ledgered(0, key=row.key, value=row.value) for row in ODD_BUT_GOOD])
     archiving.start()
     archiving.require_exact(200 + len(ODD_BUT_GOOD))
     found = archiving.client.query(
         "SELECT partition, offset, source, id, type, dossier_id, office, actor, room, step, procedure, channel, "
-        "outcome, promised FROM dossier_events_readable WHERE topic = {topic:String}",
-        {"topic": archiving.topic},
+        "outcome, promised FROM {table:Identifier} WHERE topic = {topic:String}",
+        {"table": table, "topic": archiving.topic},
         query_tz="UTC",
     ).result_rows
     by_position = {(row.partition, row.offset): row for block in archiving.archive.stream() for row in block}
