@@ -50,8 +50,7 @@ def simulate(
     """
     from events.simulation import PROFILES, Tally, simulate
 
-    if profile not in PROFILES:
-        raise CommandError(f"no profile {profile}; there are: {', '.join(PROFILES)}", EXIT_USAGE)
+    require_profile(profile)
     factor = _factor(speed)
     tally = Tally(PROFILES[profile].end)
     events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
@@ -68,6 +67,18 @@ def simulate(
         emit_json(figures)
     elif str(output) != "-":
         _show(figures)
+
+
+def require_profile(name: str) -> None:
+    """See that there is such a profile, before anything starts.
+
+    Raises:
+        CommandError: there is none; names those there are.
+    """
+    from events.simulation import PROFILES
+
+    if name not in PROFILES:
+        raise CommandError(f"no profile {name}; there are: {', '.join(PROFILES)}", EXIT_USAGE)
 
 
 def _factor(speed: str) -> float | None:

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from cli.console import CommandError, emit_json, err, out
 from cli.logs import configure_logging
+from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
 from deploy.embedded.runtime import (
     EmbeddedError,
@@ -71,6 +72,8 @@ def up(
     """
     from deploy.embedded.plan import Wishes
 
+    if simulate is not None:
+        require_profile(simulate)
     settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
     folder = settings.data_dir.resolve()
     if detach:

@@ -85,6 +85,16 @@ def test_a_library_adds_no_lines_of_its_own_to_an_error() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["simulate", "--profile", "x"], ["up", "--simulate", "x"]], ids=" ".join)
+def test_a_profile_nobody_knows_is_told_before_anything_starts(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOSSIER_DATA_DIR", str(tmp_path / "data"))
+    assert _run(*words) == 2
+    _is_one_line(capsys, "no profile x; there are: gia-lai-2020-h1")
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_folder_is_no_file_to_publish(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("publish", str(tmp_path), "--kafka", "127.0.0.1:1") == 2
     _is_one_line(capsys, "is a folder")
