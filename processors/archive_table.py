@@ -12,12 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from processors.batches import Batch
+from processors.batches import COLUMNS, FORMAT, Batch
 
-_COLUMNS: Final = (
-    "topic", "partition", "offset", "recorded_at", "key", "raw", "headers", "unreadable", "occurred_at", "promised",
-    "writer",
-)  # fmt: skip
 #: A batch is one block of one table partition; where that is not so, refuse it rather than write half of it.
 _SETTINGS: Final = {
     "async_insert": "0",
@@ -93,7 +89,7 @@ class ArchiveTable:
         the decision stays with the archiver, which asks first whether the partition is still its own.
         """
         settings = _SETTINGS | {"insert_deduplication_token": batch.token}
-        self._client.raw_insert("dossier_events", _COLUMNS, memoryview(batch.body), fmt="Native", settings=settings)
+        self._client.raw_insert("dossier_events", COLUMNS, batch.body, fmt=FORMAT, settings=settings)
 
     def count(self, partition: int, first: int, last: int) -> Count:
         sql = f"SELECT count(), uniqExact(offset) {_RANGE}"

@@ -101,7 +101,7 @@ class _Partition:
         self.pending_bytes += weight(records)
 
     def take(self, count: int) -> None:
-        self.pending_bytes -= weight(self.pending[:count])
+        self.pending_bytes -= self.pending_bytes if count == len(self.pending) else weight(self.pending[:count])
         del self.pending[:count]
 
     def watch(self, batch: Batch) -> tuple[int, int]:
