@@ -180,6 +180,8 @@ def _received(s: Standing, e: Entry, f: Received) -> Standing:
         return _note(s, e, state=State.RECEIVED, room=f.room or s.room, person=_person(f), **known)
     if s.state is State.INTAKE_SUPPLEMENT or s.state is State.REFUSED:
         return _mark(_note(s, e, state=State.RECEIVED, ended_at=None, **known), e, AnomalyCode.UNEXPECTED)
+    if s.state in FINAL:  # withdrawn or closed before it was received: nothing has marked that yet
+        return _mark(_note(s, e, **known), e, AnomalyCode.AFTER_FINAL)
     return _note(s, e, **known)  # work came before reception; that was marked when it came
 
 
