@@ -302,6 +302,14 @@ class Voided(Fact, frozen=True):
     approver: Actor
 
 
+class DueRecomputed(Fact, frozen=True):
+    """Tính lại hạn do lịch làm việc thay đổi: the calendar was amended, and the applicant was told the new date."""
+
+    new_due: Instant
+    rulebook: Code
+    old_due: Instant | None = None
+
+
 AnyFact = (
     Submitted
     | CollectedByPost
@@ -331,6 +339,7 @@ AnyFact = (
     | FeedbackReceived
     | Corrected
     | Voided
+    | DueRecomputed
 )
 
 #: Every kind of fact. The position is the kind's number inside stored states: append only, never reorder.

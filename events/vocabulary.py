@@ -84,6 +84,7 @@ FIELDS: dict[str, Meaning] = {
     "parcel": Meaning("bưu gửi", "what was handed to the post", "result"),
     "post_office": Meaning("bưu cục", "post office that collected it", "600000"),
     "procedure": Meaning("mã thủ tục", "procedure applied for", "1.002809"),
+    "rulebook": Meaning("phiên bản bộ quy tắc", "version of the rulebook it follows from", "sha256-5f1c"),
     "procedure_version": Meaning("phiên bản thủ tục", "version of the procedure in force", "2020-01"),
     "promised": Meaning("ngày hẹn trả", "promise: the due date printed on the receipt", "2020-03-20T17:00:00+07:00"),
     "rating": Meaning("điểm", "1 to 5", 5),

@@ -22,6 +22,7 @@ from events.catalogue import (
     Corrected,
     DeliveredByPost,
     DueOverridden,
+    DueRecomputed,
     FeedbackReceived,
     HandedToPost,
     HandoffConfirmed,
@@ -45,13 +46,12 @@ from events.catalogue import (
     Withdrawn,
 )
 from events.envelope import microseconds
-from projections.standing import BEFORE_RECEPTION, FINAL, Anomaly, AnomalyCode, Standing, State
+from projections.standing import AT_WORK, BEFORE_RECEPTION, FINAL, OPEN, Anomaly, AnomalyCode, Standing, State
+from projections.track import track
 
 #: A clock may be this far ahead of the broker's before it counts as an anomaly (A08).
 CLOCK_TOLERANCE_US: Final = 5 * 60 * 1_000_000
 
-_AT_WORK: Final = (State.RECEIVED, State.PROCESSING)
-_OPEN: Final = (*_AT_WORK, State.WAIT_APPLICANT, State.WAIT_PAYMENT)
 _RESULT: Final = (State.RESULT_READY, State.UNCLAIMED)
 _AT_INTAKE: Final = (State.SUBMITTED, State.INTAKE_SUPPLEMENT)
 _SUPPLEMENT_ASKED: Final = (State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT)
@@ -70,7 +70,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 def evolve(before: Standing, entry: Entry) -> Standing:
     """The standing after one more event, given the standing before it. Pure; never raises for a valid fact."""
-    after = _apply(before, entry)
+    after = track(before, _apply(before, entry), entry)
     if entry.at > entry.recorded + CLOCK_TOLERANCE_US:
         return replace(after, anomalies=(*after.anomalies, Anomaly(AnomalyCode.FROM_THE_FUTURE, entry.identity)))
     return after
@@ -106,34 +106,36 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
         case SupplementRequested(stage="intake"):
             return _expect(s, e, (State.SUBMITTED,), State.INTAKE_SUPPLEMENT)
         case SupplementRequested():
-            asked = _expect(s, e, _AT_WORK, State.WAIT_APPLICANT, supplements=s.supplements + 1)
+            asked = _expect(s, e, AT_WORK, State.WAIT_APPLICANT, supplements=s.supplements + 1)
             return _mark(asked, e, AnomalyCode.SECOND_SUPPLEMENT_REQUEST) if s.supplements else asked
         case SupplementReceived() as f:
             return _supplement_received(s, e, f)
         case IntakeRefused():
             return _ended(s, e, _AT_INTAKE, State.REFUSED)
         case ConsultationRequested():
-            return _expect(s, e, _OPEN, None, consultations=s.consultations + 1)
+            return _expect(s, e, OPEN, None, consultations=s.consultations + 1)
         case ConsultationAnswered():
             answered = _note(s, e, consultations=max(0, s.consultations - 1))
             return answered if s.consultations else _mark(answered, e, AnomalyCode.UNEXPECTED)
         case PaymentRequested():
             if s.state in _RESULT:  # some procedures ask for the fee after the decision
                 return _note(s, e, payment_due=True)
-            return _expect(s, e, _AT_WORK, State.WAIT_PAYMENT, payment_due=True)
+            return _expect(s, e, AT_WORK, State.WAIT_PAYMENT, payment_due=True)
         case PaymentReceived():
             to = State.PROCESSING if s.state is State.WAIT_PAYMENT else s.state
             return _note(s, e, state=to, payment_due=False)
         case Rescheduled() as f:
-            moved = _expect(s, e, _OPEN, None, due=microseconds(f.new_due), reschedules=s.reschedules + 1)
+            moved = _expect(s, e, OPEN, None, due=microseconds(f.new_due), reschedules=s.reschedules + 1)
             return _mark(moved, e, AnomalyCode.SECOND_RESCHEDULE) if s.reschedules else moved
         case DueOverridden() as f:
-            moved = _expect(s, e, _OPEN, None, due=microseconds(f.new_due), overrides=s.overrides + 1)
+            moved = _expect(s, e, OPEN, None, due=microseconds(f.new_due), overrides=s.overrides + 1)
             return moved if f.form else _mark(moved, e, AnomalyCode.OVERRIDE_WITHOUT_FORM)
+        case DueRecomputed() as f:
+            return _expect(s, e, OPEN, None, due=microseconds(f.new_due))
         case Withdrawn():
-            return _ended(s, e, (*_AT_INTAKE, *_OPEN), State.WITHDRAWN)
+            return _ended(s, e, (*_AT_INTAKE, *OPEN), State.WITHDRAWN)
         case Stopped():
-            return _ended(s, e, _OPEN, State.STOPPED)
+            return _ended(s, e, OPEN, State.STOPPED)
         case ClosedWithoutSupplement():
             return _ended(s, e, _SUPPLEMENT_ASKED, State.CLOSED)
         case HandedToPost(parcel="post_exam_dossier"):
@@ -154,7 +156,7 @@ def _work(
     s: Standing, e: Entry, *, room: str | None, person: str | None, step: str | None, handed_to: str | None
 ) -> Standing:
     """The dossier is worked on or passed on; where it was not expected it changes hands all the same."""
-    if s.state in _AT_WORK:  # in one go, since most events are of this kind
+    if s.state in AT_WORK:  # in one go, since most events are of this kind
         return replace(
             s, office=e.fact.office, last_at=e.at, state=State.PROCESSING,
             room=room, person=person, step=step, handed_to=handed_to,
@@ -189,12 +191,12 @@ def _processed(s: Standing, e: Entry, f: Processed) -> Standing:
     if s.processed_at is not None:
         return _mark(_note(s, e), e, _unexpected(s.state))
     known: dict[str, Any] = {"processed_at": e.at, "outcome": f.outcome}
-    if f.outcome == "immediate" and s.state in (*BEFORE_RECEPTION, *_AT_WORK):
+    if f.outcome == "immediate" and s.state in (*BEFORE_RECEPTION, *AT_WORK):
         return _note(s, e, state=State.RETURNED, ended_at=e.at, **known)
     if s.state in (*FINAL, State.IN_POST, State.UNCLAIMED):
         return _mark(_note(s, e, **known), e, _unexpected(s.state))
     after = _note(s, e, state=State.RESULT_READY, **known)
-    expected = s.state in _AT_WORK or (s.state is State.WAIT_PAYMENT and f.outcome == "refused")
+    expected = s.state in AT_WORK or (s.state is State.WAIT_PAYMENT and f.outcome == "refused")
     return after if expected else _mark(after, e, _unexpected(s.state))
 
 

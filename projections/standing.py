@@ -11,6 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from projections.timing import Timing
+
 
 class State(StrEnum):
     """The states of a dossier, named once for wire, page and report."""
@@ -34,6 +36,8 @@ class State(StrEnum):
 
 # Sets of states are tuples: an enum's hash is a Python call, and the fold asks for each event.
 FINAL: Final = (State.REFUSED, State.RETURNED, State.WITHDRAWN, State.STOPPED, State.CLOSED)
+AT_WORK: Final = (State.RECEIVED, State.PROCESSING)
+OPEN: Final = (*AT_WORK, State.WAIT_APPLICANT, State.WAIT_PAYMENT)
 BEFORE_RECEPTION: Final = (State.NONE, State.SUBMITTED, State.INTAKE_SUPPLEMENT)
 
 STATE_NAMES_VI: Final[dict[State, str]] = {
@@ -137,6 +141,7 @@ class Standing(Struct, frozen=True, array_like=True, gc=False):
     consultations: int = 0  # asked and not answered
     payment_due: bool = False
     anomalies: tuple[Anomaly, ...] = ()
+    timing: Timing = Timing()
 
 
 class Queue(Struct, frozen=True, order=True):

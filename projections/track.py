@@ -1,0 +1,209 @@
+"""Keeps the timing facts of a dossier while the fold goes on: `track` is the half of `evolve` that clocks read.
+
+It looks at the states before and after, so that it never disagrees with the state machine about what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from events.catalogue import (
+    AnyFact,
+    ClosedWithoutSupplement,
+    CollectedByPost,
+    ConsultationAnswered,
+    ConsultationRequested,
+    DueOverridden,
+    DueRecomputed,
+    HandoffConfirmed,
+    IntakeRefused,
+    PaymentReceived,
+    PaymentRequested,
+    Processed,
+    Received,
+    Rescheduled,
+    Routed,
+    StepCompleted,
+    StepStarted,
+    Submitted,
+    SupplementReceived,
+    SupplementRequested,
+    Withdrawn,
+)
+from events.envelope import microseconds
+from projections.standing import AT_WORK, OPEN, Standing, State
+from projections.timing import Cause, Interval, Move, Pause, StepRun, Timing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from projections.evolve import Entry
+
+
+def track(before: Standing, after: Standing, entry: Entry) -> Standing:
+    """`after` with the timing facts that `entry` adds to those of `before`."""
+    change = _CHANGES.get(type(entry.fact))
+    if change is None:
+        return after
+    timing = change(before.timing, before, after, entry)
+    return after if timing is after.timing else replace(after, timing=timing)
+
+
+def _collected(t: Timing, _before: Standing, _after: Standing, e: Entry) -> Timing:
+    return replace(t, collected_at=e.at) if t.collected_at is None else t
+
+
+def _submitted(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    opens = before.state is State.NONE and after.state is State.SUBMITTED
+    return replace(t, intake=(*t.intake, Interval(e.at))) if opens else t
+
+
+def _answered(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    """The intake clock ends with the state SUBMITTED, whatever the answer was."""
+    if before.state is not State.SUBMITTED or after.state is State.SUBMITTED or not t.intake:
+        return t
+    return replace(t, intake=(*t.intake[:-1], Interval(t.intake[-1].begins, e.at)))
+
+
+def _received(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    if before.received_at is None and fact.legal_time is not None:
+        t = replace(t, legal_time=(fact.legal_time.n, fact.legal_time.unit))
+    return _answered(t, before, after, e)
+
+
+def _supplement_requested(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    if before.state in AT_WORK and after.state is State.WAIT_APPLICANT:
+        return _paused(t, "supplement", e, fact.deadline)
+    return _answered(t, before, after, e)
+
+
+def _supplement_received(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    if before.state is State.WAIT_APPLICANT and after.state is not State.WAIT_APPLICANT:
+        return _resumed(t, "supplement", e)
+    if before.state is State.INTAKE_SUPPLEMENT and after.state is State.SUBMITTED:
+        return replace(t, intake=(*t.intake, Interval(e.at)))
+    return t
+
+
+def _payment_requested(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    waits = before.state in AT_WORK and after.state is State.WAIT_PAYMENT
+    return _paused(t, "payment", e, fact.due) if waits else t
+
+
+def _payment_received(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+    return _resumed(t, "payment", e) if before.state is State.WAIT_PAYMENT else t
+
+
+def _consulted(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    first = before.consultations == 0 and after.consultations == 1 and before.state in OPEN
+    return _paused(t, "consultation", e, fact.reply_due) if first else t
+
+
+def _consultation_answered(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+    return _resumed(t, "consultation", e) if before.consultations and not after.consultations else t
+
+
+def _moved(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    return replace(t, moves=(*t.moves, Move(e.at, microseconds(fact.new_due)))) if before.state in OPEN else t
+
+
+def _routed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+    """Who routes a dossier is done with it: the steps under way end, but the one it is routed for."""
+    fact: Any = e.fact
+    steps = tuple(run if run.ends is not None or run.step == fact.step else replace(run, ends=e.at) for run in t.steps)
+    if fact.step and fact.step_due is not None:
+        steps = _started(steps, fact.step, e.at, microseconds(fact.step_due))
+    return _worked(t, before, e, steps)
+
+
+def _confirmed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+    return _worked(t, before, e, t.steps)
+
+
+def _step_started(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    return _worked(t, before, e, _started(t.steps, fact.step, e.at, _instant(fact.step_due)))
+
+
+def _step_completed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+    fact: Any = e.fact
+    due = _instant(fact.step_due)
+    running = _running(t.steps, fact.step)
+    if running is not None:
+        run = t.steps[running]
+        ended = StepRun(run.step, run.begins, e.at, run.due if due is None else due)
+        return _worked(t, before, e, (*t.steps[:running], ended, *t.steps[running + 1 :]))
+    if due is not None:
+        return _worked(t, before, e, (*t.steps, StepRun(fact.step, None, e.at, due)))
+    return _worked(t, before, e, t.steps)
+
+
+def _worked(t: Timing, before: Standing, e: Entry, steps: tuple[StepRun, ...]) -> Timing:
+    routed_at = e.at if t.routed_at is None and before.received_at is not None else t.routed_at
+    if routed_at == t.routed_at and steps == t.steps:
+        return t
+    return Timing(t.collected_at, t.intake, t.legal_time, routed_at, t.pauses, t.moves, steps)
+
+
+def _started(steps: tuple[StepRun, ...], step: str, at: int, due: int | None) -> tuple[StepRun, ...]:
+    running = _running(steps, step)
+    if running is None:
+        return (*steps, StepRun(step, at, None, due))
+    run = steps[running]
+    again = StepRun(step, run.begins, None, run.due if due is None else due)
+    return (*steps[:running], again, *steps[running + 1 :])
+
+
+def _running(steps: tuple[StepRun, ...], step: str) -> int | None:
+    for number in range(len(steps) - 1, -1, -1):
+        if steps[number].step == step and steps[number].ends is None:
+            return number
+    return None
+
+
+def _paused(t: Timing, cause: Cause, e: Entry, limit: datetime | None) -> Timing:
+    return replace(t, pauses=(*t.pauses, Pause(cause, e.at, None, _instant(limit))))
+
+
+def _resumed(t: Timing, cause: Cause, e: Entry) -> Timing:
+    pauses = tuple(
+        Pause(each.cause, each.begins, e.at, each.limit) if each.cause == cause and each.ends is None else each
+        for each in t.pauses
+    )
+    return replace(t, pauses=pauses)
+
+
+def _instant(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment)
+
+
+_CHANGES: Final[dict[type[AnyFact], Callable[[Timing, Standing, Standing, Entry], Timing]]] = {
+    CollectedByPost: _collected,
+    Submitted: _submitted,
+    SupplementRequested: _supplement_requested,
+    SupplementReceived: _supplement_received,
+    IntakeRefused: _answered,
+    Received: _received,
+    Routed: _routed,
+    HandoffConfirmed: _confirmed,
+    StepStarted: _step_started,
+    StepCompleted: _step_completed,
+    ConsultationRequested: _consulted,
+    ConsultationAnswered: _consultation_answered,
+    PaymentRequested: _payment_requested,
+    PaymentReceived: _payment_received,
+    Rescheduled: _moved,
+    DueOverridden: _moved,
+    DueRecomputed: _moved,
+    Withdrawn: _answered,
+    ClosedWithoutSupplement: _answered,
+    Processed: _answered,
+}
