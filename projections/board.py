@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from projections.expectation import Expectation, PromisedDates, Timeliness, local_date, timeliness
+from projections.calendar import local_date
+from projections.expectation import Expectation, PromisedDates, Timeliness, timeliness
 from projections.standing import Queue, Standing, State, queue_of
 
 K = TypeVar("K")

@@ -6,16 +6,11 @@ another `Expectation`; what reads one does not change.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from enum import StrEnum
-from functools import lru_cache
-from typing import Final, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Protocol
 
-from events.envelope import from_microseconds
+from projections.calendar import local_date
 from projections.standing import Standing
-
-DEFAULT_ZONE: Final = "Asia/Ho_Chi_Minh"
 
 
 class Timeliness(StrEnum):
@@ -53,27 +48,3 @@ def timeliness(standing: Standing, expectation: Expectation) -> Timeliness:
     if finish < expected:
         return Timeliness.EARLY
     return Timeliness.ON_THE_DAY if finish == expected else Timeliness.LATE
-
-
-def local_date(instant: int, zone: str | None) -> date:
-    """The date of an instant (µs since 1970 UTC) in `zone`, by default Asia/Ho_Chi_Minh.
-
-    A zone nobody knows counts as the default: the fold may not fail on a fact, and must give the same everywhere.
-    """
-    if zone is None or zone == DEFAULT_ZONE:  # no daylight saving since 1975: +07:00, without the zone tables
-        days, _ = divmod(instant + _VIETNAM_OFFSET_US, _DAY_US)
-        return _EPOCH + timedelta(days=days)
-    return from_microseconds(instant).astimezone(_zone(zone)).date()
-
-
-_EPOCH: Final = date(1970, 1, 1)
-_DAY_US: Final = 86_400 * 1_000_000
-_VIETNAM_OFFSET_US: Final = 7 * 3_600 * 1_000_000
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo(DEFAULT_ZONE)

@@ -9,8 +9,9 @@ import msgspec
 
 from events.catalogue import WIRE_NAMES
 from events.envelope import from_microseconds
+from projections.calendar import DEFAULT_ZONE
 from projections.dossier import Dossier, anomalies
-from projections.expectation import DEFAULT_ZONE, Expectation, PromisedDates, timeliness
+from projections.expectation import Expectation, PromisedDates, timeliness
 from projections.standing import PORTAL_STATUS, Anomaly
 from replay.timeline import Step
 from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES
