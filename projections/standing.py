@@ -85,12 +85,18 @@ class AnomalyCode(StrEnum):
     NO_RESULT_ISSUED = "A02"  # returned or posted without a known result: the finish stays unknown
     RETURNED_TWICE = "A03"
     SECOND_RESCHEDULE = "A05"
+    SUPPLEMENT_NOTICE_LATE = "A06"  # of these, A06, A11, A12, A14, A17 and A18 are shown by rules (`findings`)
     SECOND_SUPPLEMENT_REQUEST = "A07"
     FROM_THE_FUTURE = "A08"  # occurred more than five minutes after it was recorded
     OVERRIDE_WITHOUT_FORM = "A10"
+    STOP_NOT_ALLOWED = "A11"
+    ROUTING_LATE = "A12"
     POST_WITHOUT_HANDOVER = "A13"
+    APOLOGY_LATE = "A14"
     AFTER_FINAL = "A15"
     IDENTITY_REUSED = "A16"  # same source and id, other content
+    INTAKE_ANSWER_LATE = "A17"
+    RESULT_TOO_EARLY = "A18"
 
 
 ANOMALY_NAMES: Final[dict[AnomalyCode, tuple[str, str]]] = {
@@ -99,12 +105,21 @@ ANOMALY_NAMES: Final[dict[AnomalyCode, tuple[str, str]]] = {
     AnomalyCode.NO_RESULT_ISSUED: ("trả khi chưa có kết quả", "returned without a known result"),
     AnomalyCode.RETURNED_TWICE: ("trả hai lần", "returned twice"),
     AnomalyCode.SECOND_RESCHEDULE: ("hẹn lại lần hai", "rescheduled a second time"),
+    AnomalyCode.SUPPLEMENT_NOTICE_LATE: (
+        "báo bổ sung quá 3 ngày làm việc",
+        "supplement asked for after 3 working days",
+    ),
     AnomalyCode.SECOND_SUPPLEMENT_REQUEST: ("yêu cầu bổ sung lần hai", "second supplement request"),
     AnomalyCode.FROM_THE_FUTURE: ("xảy ra sau khi ghi nhận", "occurred after it was recorded"),
     AnomalyCode.OVERRIDE_WITHOUT_FORM: ("đặt lại hẹn không có biểu mẫu", "due overridden without a form"),
+    AnomalyCode.STOP_NOT_ALLOWED: ("thủ tục không cho dừng thời hạn", "the procedure does not allow this stop"),
+    AnomalyCode.ROUTING_LATE: ("chuyển xử lý muộn", "routed late"),
     AnomalyCode.POST_WITHOUT_HANDOVER: ("bưu điện chưa nhận bàn giao", "post event without a hand-over"),
+    AnomalyCode.APOLOGY_LATE: ("xin lỗi muộn hơn 1 ngày trước hạn", "apology less than a day before the due"),
     AnomalyCode.AFTER_FINAL: ("sau khi kết thúc", "after the end"),
     AnomalyCode.IDENTITY_REUSED: ("trùng mã, khác nội dung", "same identity, other content"),
+    AnomalyCode.INTAKE_ANSWER_LATE: ("trả lời tiếp nhận quá 8 giờ làm việc", "intake answered after 8 working hours"),
+    AnomalyCode.RESULT_TOO_EARLY: ("có kết quả trước ngày được phép", "result before the first day allowed"),
 }
 
 

@@ -11,6 +11,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from projections.calendar import Unit
+
 Cause = Literal["supplement", "payment", "consultation"]
 
 
@@ -49,7 +51,7 @@ class Timing(Struct, frozen=True, array_like=True, gc=False):
 
     collected_at: int | None = None  # by the post, from the applicant
     intake: tuple[Interval, ...] = ()  # submitted or supplemented, and not yet answered
-    legal_time: tuple[int, str] | None = None  # n and unit, as printed on the receipt slip
+    legal_time: tuple[int, Unit] | None = None  # n and unit, as printed on the receipt slip
     routed_at: int | None = None  # the first room after the counter
     pauses: tuple[Pause, ...] = ()
     moves: tuple[Move, ...] = ()

@@ -1,0 +1,472 @@
+"""The clocks of a dossier, and the alarms that follow from them.
+
+A clock is a row of spans. In a span the due stays the same; a pause, a resumption, a restart or a new date ends a
+span and begins another. What was due when is thus never lost, and everything else follows without a state of its own:
+
+- an **alarm** is there when its instant lies inside a span, that is when the clock still ran towards that due;
+- what is due **now** is the due of the span that has no end;
+- what a late fact changes is the difference between the alarms before and after it.
+
+All of it is a pure function of a dossier's facts (`Standing`) and the rulebooks. Rules R1 to R20 are those of the
+domain: NĐ 118/2025 Art. 17 to 21, Civil Code Art. 147 and 148. Instants are microseconds since 1970 UTC, days are
+dates in the calendar's zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from projections.calendar import (
+    Due,
+    Term,
+    WorkingCalendar,
+    add_months,
+    due_of,
+    end_of,
+    routing_limit,
+    same_day_due,
+)
+from projections.rules import ProcedureRules, RuleHistory, Rules
+from projections.standing import Standing
+from projections.timing import Cause, Interval, Move, Pause, StepRun
+
+
+class ClockKind(StrEnum):
+    INTAKE = "intake"
+    ROUTING = "routing"
+    PROCEDURE = "procedure"
+    STEP = "step"
+    SUPPLEMENT = "supplement_limit"
+    COLLECTION = "post_collection"
+
+
+class AlarmKind(StrEnum):
+    WARNED = "warned"
+    BREACHED = "breached"
+
+
+class Span(NamedTuple):
+    """From `begins` until `ends` (None: still so) the clock runs towards `due`; where that is None it is stopped.
+
+    `warn` is the instant of the warning, None if there is none.
+    """
+
+    begins: int
+    ends: int | None
+    due: Due | None
+    warn: int | None = None
+
+
+class Clock(NamedTuple):
+    """One clock of a dossier; `name` is the step of a step clock, else empty."""
+
+    kind: ClockKind
+    name: str
+    spans: tuple[Span, ...]
+
+
+class Alarm(NamedTuple):
+    """That at `at` a clock still ran and its due had come (breached), or most of its time was over (warned)."""
+
+    at: int
+    kind: AlarmKind
+    clock: ClockKind
+    name: str
+    due: int  # the instant counted as due: end of the office's day, or of the day in law, as the rulebook says
+
+    @property
+    def key(self) -> tuple[AlarmKind, ClockKind, str, int]:
+        """What makes an alarm the same, whenever it was noticed."""
+        return self.kind, self.clock, self.name, self.due
+
+
+class Agenda(NamedTuple):
+    """What a dossier's clocks have said up to an instant, and when they speak next if nothing more is heard."""
+
+    alarms: tuple[Alarm, ...]
+    wake: int | None
+
+
+#: Nothing to say, and nothing to wait for: most dossiers, most of the time.
+SILENT: Final = Agenda((), None)
+
+#: Channels on which submission is an act of the applicant alone, so that the office has to answer (Art. 17.2).
+_ANSWERED_CHANNELS: Final = ("online", "ministry")
+
+
+def agenda(standing: Standing, rules: RuleHistory, until: int) -> Agenda:
+    """The alarms up to and including `until`, in order of time, each once; and the next instant that has one."""
+    found: dict[tuple[AlarmKind, ClockKind, str, int], Alarm] = {}
+    wake: int | None = None
+    case = Case(standing, rules)
+    for clock in _clocks(case):
+        for span in clock.spans:
+            for at, kind in case.instants(span):
+                if span.ends is not None and at >= span.ends:
+                    continue
+                if at > until:
+                    wake = at if wake is None else min(wake, at)
+                    continue
+                assert span.due is not None  # noqa: S101  # a stopped span has no instants
+                alarm = Alarm(at, kind, clock.kind, clock.name, case.instant(span.due))
+                first = found.get(alarm.key)
+                if first is None or at < first.at:
+                    found[alarm.key] = alarm
+    return Agenda(tuple(sorted(found.values())), wake) if found or wake is not None else SILENT
+
+
+def alarms(standing: Standing, rules: RuleHistory, until: int) -> tuple[Alarm, ...]:
+    """The alarms of `agenda`."""
+    return agenda(standing, rules, until).alarms
+
+
+def next_wake(standing: Standing, rules: RuleHistory, after: int) -> int | None:
+    """The next instant beyond `after` at which there is one alarm more, if nothing more is heard of the dossier."""
+    return agenda(standing, rules, after).wake
+
+
+def clocks(standing: Standing, rules: RuleHistory) -> tuple[Clock, ...]:
+    """Every clock that the dossier has, or has had."""
+    return tuple(_clocks(Case(standing, rules)))
+
+
+def procedure_clock(standing: Standing, rules: RuleHistory) -> Clock | None:
+    """The clock of the whole dossier: from reception to result (R1, R15)."""
+    return _procedure_clock(Case(standing, rules))
+
+
+def due_now(standing: Standing, rules: RuleHistory) -> Due | None:
+    """The due in force: at the end, or now; None while the clock is stopped, and where nothing is expected."""
+    clock = procedure_clock(standing, rules)
+    return clock.spans[-1].due if clock and clock.spans else None
+
+
+def not_before(standing: Standing, rules: RuleHistory) -> date | None:
+    """The first day on which a result may be given (R17), where the procedure has one."""
+    case = Case(standing, rules)
+    term = case.procedure.not_before if case.procedure else None
+    if term is None or standing.received_at is None:
+        return None
+    day0 = case.calendar.local_date(standing.received_at)
+    return add_months(day0, term.n) if term.unit == "mo" else due_of(case.calendar, standing.received_at, term).day
+
+
+class Case:
+    """One dossier with the rules that hold for it: the procedure's of its reception, the newest calendar."""
+
+    __slots__ = ("calendar", "finish", "law", "legal", "procedure", "standing")
+
+    def __init__(self, standing: Standing, rules: RuleHistory) -> None:
+        self.standing = standing
+        self.law: Rules = rules.newest
+        self.calendar = _calendar_of(standing, self.law)
+        begun = standing.received_at if standing.received_at is not None else standing.submitted_at
+        self.procedure: ProcedureRules | None = None
+        if standing.procedure is not None and begun is not None:
+            self.procedure = rules.procedure(standing.procedure, self.calendar.local_date(begun))
+        legal_time = standing.timing.legal_time
+        self.legal = self.procedure.legal_time if self.procedure else None
+        if legal_time is not None and legal_time[0] > 0:  # what the receipt slip says, above what the rulebook says
+            self.legal = Term(legal_time[0], legal_time[1])
+        ends = [each for each in (standing.processed_at, standing.ended_at) if each is not None]
+        self.finish = min(ends) if ends else None
+
+    def instant(self, due: Due) -> int:
+        """The instant that counts: of days, the office's closing or the day's end in law, as the rulebook says."""
+        return due.operational if self.law.day_ends == "operational" else due.legal
+
+    def instants(self, span: Span) -> Iterator[tuple[int, AlarmKind]]:
+        """When a span has something to say: never before it begins."""
+        if span.due is None:
+            return
+        due = self.instant(span.due)
+        if span.warn is not None and span.begins <= span.warn < due:
+            yield span.warn, AlarmKind.WARNED
+        yield max(due, span.begins), AlarmKind.BREACHED
+
+    def on(self, instant: int) -> Due:
+        """A date that the office gave: by day, since a receipt slip promises a day (R16)."""
+        return end_of(self.calendar, self.calendar.local_date(instant))
+
+    def stops(self, cause: Cause) -> bool:
+        """May this cause stop the clock? Only what the rulebook allows (R10, R13); a supplement, where it is silent."""
+        return cause == "supplement" if self.procedure is None else cause in self.procedure.stops
+
+    def restarts(self, cause: Cause) -> bool:
+        """R11: after a supplement the time is counted anew, unless the sector's law resumes it."""
+        return cause == "supplement" and (self.procedure is None or self.procedure.supplement == "restart")
+
+
+def _calendar_of(standing: Standing, law: Rules) -> WorkingCalendar:
+    calendar = law.calendar(standing.office)
+    return calendar if standing.zone in (None, calendar.zone) else _calendar_abroad(standing.zone or calendar.zone)
+
+
+@lru_cache(maxsize=64)
+def _calendar_abroad(zone: str) -> WorkingCalendar:
+    """Monday to Friday in the zone of a log from elsewhere, whose holidays nobody has told us."""
+    return WorkingCalendar(zone=zone)
+
+
+def _clocks(case: Case) -> Iterator[Clock]:
+    clock = _procedure_clock(case)
+    if clock is not None:
+        yield clock
+    for run in case.standing.timing.steps:
+        step = _step_clock(case, run)
+        if step is not None:
+            yield step
+    if case.procedure is not None:  # what the law gives the office applies to procedures it has
+        yield from _legal_clocks(case)
+
+
+def _procedure_clock(case: Case) -> Clock | None:
+    begins = case.standing.received_at
+    if begins is None:
+        return None
+    due = first_due(case)
+    if due is None and not case.standing.timing.moves:
+        return None
+    spans = _spans(case, begins, case.finish, due, case.legal, case.standing.timing.pauses, case.standing.timing.moves)
+    return Clock(ClockKind.PROCEDURE, "", spans)
+
+
+def first_due(case: Case) -> Due | None:
+    """The due when the dossier was received: the promise, which is a fact, else what the rules give (R1 to R7)."""
+    begins, promised = case.standing.received_at, case.standing.promised
+    if promised is not None:
+        by_the_hour = case.legal is not None and case.legal.unit == "h"
+        day = case.calendar.local_date(promised)
+        printed = Due(day, promised, promised) if by_the_hour else case.on(promised)
+        if case.law.late_calendar != "always":
+            return printed
+        computed = computed_due(case)
+        return printed if computed is None else max(printed, computed, key=case.instant)
+    return computed_due(case) if begins is not None else None
+
+
+def computed_due(case: Case) -> Due | None:
+    """What the calendar, as it is known now, gives for the legal time (R18)."""
+    begins, procedure = case.standing.received_at, case.procedure
+    if begins is None:
+        return None
+    if procedure is not None and procedure.same_day_cutoff is not None:
+        return same_day_due(case.calendar, begins, procedure.same_day_cutoff)
+    if case.legal is None:
+        return None
+    return due_of(case.calendar, begins, case.legal, procedure.after_hours if procedure else "same_day")
+
+
+def _step_clock(case: Case, run: StepRun) -> Clock | None:
+    term = case.procedure.steps.get(run.step) if case.procedure else None
+    if run.due is not None:
+        due, term = case.on(run.due), None
+    elif term is not None and run.begins is not None:
+        due = due_of(case.calendar, run.begins, term)
+    else:
+        return None
+    ends = case.finish if run.ends is None else run.ends
+    begins = run.begins
+    if begins is None:  # only its end is known: say no more of it than that
+        begins = case.instant(due) if ends is None else min(case.instant(due), ends)
+    pauses = [each for each in case.standing.timing.pauses if each.begins >= begins]
+    return Clock(ClockKind.STEP, run.step, _spans(case, begins, ends, due, term, pauses, restarts=False))
+
+
+def _legal_clocks(case: Case) -> Iterator[Clock]:
+    standing, timing, law, calendar = case.standing, case.standing.timing, case.law, case.calendar
+    if timing.intake and standing.channel in _ANSWERED_CHANNELS:  # R8
+        answer = law.intake.answer
+        spans = [_plain(case, each, due_of(calendar, each.begins, answer)) for each in timing.intake]
+        yield Clock(ClockKind.INTAKE, "", tuple(spans))
+    if standing.received_at is not None:  # R9
+        limit = routing_limit(calendar, standing.received_at, law.routing.cutoff, law.routing.grace_minutes)
+        due = Due(calendar.local_date(limit), limit, limit)
+        yield Clock(ClockKind.ROUTING, "", (_plain(case, Interval(standing.received_at, timing.routed_at), due),))
+    supplements = tuple(_supplement_span(case, each) for each in timing.pauses if each.cause == "supplement")
+    if supplements:  # R12
+        yield Clock(ClockKind.SUPPLEMENT, "", supplements)
+    if timing.collected_at is not None and law.post_collection is not None:
+        arrived = standing.submitted_at if standing.submitted_at is not None else standing.received_at
+        due = due_of(calendar, timing.collected_at, law.post_collection)
+        yield Clock(ClockKind.COLLECTION, "", (_plain(case, Interval(timing.collected_at, arrived), due),))
+
+
+def _supplement_span(case: Case, pause: Pause) -> Span:
+    limit = case.procedure.supplement_limit if case.procedure else _DEFAULT_SUPPLEMENT_LIMIT
+    due = case.on(pause.limit) if pause.limit is not None else due_of(case.calendar, pause.begins, limit)
+    return _plain(case, Interval(pause.begins, pause.ends), due)
+
+
+_DEFAULT_SUPPLEMENT_LIMIT: Final = Term(15, "cd")  # NĐ 118/2025 Art. 19.5
+
+
+def _plain(case: Case, interval: Interval, due: Due) -> Span:
+    """A clock that nothing stops: it ends by itself, or with the dossier."""
+    ends = case.finish if interval.ends is None else interval.ends
+    return Span(interval.begins, ends, due, _warning(case, interval.begins, due))
+
+
+# -- Stops, resumptions, restarts, new dates ---------------------------------------------------------------------
+
+
+class _Stop(NamedTuple):
+    """One stretch in which the clock does not run: overlapping and touching pauses are one (R10)."""
+
+    begins: int
+    ends: int | None
+    restarts: bool
+
+
+def stops(case: Case, pauses: Iterable[Pause]) -> list[_Stop]:
+    """The union of the pauses that may stop the clock."""
+    union: list[_Stop] = []
+    for pause in sorted(pauses, key=lambda each: each.begins):
+        if not case.stops(pause.cause):
+            continue
+        restarts = case.restarts(pause.cause) and pause.ends is not None
+        last = union[-1] if union else None
+        if last is None or (last.ends is not None and pause.begins > last.ends):
+            union.append(_Stop(pause.begins, pause.ends, restarts))
+        elif last.ends is not None:
+            ends = None if pause.ends is None else max(last.ends, pause.ends)
+            union[-1] = _Stop(last.begins, ends, last.restarts or restarts)
+    return union
+
+
+def _spans(
+    case: Case,
+    begins: int,
+    ends: int | None,
+    due: Due | None,
+    term: Term | None,
+    pauses: Sequence[Pause],
+    moves: Sequence[Move] = (),
+    *,
+    restarts: bool = True,
+) -> tuple[Span, ...]:
+    """The spans of a clock that pauses stop and moves move."""
+    if not pauses and not moves:  # nearly every clock
+        return (Span(begins, ends, due, None if due is None else _warning(case, begins, due)),)
+    course = _Course(case, begins, due, term)
+    for at, _, what in _changes(stops(case, pauses), moves):
+        if ends is not None and at >= ends:
+            break
+        match what:
+            case Move():
+                course.move(at, case.on(what.due))
+            case _Stop() if at == what.begins and not course.stopped:
+                course.stop(at)
+            case _Stop():
+                course.resume(at, restart=what.restarts and restarts)
+    return course.end(ends)
+
+
+def _changes(stretches: Iterable[_Stop], moves: Iterable[Move]) -> list[tuple[int, int, _Stop | Move]]:
+    changes: list[tuple[int, int, _Stop | Move]] = [(move.at, 1, move) for move in moves]
+    for stretch in stretches:
+        changes.append((stretch.begins, 0, stretch))
+        if stretch.ends is not None:
+            changes.append((stretch.ends, 2, stretch))
+    return sorted(changes, key=lambda each: each[:2])
+
+
+class _Course:
+    """The way of one clock from its beginning to its end, span by span."""
+
+    def __init__(self, case: Case, begins: int, due: Due | None, term: Term | None) -> None:
+        self._case = case
+        self._calendar = case.calendar
+        self._first = begins, due
+        self._term = term
+        self._since = begins
+        self._due = due
+        self._left: int | None = None  # while stopped: working days, calendar days or working µs that are left
+        self.stopped = False
+        self._spans: list[Span] = []
+
+    def stop(self, at: int) -> None:
+        self._close(at)
+        self._left = self._left_at(at)
+        self.stopped = True
+
+    def resume(self, at: int, *, restart: bool) -> None:
+        self._close(at)
+        self.stopped = False
+        if restart:
+            self._due = self._full(at)
+        elif self._left is not None:
+            self._due = self._after(at, self._left)
+
+    def move(self, at: int, due: Due) -> None:
+        at = max(at, self._since)
+        if not self.stopped:
+            self._close(at)
+        self._due = due
+        if self.stopped:
+            self._left = self._left_at(at)
+
+    def end(self, at: int | None) -> tuple[Span, ...]:
+        self._close(at)
+        return tuple(self._spans)
+
+    def _close(self, at: int | None) -> None:
+        due = None if self.stopped else self._due
+        if at is None or at > self._since or not self._spans:
+            warn = None if due is None else _warning(self._case, self._since, due)
+            self._spans.append(Span(self._since, at, due, warn))
+        if at is not None:
+            self._since = at
+
+    def _left_at(self, at: int) -> int | None:
+        """What is left of the time (R10: the day of the stop counts as used); None: it is over, no pause cures it."""
+        if self._due is None:
+            return None
+        if self._unit == "h":
+            due = self._due.operational
+            return self._calendar.time_between(at, due) if at <= due else None
+        day = self._calendar.local_date(at)
+        if day > self._due.day:
+            return None
+        if self._unit == "d":
+            return self._calendar.count(day, self._due.day)
+        return (self._due.day - day).days
+
+    def _after(self, at: int, left: int) -> Due:
+        """The due when `left` goes on from `at` (R10: the day of the resumption does not count)."""
+        calendar = self._calendar
+        if self._unit == "h":
+            due = calendar.add_time(at, left)
+            return Due(calendar.local_date(due), due, due)
+        day = calendar.local_date(at)
+        if self._unit == "d":
+            return end_of(calendar, calendar.add(day, left) if left else calendar.roll(day))
+        return end_of(calendar, calendar.roll(day + timedelta(days=left)))
+
+    def _full(self, at: int) -> Due | None:
+        """The whole time, counted from `at` (R11)."""
+        if self._term is not None:
+            return due_of(self._calendar, at, self._term)
+        begins, due = self._first
+        if due is None:
+            return None
+        return self._after(at, self._calendar.count(self._calendar.local_date(begins), due.day))
+
+    @property
+    def _unit(self) -> str:
+        return "d" if self._term is None else self._term.unit
+
+
+def _warning(case: Case, begins: int, due: Due) -> int | None:
+    """When `warn_fraction` of the time is over: of days, at the closing of the last of them."""
+    calendar, fraction = case.calendar, case.law.warn_fraction
+    if due.operational == due.legal:
+        return calendar.add_time(begins, int(fraction * calendar.time_between(begins, due.operational)))
+    day = calendar.local_date(begins)
+    days = int(fraction * calendar.count(day, due.day))
+    warn = calendar.closing(calendar.add(day, days)) if days else calendar.opening(due.day)
+    return warn if begins < warn < due.operational else None
