@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-MAX_MAPPING_BYTES: Final = 256 * 1024
-MAX_DEPTH: Final = 10
+from schemas.lines import Mistake, NotReadable, Place, Written, parse, read_text
 
-#: Where something is in a mapping: keys and list indexes from the top.
-Place = tuple[str | int, ...]
+MAX_MAPPING_BYTES: Final = 256 * 1024
 
 _PLACEHOLDER: Final = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
@@ -173,15 +170,12 @@ class Mapping(_Model):
 class MappingFile:
     """A mapping with the lines it was written on."""
 
-    where: str
+    written: Written
     mapping: Mapping
-    lines: dict[Place, int]
 
     def error(self, place: Place, message: str) -> MappingError:
         """An error that names the line of `place`, or of the nearest thing around it that is written down."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return _located(self.where, self.lines.get(place, 1), place, message)
+        return MappingError(self.written.told(Mistake(place, message)))
 
     @cached_property
     def columns(self) -> list[tuple[Place, str]]:
@@ -213,14 +207,10 @@ def load_mapping(path: Path) -> MappingFile:
         MappingError: naming the file, the line and what is wrong.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        raw = file.read(MAX_MAPPING_BYTES + 1)
-    if len(raw) > MAX_MAPPING_BYTES:
-        raise MappingError(f"{path.name}: larger than {MAX_MAPPING_BYTES} bytes; is it a mapping?")
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise MappingError(f"{path.name}: not UTF-8") from error
+        text = read_text(path, MAX_MAPPING_BYTES, "mapping")
+    except NotReadable as error:
+        raise MappingError(str(error)) from error
     return parse_mapping(text, path.name)
 
 
@@ -230,86 +220,16 @@ def parse_mapping(text: str, where: str) -> MappingFile:
     Raises:
         MappingError: naming `where`, the line and what is wrong.
     """
-    root = _compose(text, where)
-    lines: dict[Place, int] = {}
-    content = _content(root, (), lines, where)
     try:
-        return MappingFile(where, Mapping.model_validate(content), lines)
+        written = parse(text, where)
+    except NotReadable as error:
+        raise MappingError(str(error)) from error
+    try:
+        return MappingFile(written, Mapping.model_validate(written.content))
     except ValidationError as error:
-        raise _first_mistake(error, where, lines) from error
-
-
-def _compose(text: str, where: str) -> yaml.Node:
-    try:
-        depth = 0
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):  # a few of them can stand for gigabytes
-                raise _located(where, _line(event.start_mark), (), "aliases (*name) are not read; write it out")
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                raise _located(where, _line(event.start_mark), (), f"nested deeper than {MAX_DEPTH}")
-        root: yaml.Node | None = yaml.compose(text, Loader=yaml.BaseLoader)
-    except yaml.MarkedYAMLError as error:
-        raise _located(where, _line(error.problem_mark), (), f"no YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise MappingError(f"{where}: no YAML: {' '.join(str(error).split()) or 'nested too deep'}") from error
-    if not isinstance(root, yaml.MappingNode):
-        raise _located(where, 1, (), "no mapping: it must begin with keys such as `name: …`")
-    return root
-
-
-def _content(node: yaml.Node, place: Place, lines: dict[Place, int], where: str) -> Any:
-    """The node as plain dicts, lists and text, noting the line of everything in it."""
-    line = _line(node.start_mark)
-    lines.setdefault(place, line)
-    match node:
-        case yaml.MappingNode():
-            content: dict[str, Any] = {}
-            for key, value in node.value:
-                key_line = _line(key.start_mark)
-                if not isinstance(key, yaml.ScalarNode):
-                    raise _located(where, key_line, place, "a key must be text")
-                if key.value in content:
-                    raise _located(where, key_line, place, f"`{key.value}` is there twice")
-                lines[(*place, key.value)] = key_line
-                content[key.value] = _content(value, (*place, key.value), lines, where)
-            return content
-        case yaml.SequenceNode():
-            return [_content(item, (*place, n), lines, where) for n, item in enumerate(node.value)]
-        case _:
-            return node.value
-
-
-def _line(mark: Any) -> int:
-    return 1 if mark is None else int(mark.line) + 1
-
-
-def _first_mistake(error: ValidationError, where: str, lines: dict[Place, int]) -> MappingError:
-    """The mistake that lies deepest: where a value may have several forms, that is the form that was meant."""
-    located = [(_known_place(each["loc"], lines), each) for each in error.errors()]
-    place, first = max(located, key=lambda each: len(each[0]))
-    match first["type"]:
-        case "missing":
-            message = f"`{first['loc'][-1]}` is missing"
-        case "extra_forbidden":
-            message = "there is no such key here; docs/mapping.md has them all"
-        case _:
-            message = first["msg"].removeprefix("Value error, ")
-    return _located(where, lines.get(place, 1), place, message)
-
-
-def _known_place(loc: tuple[int | str, ...], lines: dict[Place, int]) -> Place:
-    """pydantic's location without the names of the forms it tried."""
-    place: Place = ()
-    for part in loc:
-        if (*place, part) in lines:
-            place = (*place, part)
-    return place
-
-
-def _located(where: str, line: int, place: Place, message: str) -> MappingError:
-    inside = ".".join(str(part) for part in place)
-    return MappingError(f"{where} line {line}: {inside + ': ' if inside else ''}{message}")
+        # The mistake that lies deepest: where a value may have several forms, that is the form that was meant.
+        deepest = max(written.mistakes(error, "docs/mapping.md"), key=lambda each: len(each.place))
+        raise MappingError(written.told(deepest)) from error
 
 
 def _columns_of_mapping(mapping: Mapping) -> Iterator[tuple[Place, str]]:

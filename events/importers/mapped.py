@@ -19,7 +19,8 @@ from events.catalogue import WIRE_NAMES, AnyFact, Received, StepCompleted, StepS
 from events.envelope import Event, Unreadable, make_event
 from events.importers.rows import BadRow, Row
 from events.importers.values import Cells, Reader, Unfit, constants, instants, reader
-from schemas.mapping import CaseRule, FieldValue, MappingFile, Place, RowRule, columns_of
+from schemas.lines import Place
+from schemas.mapping import CaseRule, FieldValue, MappingFile, RowRule, columns_of
 
 #: Rows before what their cases tell, where both happened at the same instant: ids decide then.
 _ROW_ID, _CASE_ID = "row-{number:09d}-{digest}", "then-{number:02d}-{digest}"

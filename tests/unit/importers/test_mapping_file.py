@@ -44,7 +44,7 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
 
 def test_a_scalar_is_always_text() -> None:
     file = parse_mapping(MAPPING.replace("{web: online}", "{no: online, 1: online}"), "m.yaml")
-    assert ("events", 0, "fields", "channel", "values", "no") in file.lines
+    assert ("events", 0, "fields", "channel", "values", "no") in file.written.lines
 
 
 def test_a_template_in_parts() -> None:
