@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import cache
 from typing import Annotated, ClassVar, Literal, get_args
 
 from msgspec import Meta, Struct
@@ -48,12 +49,16 @@ class LegalTime(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     unit: Literal["d", "h", "cd", "mo"]
 
 
-class Fact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What every fact may say: where, by whom, in which room, on which form."""
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """What an event carries in its envelope: a fact here, an alarm in `events.alarms`."""
 
     #: Version of the published schema. Raise it, and keep reading the versions before, where a change would break
     #: those who write to the old one; `dossier schemas` says when.
     schema_version: ClassVar[int] = 1
+
+
+class Fact(Data, frozen=True, kw_only=True):
+    """What every fact may say: where, by whom, in which room, on which form."""
 
     office: Code
     actor: Actor | None = None
@@ -346,8 +351,9 @@ AnyFact = (
 CATALOGUE: tuple[type[AnyFact], ...] = get_args(AnyFact)
 
 
-def wire_name(kind: type[Fact]) -> str:
-    """The `type` of a fact on the wire: `HandedToPost` → `dossier.handed-to-post`."""
+@cache
+def wire_name(kind: type[Data]) -> str:
+    """The `type` of a fact or an alarm on the wire: `HandedToPost` → `dossier.handed-to-post`."""
     return "dossier." + re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 
 

@@ -2,20 +2,22 @@
 
 `decode` is the one door from bytes to events; every reader of the ledger uses it, so that all of them agree on
 what is readable. Bounds are checked before parsing: size, NUL, nesting. The event classes are one msgspec tagged
-union, so that type, envelope and fact are decoded and validated in a single pass.
+union, so that type, envelope and fact are decoded and validated in a single pass. Topics whose records are not the
+offices' facts (`events.alarms`) have a `Codec` of their own, made in the same way.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Union, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
-from events.catalogue import WIRE_NAMES, AnyFact, Instant
+from events.catalogue import CATALOGUE, AnyFact, Data, Instant, wire_name
 
 MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 8
@@ -39,10 +41,10 @@ class Unreadable(ValueError):
     """
 
 
-class Event(
+class Envelope(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", omit_defaults=True, gc=False
 ):
-    """A CloudEvents 1.0 envelope around one fact. `(source, id)` is the event's identity.
+    """A CloudEvents 1.0 envelope. `(source, id)` is the event's identity.
 
     `time` is occurred_at. recorded_at is not here: it is the broker's append time. `sourcerank` orders sources
     that report the same instant (lower first); the rest of the effective order is `(source, id)`.
@@ -53,7 +55,7 @@ class Event(
     source: Identifier
     subject: Identifier
     time: Instant
-    data: AnyFact
+    data: Any
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: Annotated[str, Meta(max_length=256)] | None = None
     sourcerank: Annotated[int, Meta(ge=0, le=99)] = DEFAULT_RANK
@@ -62,18 +64,108 @@ class Event(
     traceparent: Annotated[str, Meta(max_length=64)] | None = None
 
 
-def schema_uri(fact: type[AnyFact]) -> str:
-    """The `dataschema` of a kind of fact: names the JSON Schema it is checked against."""
-    return f"urn:dossier-ledger:schema:{WIRE_NAMES[fact]}:{fact.schema_version}"
+class Event(Envelope, frozen=True):
+    """An event of the ledger: the envelope around one fact."""
+
+    if TYPE_CHECKING:  # declared again, it would change its place in the canonical form
+        data: AnyFact
 
 
-def _envelope_for(fact: type[AnyFact]) -> type[Event]:
+#: What a topic carries: a kind of data with a published schema, of the version that its `schema_version` says.
+Kind = type[Data]
+E = TypeVar("E", bound=Envelope)
+
+
+def schema_uri(kind: Kind) -> str:
+    """The `dataschema` of a kind of fact or alarm: names the JSON Schema it is checked against."""
+    return f"urn:dossier-ledger:schema:{wire_name(kind)}:{kind.schema_version}"
+
+
+class Codec(Generic[E]):
+    """From the events of one topic to bytes, and back. `base` is their class, `kinds` what they may carry."""
+
+    def __init__(self, base: type[E], kinds: tuple[Kind, ...]) -> None:
+        #: The envelope class of each kind of data.
+        self.envelopes: Mapping[Kind, type[E]] = {kind: _envelope_for(base, kind) for kind in kinds}
+        union: Any = Union[tuple(self.envelopes.values())]  # noqa: UP007  # built from the kinds, not written out
+        self._decoder: msgspec.json.Decoder[E] = msgspec.json.Decoder(union)
+        self._instants = {kind: _instants_of(kind) for kind in kinds}
+
+    def make(
+        self,
+        data: Any,
+        *,
+        id: str,  # noqa: A002  # CloudEvents' own word
+        source: str,
+        subject: str,
+        time: datetime,
+        **envelope: Any,
+    ) -> E:
+        """Put data into its envelope.
+
+        Raises:
+            Unreadable: if the result would not be accepted by `decode`; checked here so that a publisher learns it
+                before it sends.
+        """
+        kind = type(data)
+        event = self.envelopes[kind](
+            specversion="1.0", id=id, source=source, subject=subject, time=time, data=data,
+            dataschema=schema_uri(kind), **envelope,
+        )  # fmt: skip
+        return self.decode(_encoder.encode(event))
+
+    def decode(self, value: bytes | None) -> E:
+        """Read the value of one record.
+
+        Raises:
+            Unreadable: with the reason, for anything that is not exactly one valid event.
+        """
+        if not value:
+            raise Unreadable("empty value" if value is not None else "null value")
+        if len(value) > MAX_EVENT_BYTES:
+            raise Unreadable(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+        if _BACKSLASH in value and _has_escaped_nul(value):  # a bare NUL byte is not JSON and fails below
+            raise Unreadable("contains NUL")
+        if value.count(b"{") + (value.count(b"[") if _BRACKET in value else 0) > MAX_DEPTH < _depth(value):
+            raise Unreadable(f"nested deeper than {MAX_DEPTH}")
+        try:
+            event = self._decoder.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+            raise Unreadable(_reason(error)) from error
+        _check_identifiers(event)
+        self._check_years(event)
+        if _encoder.encode(event) != value:  # canonical bytes cannot hold a key twice, others are looked at closely
+            _refuse_duplicate_keys(value)
+        return event
+
+    def decode_record(self, key: bytes | None, value: bytes | None) -> E:
+        """Read one record: as `decode`, and the key must be the dossier the event is about.
+
+        Raises:
+            Unreadable: with the reason.
+        """
+        event = self.decode(value)
+        if key != event.subject.encode():
+            raise Unreadable("the record's key is not the event's subject")
+        return event
+
+    def _check_years(self, event: E) -> None:
+        if not FIRST_YEAR <= event.time.year <= LAST_YEAR:
+            raise Unreadable(f"time is outside {FIRST_YEAR}-{LAST_YEAR}")
+        data = event.data
+        for name in self._instants[type(data)]:
+            instant: datetime | None = getattr(data, name)
+            if instant is not None and not FIRST_YEAR <= instant.year <= LAST_YEAR:
+                raise Unreadable(f"{name} is outside {FIRST_YEAR}-{LAST_YEAR}")
+
+
+def _envelope_for(base: type[E], kind: Kind) -> type[E]:
     envelope = msgspec.defstruct(
-        f"{fact.__name__}Event",
+        f"{kind.__name__}Event",
         # An event that names a schema this program does not know may look alike and mean something else.
-        [("data", fact), ("dataschema", Literal[schema_uri(fact)] | None, None)],
-        bases=(Event,),
-        tag=WIRE_NAMES[fact],
+        [("data", kind), ("dataschema", Literal[schema_uri(kind)] | None, None)],
+        bases=(base,),
+        tag=wire_name(kind),
         frozen=True,
         kw_only=True,
         forbid_unknown_fields=True,
@@ -81,86 +173,24 @@ def _envelope_for(fact: type[AnyFact]) -> type[Event]:
         gc=False,
         module=__name__,
     )
-    assert issubclass(envelope, Event)  # noqa: S101  # tells mypy what defstruct cannot
+    assert issubclass(envelope, base)  # noqa: S101  # tells mypy what defstruct cannot
     return envelope
 
 
-ENVELOPES: dict[type[AnyFact], type[Event]] = {fact: _envelope_for(fact) for fact in WIRE_NAMES}
-EventUnion: Any = Union[tuple(ENVELOPES.values())]  # noqa: UP007  # built from the catalogue, not written out
-
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(EventUnion)
-_encoder = msgspec.json.Encoder()
+def _instants_of(kind: Kind) -> tuple[str, ...]:
+    return tuple(name for name, said in get_type_hints(kind).items() if said in (datetime, datetime | None))
 
 
-def make_event(
-    fact: AnyFact,
-    *,
-    id: str,  # noqa: A002  # CloudEvents' own word
-    source: str,
-    subject: str,
-    time: datetime,
-    **envelope: Any,
-) -> Event:
-    """Put a fact into its envelope.
-
-    Raises:
-        Unreadable: if the result would not be accepted by `decode`; checked here so that a publisher learns it
-            before it sends.
-    """
-    kind = ENVELOPES[type(fact)]
-    event = kind(
-        specversion="1.0", id=id, source=source, subject=subject, time=time, data=fact,
-        dataschema=schema_uri(type(fact)), **envelope,
-    )  # fmt: skip
-    return decode(_encoder.encode(event))
-
-
-def encode(event: Event) -> bytes:
+def encode(event: Envelope) -> bytes:
     """The canonical JSON of an event: type first, fields in order, defaults left out."""
     return _encoder.encode(event)
 
 
-def decode(value: bytes | None) -> Event:
-    """Read one ledger record's value.
-
-    Raises:
-        Unreadable: with the reason, for anything that is not exactly one valid event.
-    """
-    if not value:
-        raise Unreadable("empty value" if value is not None else "null value")
-    if len(value) > MAX_EVENT_BYTES:
-        raise Unreadable(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
-    if _BACKSLASH in value and _has_escaped_nul(value):  # a bare NUL byte is not JSON and fails below
-        raise Unreadable("contains NUL")
-    if value.count(b"{") + (value.count(b"[") if _BRACKET in value else 0) > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Unreadable(f"nested deeper than {MAX_DEPTH}")
-    try:
-        event = _decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise Unreadable(_reason(error)) from error
-    _check_identifiers(event)
-    _check_years(event)
-    if _encoder.encode(event) != value:  # canonical bytes cannot hold a key twice, others are looked at closely
-        _refuse_duplicate_keys(value)
-    return event
-
-
-def decode_record(key: bytes | None, value: bytes | None) -> Event:
-    """Read one ledger record: as `decode`, and the key must be the dossier the event is about.
-
-    Raises:
-        Unreadable: with the reason.
-    """
-    event = decode(value)
-    if key != event.subject.encode():
-        raise Unreadable("the record's key is not the event's subject")
-    return event
-
-
-def headers(event: Event) -> list[tuple[str, bytes]]:
+def headers(event: Envelope) -> list[tuple[str, bytes]]:
     """Kafka headers of an event: what a router may want to know without parsing."""
-    kind = WIRE_NAMES[type(event.data)]
-    return [("content-type", CONTENT_TYPE.encode()), ("ce-id", event.id.encode()), ("ce-type", kind.encode())]
+    kind: Kind = type(event.data)
+    wire = wire_name(kind)
+    return [("content-type", CONTENT_TYPE.encode()), ("ce-id", event.id.encode()), ("ce-type", wire.encode())]
 
 
 def microseconds(instant: datetime) -> int:
@@ -173,10 +203,7 @@ def from_microseconds(instant: int) -> datetime:
     return _EPOCH + _MICROSECOND * instant
 
 
-_INSTANTS: dict[type[AnyFact], tuple[str, ...]] = {
-    fact: tuple(name for name, kind in get_type_hints(fact).items() if kind in (datetime, datetime | None))
-    for fact in WIRE_NAMES
-}
+_encoder: Final = msgspec.json.Encoder()
 _BACKSLASH = ord("\\")  # looking for a number in bytes is several times as fast as looking for a string
 _BRACKET = ord("[")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,7 +213,7 @@ _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(u0000|.)", re.DOTALL)
 
 
-def _check_identifiers(event: Event) -> None:
+def _check_identifiers(event: Envelope) -> None:
     joined = f"{event.id}{event.source}{event.subject}"
     if event.correlationid or event.causationid:
         joined += f"{event.correlationid}{event.causationid}"
@@ -195,16 +222,6 @@ def _check_identifiers(event: Event) -> None:
             value: str = getattr(event, name) or ""
             if not value.isprintable() or value != value.strip():
                 raise Unreadable(f"{name} has a control character, or a space at an end")
-
-
-def _check_years(event: Event) -> None:
-    if not FIRST_YEAR <= event.time.year <= LAST_YEAR:
-        raise Unreadable(f"time is outside {FIRST_YEAR}-{LAST_YEAR}")
-    fact = event.data
-    for name in _INSTANTS[type(fact)]:
-        instant: datetime | None = getattr(fact, name)
-        if instant is not None and not FIRST_YEAR <= instant.year <= LAST_YEAR:
-            raise Unreadable(f"{name} is outside {FIRST_YEAR}-{LAST_YEAR}")
 
 
 def _reason(error: Exception) -> str:
@@ -245,3 +262,11 @@ def _refuse_duplicate_keys(value: bytes) -> None:
         return fields
 
     json.loads(value, object_pairs_hook=unique)
+
+
+#: The ledger's own codec, under plain names: most of the program reads nothing else.
+LEDGER: Final = Codec(Event, CATALOGUE)
+ENVELOPES: Final = LEDGER.envelopes
+make_event: Final = LEDGER.make
+decode: Final = LEDGER.decode
+decode_record: Final = LEDGER.decode_record
