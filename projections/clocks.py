@@ -21,10 +21,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from projections.calendar import (
+    AfterHours,
     Due,
     Term,
     WorkingCalendar,
     add_months,
+    day_zero,
+    due_day,
     due_of,
     end_of,
     routing_limit,
@@ -190,7 +193,7 @@ class Case:
 
     def on(self, instant: int) -> Due:
         """A date that the office gave: by day, since a receipt slip promises a day (R16)."""
-        return end_of(self.calendar, self.calendar.local_date(instant))
+        return _end(self.calendar, self.calendar.local_date(instant))
 
     def stops(self, cause: Cause) -> bool:
         """May this cause stop the clock? Only what the rulebook allows (R10, R13); a supplement, where it is silent."""
@@ -258,7 +261,7 @@ def computed_due(case: Case) -> Due | None:
         return same_day_due(case.calendar, begins, procedure.same_day_cutoff)
     if case.legal is None:
         return None
-    return due_of(case.calendar, begins, case.legal, procedure.after_hours if procedure else "same_day")
+    return _due(case.calendar, begins, case.legal, procedure.after_hours if procedure else "same_day")
 
 
 def _step_clock(case: Case, run: StepRun) -> Clock | None:
@@ -266,7 +269,7 @@ def _step_clock(case: Case, run: StepRun) -> Clock | None:
     if run.due is not None:
         due, term = case.on(run.due), None
     elif term is not None and run.begins is not None:
-        due = due_of(case.calendar, run.begins, term)
+        due = _due(case.calendar, run.begins, term)
     else:
         return None
     ends = case.finish if run.ends is None else run.ends
@@ -281,28 +284,33 @@ def _legal_clocks(case: Case) -> Iterator[Clock]:
     standing, timing, law, calendar = case.standing, case.standing.timing, case.law, case.calendar
     if timing.intake and standing.channel in _ANSWERED_CHANNELS:  # R8
         answer = law.intake.answer
-        spans = [_plain(case, each, due_of(calendar, each.begins, answer)) for each in timing.intake]
+        spans = [_plain(case, each, _due(calendar, each.begins, answer)) for each in timing.intake]
         yield Clock(ClockKind.INTAKE, "", tuple(spans))
     if standing.received_at is not None:  # R9
-        limit = routing_limit(calendar, standing.received_at, law.routing.cutoff, law.routing.grace_minutes)
-        due = Due(calendar.local_date(limit), limit, limit)
-        yield Clock(ClockKind.ROUTING, "", (_plain(case, Interval(standing.received_at, timing.routed_at), due),))
+        begins, ends = standing.received_at, case.finish if timing.routed_at is None else timing.routed_at
+        yield Clock(ClockKind.ROUTING, "", (Span(begins, ends, _routing_due(case, begins)),))  # too short to warn of
     supplements = tuple(_supplement_span(case, each) for each in timing.pauses if each.cause == "supplement")
     if supplements:  # R12
         yield Clock(ClockKind.SUPPLEMENT, "", supplements)
     if timing.collected_at is not None and law.post_collection is not None:
         arrived = standing.submitted_at if standing.submitted_at is not None else standing.received_at
-        due = due_of(calendar, timing.collected_at, law.post_collection)
+        due = _due(calendar, timing.collected_at, law.post_collection)
         yield Clock(ClockKind.COLLECTION, "", (_plain(case, Interval(timing.collected_at, arrived), due),))
 
 
 def _supplement_span(case: Case, pause: Pause) -> Span:
     limit = case.procedure.supplement_limit if case.procedure else _DEFAULT_SUPPLEMENT_LIMIT
-    due = case.on(pause.limit) if pause.limit is not None else due_of(case.calendar, pause.begins, limit)
+    due = case.on(pause.limit) if pause.limit is not None else _due(case.calendar, pause.begins, limit)
     return _plain(case, Interval(pause.begins, pause.ends), due)
 
 
 _DEFAULT_SUPPLEMENT_LIMIT: Final = Term(15, "cd")  # NĐ 118/2025 Art. 19.5
+
+
+def _routing_due(case: Case, received: int) -> Due:
+    """A limit within a day: in law as at the office."""
+    limit = routing_limit(case.calendar, received, case.law.routing.cutoff, case.law.routing.grace_minutes)
+    return Due(case.calendar.local_date(limit), limit, limit)
 
 
 def _plain(case: Case, interval: Interval, due: Due) -> Span:
@@ -450,7 +458,7 @@ class _Course:
     def _full(self, at: int) -> Due | None:
         """The whole time, counted from `at` (R11)."""
         if self._term is not None:
-            return due_of(self._calendar, at, self._term)
+            return _due(self._calendar, at, self._term)
         begins, due = self._first
         if due is None:
             return None
@@ -461,12 +469,37 @@ class _Course:
         return "d" if self._term is None else self._term.unit
 
 
+# -- What many dossiers share, computed once -----------------------------------------------------------------------
+
+
+def _due(calendar: WorkingCalendar, start: int, term: Term, after_hours: AfterHours = "same_day") -> Due:
+    """As `due_of`. Terms of days depend on the day alone, and an office receives many dossiers a day."""
+    if term.unit == "h":
+        return due_of(calendar, start, term)
+    return _due_of_day(calendar, day_zero(calendar, start, after_hours), term)
+
+
+@lru_cache(maxsize=4096)
+def _due_of_day(calendar: WorkingCalendar, day0: date, term: Term) -> Due:
+    return end_of(calendar, due_day(calendar, day0, term))
+
+
+@lru_cache(maxsize=4096)
+def _end(calendar: WorkingCalendar, day: date) -> Due:
+    return end_of(calendar, day)
+
+
 def _warning(case: Case, begins: int, due: Due) -> int | None:
     """When `warn_fraction` of the time is over: of days, at the closing of the last of them."""
     calendar, fraction = case.calendar, case.law.warn_fraction
-    if due.operational == due.legal:
-        return calendar.add_time(begins, int(fraction * calendar.time_between(begins, due.operational)))
     day = calendar.local_date(begins)
-    days = int(fraction * calendar.count(day, due.day))
-    warn = calendar.closing(calendar.add(day, days)) if days else calendar.opening(due.day)
+    if due.operational == due.legal and day == due.day:
+        return calendar.add_time(begins, int(fraction * calendar.time_between(begins, due.operational)))
+    warn = _warning_of_days(calendar, fraction, day, due.day)
     return warn if begins < warn < due.operational else None
+
+
+@lru_cache(maxsize=4096)
+def _warning_of_days(calendar: WorkingCalendar, fraction: float, day: date, due: date) -> int:
+    days = int(fraction * calendar.count(day, due))
+    return calendar.closing(calendar.add(day, days)) if days else calendar.opening(due)
