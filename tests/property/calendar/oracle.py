@@ -87,7 +87,7 @@ class Slow:
         return local.date() if self.works(local.date()) and local.time() <= cutoff else self.add(local.date(), 1)
 
     def paused(self, anchor: date, n: int, stop: date, resume: date) -> date:
-        """Count the working days that are not in (stop, resume]; stopped on its last day, a clock ends when it goes on."""
+        """Count the working days that are not in (stop, resume]; a clock stopped on its last day goes on at once."""
         day = anchor
         while n:
             day += A_DAY

@@ -176,7 +176,3 @@ def test_day_zero_is_not_counted_whatever_the_hour(chance: Random) -> None:
         start = case.calendar.midnight_after(day) - chance.randint(1, 24 * HOUR_US)
         due = due_of(case.calendar, start, length).day
         assert due == due_day(case.calendar, day, length) > day, (case, day, length)
-            case,
-            day,
-            length,
-        )
