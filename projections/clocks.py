@@ -72,6 +72,9 @@ class Clock(NamedTuple):
     spans: tuple[Span, ...]
 
 
+_Key = tuple[AlarmKind, ClockKind, str, int]
+
+
 class Alarm(NamedTuple):
     """That at `at` a clock still ran and its due had come (breached), or most of its time was over (warned)."""
 
@@ -82,7 +85,7 @@ class Alarm(NamedTuple):
     due: int  # the instant counted as due: end of the office's day, or of the day in law, as the rulebook says
 
     @property
-    def key(self) -> tuple[AlarmKind, ClockKind, str, int]:
+    def key(self) -> _Key:
         """What makes an alarm the same, whenever it was noticed."""
         return self.kind, self.clock, self.name, self.due
 
@@ -103,23 +106,17 @@ _ANSWERED_CHANNELS: Final = ("online", "ministry")
 
 def agenda(standing: Standing, rules: RuleHistory, until: int) -> Agenda:
     """The alarms up to and including `until`, in order of time, each once; and the next instant that has one."""
-    found: dict[tuple[AlarmKind, ClockKind, str, int], Alarm] = {}
-    wake: int | None = None
-    case = Case(standing, rules)
-    for clock in _clocks(case):
-        for span in clock.spans:
-            for at, kind in case.instants(span):
-                if span.ends is not None and at >= span.ends:
-                    continue
-                if at > until:
-                    wake = at if wake is None else min(wake, at)
-                    continue
-                assert span.due is not None  # noqa: S101  # a stopped span has no instants
-                alarm = Alarm(at, kind, clock.kind, clock.name, case.instant(span.due))
-                first = found.get(alarm.key)
-                if first is None or at < first.at:
-                    found[alarm.key] = alarm
-    return Agenda(tuple(sorted(found.values())), wake) if found or wake is not None else SILENT
+    found: dict[_Key, Alarm] = {}
+    later: list[Alarm] = []
+    for alarm in _alarms(Case(standing, rules)):
+        if alarm.at > until:
+            later.append(alarm)
+        elif alarm.key not in found or alarm.at < found[alarm.key].at:
+            found[alarm.key] = alarm
+    if not found and not later:
+        return SILENT
+    wake = min((alarm.at for alarm in later if alarm.key not in found), default=None)
+    return Agenda(tuple(sorted(found.values())), wake)
 
 
 def alarms(standing: Standing, rules: RuleHistory, until: int) -> tuple[Alarm, ...]:
@@ -182,15 +179,6 @@ class Case:
         """The instant that counts: of days, the office's closing or the day's end in law, as the rulebook says."""
         return due.operational if self.law.day_ends == "operational" else due.legal
 
-    def instants(self, span: Span) -> Iterator[tuple[int, AlarmKind]]:
-        """When a span has something to say: never before it begins."""
-        if span.due is None:
-            return
-        due = self.instant(span.due)
-        if span.warn is not None and span.begins <= span.warn < due:
-            yield span.warn, AlarmKind.WARNED
-        yield max(due, span.begins), AlarmKind.BREACHED
-
     def on(self, instant: int) -> Due:
         """A date that the office gave: by day, since a receipt slip promises a day (R16)."""
         return _end(self.calendar, self.calendar.local_date(instant))
@@ -213,6 +201,20 @@ def _calendar_of(standing: Standing, law: Rules) -> WorkingCalendar:
 def _calendar_abroad(zone: str) -> WorkingCalendar:
     """Monday to Friday in the zone of a log from elsewhere, whose holidays nobody has told us."""
     return WorkingCalendar(zone=zone)
+
+
+def _alarms(case: Case) -> Iterator[Alarm]:
+    """Every alarm the clocks have had or will have, if nothing more is heard; one may come more than once."""
+    for clock in _clocks(case):
+        for span in clock.spans:
+            if span.due is None:
+                continue
+            due = case.instant(span.due)
+            breach = max(due, span.begins)  # never before the clock runs towards it
+            if span.ends is None or breach < span.ends:
+                yield Alarm(breach, AlarmKind.BREACHED, clock.kind, clock.name, due)
+            if span.warn is not None and span.warn < due and (span.ends is None or span.warn < span.ends):
+                yield Alarm(span.warn, AlarmKind.WARNED, clock.kind, clock.name, due)
 
 
 def _clocks(case: Case) -> Iterator[Clock]:

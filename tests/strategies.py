@@ -23,6 +23,7 @@ _POOLS = {
     "room": ("P1", "P2", "P3"),
     "step": ("tham-dinh", "trinh-ky", "in-the"),
     "office": ("H01", "H02"),
+    "procedure": ("5d", "fee", "hours", "lost", "same-day", "steps"),
     "target_id": tuple(f"e{n}" for n in range(30)),
     "target_source": ("motcua", "buudien"),
 }
