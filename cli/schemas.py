@@ -11,9 +11,8 @@ import typer
 import schemas as schemas_package
 from cli.console import EXIT_FOUND, CommandError, err, out
 from events.asyncapi import asyncapi
-from events.catalogue import CATALOGUE
 from events.compatibility import Schema, broken_promises
-from events.contract import Document, event_schema, schema_path
+from events.contract import PUBLISHED_KINDS, Document, event_schema, schema_path
 from events.reference import catalogue_page
 
 PUBLISHED = Path("schemas", "published")
@@ -70,7 +69,7 @@ def shipped(root: Path) -> dict[str, Schema]:
 
 
 def _current() -> dict[str, Document]:
-    return {schema_path(fact): event_schema(fact) for fact in CATALOGUE}
+    return {schema_path(kind): event_schema(kind) for kind in PUBLISHED_KINDS}
 
 
 def _render(document: Document) -> str:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from events.catalogue import CATALOGUE, WIRE_NAMES, AnyFact
+from events.alarms import ALARM_CATALOGUE, ALARM_WIRE_NAMES, ALARMS_TOPIC
+from events.catalogue import CATALOGUE, WIRE_NAMES, Data, wire_name
 from events.contract import Document, names, schema_path
 from events.envelope import CONTENT_TYPE
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord
@@ -22,6 +23,7 @@ _ORIGIN_KEY: Final[Document] = {
 def asyncapi() -> Document:
     """The whole document; event messages point to the JSON Schemas beside it."""
     ledger = {WIRE_NAMES[fact]: _event_message(fact) for fact in CATALOGUE}
+    alarms = {ALARM_WIRE_NAMES[alarm]: _event_message(alarm) for alarm in ALARM_CATALOGUE}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -34,15 +36,15 @@ def asyncapi() -> Document:
             "ledger": _channel("dossier.events.v1", _LEDGER, list(ledger), "delete", retention_ms=-1),
             "live": _channel("dossier.live.v1", _LIVE, ["dossier.state"], "compact"),
             "quarantine": _channel(QUARANTINE_TOPIC, _QUARANTINE, ["dossier.unreadable"], "compact"),
-            "alarms": _channel("dossier.alarms.v1", _ALARMS, ["dossier.alarm"], "delete", retention_ms=-1),
+            "alarms": _channel(ALARMS_TOPIC, _ALARMS, list(alarms), "delete", retention_ms=-1),
         },
         "operations": {
             "publish": _operation("receive", "ledger", "A back-office publishes facts; the ledger takes them."),
             "state": _operation("send", "live", "The projector writes the newest state of each dossier it touched."),
             "set-aside": _operation("send", "quarantine", "A reader sets an unreadable record aside and goes on."),
-            "alarm": _operation("send", "alarms", "A clock passed its due."),
+            "alarm": _operation("send", "alarms", "A clock passes its due, or has not done so after all."),
         },
-        "components": {"messages": ledger | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
+        "components": {"messages": ledger | alarms | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
     }
 
 
@@ -51,7 +53,10 @@ _LEDGER: Final = (
 )
 _LIVE: Final = "Trạng thái · The newest state of each dossier, compacted; made from the ledger, never the truth itself."
 _QUARANTINE: Final = "Cách ly · Records no reader could understand, as they came, with position and reason."
-_ALARMS: Final = "Cảnh báo · Clocks that passed their due."
+_ALARMS: Final = (
+    "Cảnh báo · What the clocks say. A record whose id is known already is the same alarm; of a breach and its "
+    "clearing the later one holds."
+)
 
 _OTHER_MESSAGES: Final[Document] = {
     "dossier.state": {
@@ -67,13 +72,6 @@ _OTHER_MESSAGES: Final[Document] = {
         "contentType": "application/json",
         "payload": {"$ref": "#/components/schemas/QuarantineRecord"},
         "bindings": {"kafka": {"key": _ORIGIN_KEY, "bindingVersion": _BINDING_VERSION}},
-    },
-    "dossier.alarm": {
-        "title": "Quá hạn · Breach",
-        "summary": "Which clock of which dossier passed its due, and when.",
-        "contentType": CONTENT_TYPE,
-        "payload": {"type": "object"},
-        "bindings": {"kafka": {"key": _DOSSIER_KEY, "bindingVersion": _BINDING_VERSION}},
     },
 }
 
@@ -95,11 +93,11 @@ def _in_asyncapi_words(node: Any) -> Any:
     return words
 
 
-def _event_message(fact: type[AnyFact]) -> Document:
-    vietnamese, english = names(fact)
+def _event_message(kind: type[Data]) -> Document:
+    vietnamese, english = names(kind)
     return {
-        "name": WIRE_NAMES[fact],
-        "title": f"{fact.__name__} · {vietnamese}",
+        "name": wire_name(kind),
+        "title": f"{kind.__name__} · {vietnamese}",
         "summary": english,
         "contentType": CONTENT_TYPE,
         "headers": {
@@ -108,12 +106,12 @@ def _event_message(fact: type[AnyFact]) -> Document:
             "properties": {
                 "content-type": {"type": "string", "const": CONTENT_TYPE},
                 "ce-id": {"type": "string", "description": "the event's id"},
-                "ce-type": {"type": "string", "const": WIRE_NAMES[fact]},
+                "ce-type": {"type": "string", "const": wire_name(kind)},
             },
         },
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": {"$ref": f"./{schema_path(fact)}"},
+            "schema": {"$ref": f"./{schema_path(kind)}"},
         },
         "bindings": {"kafka": {"key": _DOSSIER_KEY, "bindingVersion": _BINDING_VERSION}},
     }

@@ -1,7 +1,7 @@
-"""The contract with publishers: a JSON Schema for every kind of event, made from the event classes.
+"""The contract with others: a JSON Schema for every kind of fact and of alarm, made from their classes.
 
 The classes are the source; the files under `schemas/published/` are what others build against, so they are checked
-in, and `dossier schemas` writes them. A schema covers the whole CloudEvents envelope with its fact.
+in, and `dossier schemas` writes them. A schema covers the whole CloudEvents envelope with what it carries.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from typing import Any, Final
 import msgspec
 import msgspec.inspect as shape
 
-from events.catalogue import WIRE_NAMES, AnyFact, Fact
-from events.envelope import ENVELOPES, FIRST_YEAR, LAST_YEAR, MAX_DEPTH, MAX_EVENT_BYTES, schema_uri
-from events.vocabulary import COMMON, ENVELOPE, FIELDS, Meaning
+from events.alarms import ALARM_CATALOGUE, ALARMS
+from events.alarms import SOURCE as ALARM_SOURCE
+from events.catalogue import CATALOGUE, Data, Fact, wire_name
+from events.envelope import ENVELOPES, FIRST_YEAR, LAST_YEAR, MAX_DEPTH, MAX_EVENT_BYTES, Envelope, schema_uri
+from events.vocabulary import ALARM_FIELDS, COMMON, ENVELOPE, FIELDS, Meaning
 
 Document = dict[str, Any]
+
+#: Every kind that has a published schema.
+PUBLISHED_KINDS: Final[tuple[type[Data], ...]] = (*CATALOGUE, *ALARM_CATALOGUE)
 
 #: What a reader of the ledger holds beyond what a JSON Schema can say.
 BEYOND_SCHEMA: Final = (
@@ -24,45 +29,60 @@ BEYOND_SCHEMA: Final = (
 )
 
 
-def schema_path(fact: type[AnyFact]) -> str:
-    """Where the schema of a kind of fact lies under `schemas/published/`: `dossier.received/1.json`."""
-    return f"{WIRE_NAMES[fact]}/{fact.schema_version}.json"
+def schema_path(kind: type[Data]) -> str:
+    """Where the schema of a kind lies under `schemas/published/`: `dossier.received/1.json`."""
+    return f"{wire_name(kind)}/{kind.schema_version}.json"
 
 
-def names(fact: type[Fact]) -> tuple[str, str]:
-    """The Vietnamese name of a kind of fact, and what it means in English: the two halves of its docstring."""
-    vietnamese, _, english = " ".join((fact.__doc__ or "").split()).partition(": ")
+def names(kind: type[Data]) -> tuple[str, str]:
+    """The Vietnamese name of a kind, and what it means in English: the two halves of its docstring."""
+    vietnamese, _, english = " ".join((kind.__doc__ or "").split()).partition(": ")
     return vietnamese, english[:1].upper() + english[1:]
 
 
-def event_schema(fact: type[AnyFact]) -> Document:
-    """The self-contained JSON Schema (2020-12) of one kind of event: envelope and fact."""
-    envelope = ENVELOPES[fact]
+def event_schema(kind: type[Data]) -> Document:
+    """The self-contained JSON Schema (2020-12) of one kind of event: envelope and what it carries."""
+    envelope = envelope_of(kind)
     _, parts = msgspec.json.schema_components([envelope], ref_template="#/$defs/{name}")
     whole = parts.pop(envelope.__name__)
-    vietnamese, english = names(fact)
-    parts[fact.__name__]["description"] = f"{vietnamese} · {english}"
+    vietnamese, english = names(kind)
+    parts[kind.__name__]["description"] = f"{vietnamese} · {english}"
     _describe(whole, ENVELOPE)
     for part in parts.values():
-        _describe(part, COMMON | FIELDS)
+        _describe(part, meanings(kind))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": schema_uri(fact),
+        "$id": schema_uri(kind),
         "$comment": f"Also held when an event is read: {BEYOND_SCHEMA}.",
         **whole,
-        "title": f"{fact.__name__} · {vietnamese}",
+        "title": f"{kind.__name__} · {vietnamese}",
         "description": f"{vietnamese} · {english}",
-        "examples": [example(fact)],
+        "examples": [example(kind)],
         "$defs": dict(sorted(parts.items())),
     }
 
 
-def example(fact: type[AnyFact]) -> Document:
-    """An event of this kind as it may stand on the ledger: what is required, the kind's own fields, and the actor."""
-    shown = [field for field in fields(fact) if field.required or field.name not in COMMON or field.name == "actor"]
+def envelope_of(kind: type[Data]) -> type[Envelope]:
+    """The envelope class of a kind of fact or alarm."""
+    return ENVELOPES[kind] if kind in ENVELOPES else ALARMS.envelopes[kind]
+
+
+def meanings(kind: type[Data]) -> dict[str, Meaning]:
+    """What the fields of a kind mean: a name may say one thing in a fact and another in an alarm."""
+    return COMMON | FIELDS if issubclass(kind, Fact) else COMMON | FIELDS | ALARM_FIELDS
+
+
+def example(kind: type[Data]) -> Document:
+    """An event of this kind as it may stand on its topic: what is required, the kind's own fields, and the actor."""
+    fact = issubclass(kind, Fact)
+    left_out = COMMON.keys() - {"actor"} if fact else ()
+    shown = [field for field in fields(kind) if field.required or field.name not in left_out]
     envelope = {name: ENVELOPE[name].example for name in ("specversion", "id", "source", "subject", "time")}
-    data = {field.encode_name: _example_value(field) for field in shown}
-    return {"type": WIRE_NAMES[fact], **envelope, "data": data, "dataschema": schema_uri(fact)}
+    if not fact:
+        envelope["source"] = ALARM_SOURCE
+    known = meanings(kind)
+    data = {field.encode_name: _example_value(field, known[field.name].example) for field in shown}
+    return {"type": wire_name(kind), **envelope, "data": data, "dataschema": schema_uri(kind)}
 
 
 def fields(kind: type[msgspec.Struct]) -> tuple[shape.Field, ...]:
@@ -72,13 +92,12 @@ def fields(kind: type[msgspec.Struct]) -> tuple[shape.Field, ...]:
     return described.fields
 
 
-def _describe(part: Document, meanings: dict[str, Meaning]) -> None:
+def _describe(part: Document, words: dict[str, Meaning]) -> None:
     for name, field in part["properties"].items():
-        field["description"] = f"{meanings[name].vi} · {meanings[name].en}"
+        field["description"] = f"{words[name].vi} · {words[name].en}"
 
 
-def _example_value(field: shape.Field) -> Any:
-    value = (COMMON | FIELDS)[field.name].example
+def _example_value(field: shape.Field, value: Any) -> Any:
     if isinstance(field.type, shape.LiteralType) and value not in field.type.values:
         return field.type.values[0]
     return list(value) if isinstance(value, tuple) else value

@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 import msgspec.inspect as shape
 
-from events.catalogue import CATALOGUE, WIRE_NAMES, Actor, AnyFact, Fact, LegalTime
-from events.contract import BEYOND_SCHEMA, example, fields, names, schema_path
+from events.alarms import ALARM_CATALOGUE, ALARMS_TOPIC, ClockAlarm
+from events.catalogue import CATALOGUE, Actor, Data, Fact, LegalTime, wire_name
+from events.contract import BEYOND_SCHEMA, example, fields, meanings, names, schema_path
 from events.envelope import CONTENT_TYPE, ENVELOPES
 from events.vocabulary import COMMON, ENVELOPE, FIELDS, Meaning
 
@@ -32,6 +33,16 @@ What a back-office may tell the ledger. This page and the JSON Schemas in `schem
 - What breaks a rule goes to quarantine, bytes and all.
 - A fact that comes unexpected, late or twice is never refused.
 """
+_ALARMS = f"""
+## Cảnh báo · Alarms
+
+What the ledger tells in return, on `{ALARMS_TOPIC}`, in the same envelope (`events/alarms.py`).
+
+- An alarm follows from the facts and the rulebook, and so does its `id`: one id, one alarm, however often it is sent.
+- `time` is the instant the alarm belongs to. When it was sent, the broker says.
+- BreachCleared takes a breach back. Should the breach stand again after all, it comes again under its old id: of the
+  two the later record on the partition holds.
+"""
 #: Envelope attributes that differ from one kind of event to the next.
 _PER_KIND: Final = {"data": "the fact", "dataschema": "`$id` of the kind's schema"}
 
@@ -42,7 +53,7 @@ def catalogue_page() -> str:
     parts = [
         _INTRODUCTION,
         "## Danh mục · Catalogue\n",
-        *_overview(),
+        *_overview(CATALOGUE),
         "\n## Phong bì · Envelope\n",
         *_field_table(_tagged(envelope), ENVELOPE),
         "\n## Trường chung · Fields of every fact\n",
@@ -53,36 +64,43 @@ def catalogue_page() -> str:
         *_field_table(fields(LegalTime), FIELDS),
         "\n## Từng sự kiện · Each event\n",
         *(line for fact in CATALOGUE for line in _section(fact)),
+        _ALARMS,
+        *_overview(ALARM_CATALOGUE),
+        "\n### ClockAlarm\n",
+        "What every alarm of a clock says.\n",
+        *_field_table(fields(ClockAlarm), meanings(ClockAlarm)),
+        "",
+        *(line for alarm in ALARM_CATALOGUE for line in _section(alarm)),
     ]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def _overview() -> Iterable[str]:
-    yield "| type | tên | fact | fields (**required**) |"
+def _overview(kinds: Iterable[type[Data]]) -> Iterable[str]:
+    yield "| type | tên | class | fields (**required**) |"
     yield "|---|---|---|---|"
-    for fact in CATALOGUE:
-        own = ", ".join(f"**{each.name}**" if each.required else each.name for each in _own(fact))
-        wire = WIRE_NAMES[fact]
-        yield f"| [`{wire}`](#{_anchor(fact)}) | {names(fact)[0]} | {fact.__name__} | {own or '–'} |"
+    for kind in kinds:
+        own = ", ".join(f"**{each.name}**" if each.required else each.name for each in _own(kind))
+        yield f"| [`{wire_name(kind)}`](#{_anchor(kind)}) | {names(kind)[0]} | {kind.__name__} | {own or '–'} |"
 
 
-def _section(fact: type[AnyFact]) -> Iterable[str]:
-    vietnamese, english = names(fact)
-    yield f"### {fact.__name__}\n"
-    yield f"**{vietnamese}** · `{WIRE_NAMES[fact]}` · [schema](../schemas/published/{schema_path(fact)})\n"
+def _section(kind: type[Data]) -> Iterable[str]:
+    vietnamese, english = names(kind)
+    yield f"### {kind.__name__}\n"
+    yield f"**{vietnamese}** · `{wire_name(kind)}` · [schema](../schemas/published/{schema_path(kind)})\n"
     yield f"{english}\n"
-    if own := _own(fact):
-        yield from _field_table(own, COMMON | FIELDS)
+    if own := _own(kind):
+        yield from _field_table(own, meanings(kind))
         yield ""
     yield "```json"
-    yield json.dumps(example(fact), ensure_ascii=False, indent=2)
+    yield json.dumps(example(kind), ensure_ascii=False, indent=2)
     yield "```\n"
 
 
-def _own(fact: type[AnyFact]) -> list[shape.Field]:
-    """The fields a kind of fact adds to the common ones, or makes required."""
-    common = {each.name: each.required for each in fields(Fact)}
-    return [each for each in fields(fact) if common.get(each.name) != each.required]
+def _own(kind: type[Data]) -> list[shape.Field]:
+    """The fields a kind adds to the common ones, or makes required."""
+    base = next((base for base in (Fact, ClockAlarm) if issubclass(kind, base)), Data)
+    common = {each.name: each.required for each in fields(base)}
+    return [each for each in fields(kind) if common.get(each.name) != each.required]
 
 
 def _tagged(envelope: type[msgspec.Struct]) -> Iterable[shape.Field]:
@@ -99,8 +117,8 @@ def _field_table(described: Iterable[shape.Field], meanings: Mapping[str, Meanin
         yield f"| `{field.name}` | {needed} | {value} | {meaning.vi} | {meaning.en} |"
 
 
-def _anchor(fact: type[AnyFact]) -> str:
-    return fact.__name__.lower()
+def _anchor(kind: type[Data]) -> str:
+    return kind.__name__.lower()
 
 
 def _words(kind: shape.Type) -> str:

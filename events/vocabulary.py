@@ -110,3 +110,18 @@ FIELDS: dict[str, Meaning] = {
     "zalo_ref": Meaning("mã Zalo", "reference of the Zalo conversation", "zl-20417"),
     "zone": Meaning("múi giờ", "IANA time zone of the office, if not Asia/Ho_Chi_Minh", "Europe/Amsterdam"),
 }
+
+#: What alarms say beside the words above, or under a name that means something else in a fact.
+ALARM_FIELDS: dict[str, Meaning] = {
+    "alarm": Meaning("mã cảnh báo bị hủy", "id of the alarm that is taken back", "5d41402abc4b2a76b9719d911017c592"),
+    "archived": Meaning("trạng thái theo kho lưu", "sha256 of the state that the archive gives", "9f86d081884c7d65"),
+    "clock": Meaning("thời hạn", "which clock", "procedure"),
+    "differs": Meaning("khác nhau ở", "what differs, by name", ("due", "state")),
+    "due": Meaning("thời điểm đến hạn", "the instant that was due", "2020-03-20T17:00:00+07:00"),
+    "live": Meaning("trạng thái đang chạy", "sha256 of the live state", "60303ae22b998861"),
+    "name": Meaning("bước", "the step of a step clock", "tham-dinh"),
+    "office": Meaning("cơ quan", "office that has the dossier", "H21.18"),
+    "person": Meaning("người giữ hồ sơ", "who has the dossier, by reference", "cb-017"),
+    "position": Meaning("vị trí", "ledger position up to which was compared", "dossier.events.v1/3@1841"),
+    "room": Meaning("phòng", "room that has the dossier, or should take it", "van-tai"),
+}

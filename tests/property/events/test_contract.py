@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 
-from events.catalogue import CATALOGUE, WIRE_NAMES, AnyFact, Corrected, Received
+from events.catalogue import CATALOGUE, AnyFact, Corrected, Received, wire_name
 from events.compatibility import breaking_changes
-from events.contract import event_schema, schema_path
+from events.contract import PUBLISHED_KINDS, event_schema, schema_path
 from events.envelope import Event, Unreadable, decode, encode
 from tests.strategies import events, facts
 from tests.unit.schemas.published import PUBLISHED
@@ -112,4 +112,4 @@ def _parts(node: Any) -> Any:
 
 
 def test_the_published_schemas_are_as_many_as_the_kinds() -> None:
-    assert {path.parent.name for path in PUBLISHED.glob("*/*.json")} == set(WIRE_NAMES.values())
+    assert {path.parent.name for path in PUBLISHED.glob("*/*.json")} == set(map(wire_name, PUBLISHED_KINDS))
