@@ -37,6 +37,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from events.ledger import LEDGER_TOPIC, LedgerRecord
 from processors.archive_table import ArchiveTable
 from processors.batches import MAX_BYTES, MAX_ROWS, Batch, cut, make_batch, weight
+from processors.lean import make_records_lean
 
 GROUP: Final = "dossier-archiver"
 
@@ -371,6 +372,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
 
 def _consumer(options: ArchiverOptions) -> Any:
+    make_records_lean()
     return AIOKafkaConsumer(
         bootstrap_servers=options.brokers.split(","),
         group_id=options.group,
