@@ -14,7 +14,7 @@ from cli.console import fail
 # In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
-    "summary", "queues", "replay", "rebuild", "reconcile", "quarantine",
+    "summary", "queues", "replay", "clock", "rebuild", "reconcile", "quarantine", "rulebook",
     "projector", "archiver", "gateway", "migrate", "topics", "config", "schemas",
 )  # fmt: skip
 

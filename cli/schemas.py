@@ -14,6 +14,7 @@ from events.asyncapi import asyncapi
 from events.compatibility import Schema, broken_promises
 from events.contract import PUBLISHED_KINDS, Document, event_schema, schema_path
 from events.reference import catalogue_page
+from schemas.rulebook import rulebook_schema
 
 PUBLISHED = Path("schemas", "published")
 PAGE = Path("docs", "events.md")
@@ -55,7 +56,12 @@ def published() -> dict[Path, str]:
     """Every published file by its path in the checkout, and its text as the code has it now."""
     from gateway.app import openapi_document
 
-    documents = {**_current(), "asyncapi.json": asyncapi(), "openapi.json": openapi_document()}
+    documents = {
+        **_current(),
+        "asyncapi.json": asyncapi(),
+        "openapi.json": openapi_document(),
+        "rulebook.json": rulebook_schema(),
+    }
     return {PUBLISHED / path: _render(document) for path, document in documents.items()} | {PAGE: catalogue_page()}
 
 

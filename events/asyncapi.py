@@ -11,6 +11,7 @@ from events.catalogue import CATALOGUE, WIRE_NAMES, Data, wire_name
 from events.contract import Document, names, schema_path
 from events.envelope import CONTENT_TYPE
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord
+from events.rulebook import RULEBOOKS_TOPIC, RulebookPublished
 
 _BINDING_VERSION: Final = "0.5.0"
 _DOSSIER_KEY: Final[Document] = {"type": "string", "description": "mã hồ sơ · the dossier (the event's subject)"}
@@ -24,6 +25,7 @@ def asyncapi() -> Document:
     """The whole document; event messages point to the JSON Schemas beside it."""
     ledger = {WIRE_NAMES[fact]: _event_message(fact) for fact in CATALOGUE}
     alarms = {ALARM_WIRE_NAMES[alarm]: _event_message(alarm) for alarm in ALARM_CATALOGUE}
+    rulebooks = {wire_name(RulebookPublished): _event_message(RulebookPublished, _RULEBOOK_PAYLOAD, _RULEBOOK_KEY)}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -37,14 +39,16 @@ def asyncapi() -> Document:
             "live": _channel("dossier.live.v1", _LIVE, ["dossier.state"], "compact"),
             "quarantine": _channel(QUARANTINE_TOPIC, _QUARANTINE, ["dossier.unreadable"], "compact"),
             "alarms": _channel(ALARMS_TOPIC, _ALARMS, list(alarms), "delete", retention_ms=-1),
+            "rulebooks": _channel(RULEBOOKS_TOPIC, _RULEBOOKS, list(rulebooks), "delete", retention_ms=-1),
         },
         "operations": {
             "publish": _operation("receive", "ledger", "A back-office publishes facts; the ledger takes them."),
             "state": _operation("send", "live", "The projector writes the newest state of each dossier it touched."),
             "set-aside": _operation("send", "quarantine", "A reader sets an unreadable record aside and goes on."),
             "alarm": _operation("send", "alarms", "A clock passes its due, or has not done so after all."),
+            "rule": _operation("receive", "rulebooks", "`dossier rulebook publish` publishes the rules that hold."),
         },
-        "components": {"messages": ledger | alarms | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
+        "components": {"messages": ledger | alarms | rulebooks | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
     }
 
 
@@ -57,6 +61,24 @@ _ALARMS: Final = (
     "Cảnh báo · What the clocks say. A record whose id is known already is the same alarm; of a breach and its "
     "clearing the later one holds."
 )
+_RULEBOOKS: Final = (
+    "Bộ quy tắc · Every rulebook that was published, whole, in the order in which they became known: the append time."
+)
+_RULEBOOK_KEY: Final[Document] = {"type": "string", "description": "tên · name of the rulebook (the event's subject)"}
+_RULEBOOK_PAYLOAD: Final[Document] = {
+    "type": "object",
+    "required": ["type", "specversion", "id", "source", "subject", "time", "data"],
+    "properties": {
+        "data": {
+            "type": "object",
+            "required": ["version", "content"],
+            "properties": {
+                "version": {"type": "string", "description": "sha256 of the content's canonical JSON"},
+                "content": {"$ref": "./rulebook.json"},
+            },
+        }
+    },
+}
 
 _OTHER_MESSAGES: Final[Document] = {
     "dossier.state": {
@@ -93,7 +115,8 @@ def _in_asyncapi_words(node: Any) -> Any:
     return words
 
 
-def _event_message(kind: type[Data]) -> Document:
+def _event_message(kind: type[Data], schema: Document | None = None, key: Document = _DOSSIER_KEY) -> Document:
+    """The message of a kind: with its published schema, if it is not given."""
     vietnamese, english = names(kind)
     return {
         "name": wire_name(kind),
@@ -111,9 +134,9 @@ def _event_message(kind: type[Data]) -> Document:
         },
         "payload": {
             "schemaFormat": "application/schema+json;version=draft-2020-12",
-            "schema": {"$ref": f"./{schema_path(kind)}"},
+            "schema": schema or {"$ref": f"./{schema_path(kind)}"},
         },
-        "bindings": {"kafka": {"key": _DOSSIER_KEY, "bindingVersion": _BINDING_VERSION}},
+        "bindings": {"kafka": {"key": key, "bindingVersion": _BINDING_VERSION}},
     }
 
 

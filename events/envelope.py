@@ -84,7 +84,8 @@ def schema_uri(kind: Kind) -> str:
 class Codec(Generic[E]):
     """From the events of one topic to bytes, and back. `base` is their class, `kinds` what they may carry."""
 
-    def __init__(self, base: type[E], kinds: tuple[Kind, ...]) -> None:
+    def __init__(self, base: type[E], kinds: tuple[Kind, ...], *, max_bytes: int = MAX_EVENT_BYTES) -> None:
+        self.max_bytes = max_bytes
         #: The envelope class of each kind of data.
         self.envelopes: Mapping[Kind, type[E]] = {kind: _envelope_for(base, kind) for kind in kinds}
         union: Any = Union[tuple(self.envelopes.values())]  # noqa: UP007  # built from the kinds, not written out
@@ -122,8 +123,8 @@ class Codec(Generic[E]):
         """
         if not value:
             raise Unreadable("empty value" if value is not None else "null value")
-        if len(value) > MAX_EVENT_BYTES:
-            raise Unreadable(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+        if len(value) > self.max_bytes:
+            raise Unreadable(f"{len(value)} bytes, the limit is {self.max_bytes}")
         if _BACKSLASH in value and _has_escaped_nul(value):  # a bare NUL byte is not JSON and fails below
             raise Unreadable("contains NUL")
         if value.count(b"{") + (value.count(b"[") if _BRACKET in value else 0) > MAX_DEPTH < _depth(value):

@@ -111,7 +111,7 @@ class Publisher:
             "max_block_ms": int(connect_timeout_seconds * 1000),
             "bootstrap_timeout_ms": int(connect_timeout_seconds * 1000),
         }
-        _require_listener(bootstrap, connect_timeout_seconds)
+        require_listener(bootstrap, connect_timeout_seconds)
         self._producer = self._connect()
 
     def publish(self, event: Event) -> Delivery:
@@ -153,7 +153,7 @@ class Publisher:
             for each in sent:
                 each.get(self._wait_seconds)
         except kafka_errors.KafkaError as error:
-            raise ConnectionError(f"quarantine does not take records: {_words(error)}; run it again") from error
+            raise ConnectionError(f"quarantine does not take records: {words(error)}; run it again") from error
 
     def close(self, timeout_seconds: float | None = None) -> None:
         """Wait for what is on its way, at most so long, then let go of the broker."""
@@ -177,7 +177,7 @@ class Publisher:
         except kafka_errors.KafkaError as error:
             for client in clients:  # a producer that could not be made leaves its sockets open
                 client.close()
-            raise BrokerUnreachable(f"no Kafka broker answers at {self._bootstrap}: {_words(error)}") from error
+            raise BrokerUnreachable(f"no Kafka broker answers at {self._bootstrap}: {words(error)}") from error
         try:
             known = producer.partitions_for(self._topic)  # the first event would wait for the same answer
         except kafka_errors.KafkaError:
@@ -196,7 +196,7 @@ class Publisher:
         try:
             return self._producer.send(self._topic, value, event.subject.encode(), headers(event))
         except kafka_errors.KafkaError as error:
-            return _NeverSent(_words(error))
+            return _NeverSent(words(error))
 
     def _outcome(self, event: Event, sent: Any) -> Delivery:
         if isinstance(sent, _NeverSent):
@@ -205,7 +205,7 @@ class Publisher:
             at = sent.get(self._wait_seconds)
         except kafka_errors.KafkaError as error:
             outcome = Outcome.REFUSED if isinstance(error, _REFUSALS) else Outcome.UNKNOWN
-            return Delivery(event, outcome, reason=_words(error))
+            return Delivery(event, outcome, reason=words(error))
         recorded_at = from_microseconds(at.timestamp * 1000)
         return Delivery(event, Outcome.CONFIRMED, at.partition, at.offset if at.offset >= 0 else None, recorded_at)
 
@@ -219,12 +219,17 @@ def _is_done(sent: Any) -> bool:
     return isinstance(sent, _NeverSent) or bool(sent.is_done)
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """What went wrong, in a line."""
     return f"{type(error).__name__}: {error}"[:300]
 
 
-def _require_listener(bootstrap: str, timeout_seconds: float) -> None:
-    """A closed port is known at once; the producer would go on trying."""
+def require_listener(bootstrap: str, timeout_seconds: float) -> None:
+    """A closed port is known at once; a client would go on trying.
+
+    Raises:
+        BrokerUnreachable: nothing listens at any of the addresses.
+    """
     for address in bootstrap.split(","):
         host, _, port = address.rpartition(":")
         with contextlib.suppress(OSError, ValueError, OverflowError):

@@ -98,7 +98,7 @@ def _numbered(prefix: str, count: int) -> tuple[str, ...]:
 
 
 _TRANSPORT = _numbered("VT", 27)
-_VEHICLES = _numbered("PTNL", 29)
+_VEHICLES = _numbered("PTNL", 29)[4:]  # the four of driving licences are the first of the 29
 _ROADS = _numbered("KCHT", 9)
 _APPRAISAL = _numbered("TD", 3)
 _WATERWAYS = _numbered("TND", 28)

@@ -17,6 +17,7 @@ from typing import Final, Literal, NamedTuple
 from projections.calendar import Term, WorkingCalendar
 from schemas import rulebook as written
 from schemas.rulebook import Cause, Mechanism, Rulebook
+from schemas.timewords import WEEKDAYS, WrittenTerm
 
 #: When the shipped rulebook became known: before anything.
 SINCE_EVER: Final = -(2**63)
@@ -212,7 +213,7 @@ class _Calendars:
             works |= {day: False for days in (*each.off, *each.reception_only) for day in days}
             works |= {day: True for days in each.working for day in days}
         return WorkingCalendar(
-            weekdays=[written.WEEKDAYS.index(each) for each in self.source.weekdays],
+            weekdays=[WEEKDAYS.index(each) for each in self.source.weekdays],
             off=[day for day, working in works.items() if not working],
             made_up=[day for day, working in works.items() if working],
             windows=[(window.begins, window.ends) for window in self.source.windows],
@@ -241,9 +242,9 @@ def _procedure(procedure: written.Procedure) -> ProcedureRules:
     )
 
 
-def _term(term: written.WrittenTerm) -> Term:
+def _term(term: WrittenTerm) -> Term:
     return Term(term.n, term.unit)
 
 
-def _term_or_none(term: written.WrittenTerm | None) -> Term | None:
+def _term_or_none(term: WrittenTerm | None) -> Term | None:
     return None if term is None else _term(term)

@@ -62,7 +62,12 @@ class Written:
 
     def mistakes(self, error: ValidationError, reference: str) -> list[Mistake]:
         """What pydantic found, by place; `reference` is where all keys are explained."""
-        return [mistake for each in error.errors() for mistake in self._mistakes(each, reference)]
+        return [
+            mistake
+            for each in error.errors()
+            if not (each["type"] == "too_short" and len(each["input"]) >= each["ctx"]["min_length"])  # items are bad
+            for mistake in self._mistakes(each, reference)
+        ]
 
     def _mistakes(self, each: Any, reference: str) -> Iterator[Mistake]:
         place = self._known_place(each["loc"])
