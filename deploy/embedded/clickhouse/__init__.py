@@ -6,9 +6,12 @@ Started by the supervisor, once per data folder:
                                "report":   {"password": "…", "access": "read"}}' \\
     python -m deploy.embedded.clickhouse --data-dir DIR --temp-dir DIR --port N [--host 127.0.0.1] [--parent PID]
 
-Ready when `GET /ping` answers 200 with `Ok.`; SIGTERM stops it, after at most five seconds for the requests in hand.
-It ends when its parent does (`--parent 0`: it does not). Exit codes: 0 stopped, 1 the port is taken or the engine
-does not start, 2 wrong options or users, 3 the data folder belongs to another process.
+Ready when `GET /ping` answers 200 with `Ok.`. SIGTERM and SIGINT stop it within 12 seconds: the requests in hand have
+5 to finish, then their queries are killed (the client is told so, code 394); after 8 what still waits for its client
+is dropped; whatever hangs after 12, the engine included, the kernel ends the process (SIGALRM; the log shows where
+each thread stood). That costs nothing acknowledged. It ends when its parent does, too (`--parent 0`: it does not).
+Exit codes: 0 stopped, 1 the port is taken or the engine does not start, 2 wrong options or users, 3 the data folder
+belongs to another process.
 
 What it serves is what clickhouse-connect and curl use of the interface. What it leaves out is refused with
 ClickHouse's own error codes, never ignored: sessions that remember (SET, USE, temporary tables), native block

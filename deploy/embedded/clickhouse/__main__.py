@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import faulthandler
 import fcntl
 import ipaddress
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,10 @@ from deploy.embedded.clickhouse.http import Server
 USERS_VARIABLE = "DOSSIER_CLICKHOUSE_USERS"
 EXIT_USAGE, EXIT_IN_USE = 2, 3
 MAX_URL_BYTES = 1 << 20  # ClickHouse's http_max_uri_size: query parameters travel in the URL
-GRACE_SECONDS = 5  # for queries in hand when told to stop
+# When told to stop. The supervisor waits longer than the last of them.
+GRACE_SECONDS = 5  # for the requests in hand to finish; then their queries are killed
+PATIENCE_SECONDS = 8  # for clients that neither send the rest of their request nor go away
+STOP_SECONDS = 12  # for everything; then the kernel ends the process
 _PARENT_POLL_SECONDS = 0.5
 
 log = structlog.get_logger()
@@ -108,7 +113,8 @@ async def _serve(server: Server, options: argparse.Namespace) -> None:
     # uvicorn raises the signal again once it has stopped; with this handler that is not the end of the process.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    web = uvicorn.Server(
+    web = _Web(
+        server,
         uvicorn.Config(
             server,
             host=options.host,
@@ -120,13 +126,36 @@ async def _serve(server: Server, options: argparse.Namespace) -> None:
             access_log=False,
             server_header=False,
             timeout_keep_alive=60,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
+            timeout_graceful_shutdown=PATIENCE_SECONDS,
+        ),
     )
     watcher = asyncio.create_task(_stop_with_parent(web, options.parent))
     await web.serve()
-    server.give_up()
     watcher.cancel()
+
+
+class _Web(uvicorn.Server):
+    """uvicorn, with an end that is bounded whatever the engine does."""
+
+    def __init__(self, server: Server, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._server = server
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        _end_within(STOP_SECONDS)
+        finishing = asyncio.create_task(self._server.finish(GRACE_SECONDS))
+        await super().shutdown(sockets)
+        await finishing
+
+
+def _end_within(seconds: int) -> None:
+    """Whatever hangs, Python or the engine: SIGALRM ends the process, and the log says where each thread stood.
+
+    Nothing acknowledged is lost by that: the tables survive a kill, and the kernel frees the data folder.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # it may have been inherited ignored
+    faulthandler.register(signal.SIGALRM, chain=True)  # chain: after the dump the default, which is death
+    signal.alarm(seconds)
 
 
 async def _stop_with_parent(web: uvicorn.Server, parent: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Protocol, Self
 
 from deploy.embedded.clickhouse.access import (
@@ -126,6 +126,7 @@ class ChdbEngine:
         kept = _holds_tables(data_dir, "default")
         # Kept open: the engine shuts down with its last connection.
         self._keeper = self._chdb.connect(self._where)
+        self._killing = Lock()  # one connection, one thread at a time
         self.version = self._scalar("SELECT version()")
         self._make_default_database(kept=kept)
         table_functions = self._scalar(
@@ -156,13 +157,15 @@ class ChdbEngine:
 
     def kill(self, query_id: str) -> None:
         """Stop what runs under this id, from any thread (chDB's own cancel must not meet a running fetch)."""
-        with _engine_errors():
-            self._keeper.query(f"KILL QUERY WHERE Settings['log_comment'] = {_literal(query_id)}", "Null")
+        self._kill(f"Settings['log_comment'] = {_literal(query_id)}")
 
     def kill_all(self) -> None:
-        """Stop whatever still runs for a client."""
-        with _engine_errors():
-            self._keeper.query("KILL QUERY WHERE Settings['log_comment'] != ''", "Null")
+        """Stop whatever runs for a client now; what starts a moment later is not met."""
+        self._kill("Settings['log_comment'] != ''")
+
+    def _kill(self, which: str) -> None:
+        with self._killing, _engine_errors():
+            self._keeper.query(f"KILL QUERY WHERE {which}", "Null")
 
     def close(self) -> None:
         """Shut the engine down; all sessions are closed by now."""

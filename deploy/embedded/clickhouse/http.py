@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ T = TypeVar("T")
 
 _READER_THREADS = 6
 _WRITER_THREADS = 2  # kept apart, so that slow reports never hold up the archive
+_KILL_AGAIN_SECONDS = 0.2
 
 
 class Server:
@@ -42,10 +44,18 @@ class Server:
         self._users = users
         self._readers = ThreadPoolExecutor(_READER_THREADS, thread_name_prefix="read")
         self._writers = ThreadPoolExecutor(_WRITER_THREADS, thread_name_prefix="write")
+        self._requests = 0
 
-    def give_up(self) -> None:
-        """Stop the queries that outlast the time the clients were given to finish."""
-        self._engine.kill_all()
+    async def finish(self, grace_seconds: float) -> None:
+        """Return when no request is in hand; after `grace_seconds` their queries are killed.
+
+        Killed again and again: a request may wait for a thread, or stand just before its query, when the others die.
+        """
+        grace_ends = time.monotonic() + grace_seconds
+        while self._requests:
+            if time.monotonic() >= grace_ends:
+                await asyncio.to_thread(self._engine.kill_all)
+            await asyncio.sleep(_KILL_AGAIN_SECONDS)
 
     def close(self) -> None:
         """Wait for the threads."""
@@ -55,6 +65,13 @@ class Server:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        self._requests += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._requests -= 1
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         answer = Answer(send)
         if scope["path"] == "/ping" or _is_bare(scope):
             await answer.text(200, "Ok.\n")
@@ -208,15 +225,17 @@ def _next(chunks: Iterator[Chunk]) -> Chunk | None:
 
 
 async def _in(pool: ThreadPoolExecutor, call: Callable[..., T], *args: object) -> T:
-    """Run a blocking call of the engine; even when cancelled, not before it has returned.
+    """Run a blocking call of the engine; however often cancelled, not back before it has returned.
 
-    chDB dies if a connection is used or closed while another thread is still in it.
+    chDB dies or waits for ever if a connection is used or closed while another thread is still in it.
     """
     future = asyncio.get_running_loop().run_in_executor(pool, partial(call, *args))
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait([future])
+        while not future.done():  # uvicorn cancels at the end of its patience, asyncio.run once more after that
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
         raise
 
 

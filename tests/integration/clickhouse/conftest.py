@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,12 @@ def http_of(url: str, user: str = "archiver") -> httpx.Client:
     return httpx.Client(base_url=url, auth=(user, USERS[user]["password"]), trust_env=False, timeout=60)
 
 
-def command_line(folder: Path, port: int) -> tuple[str, ...]:
+PROGRAM = (sys.executable, "-P", "-m", "deploy.embedded.clickhouse")
+
+
+def command_line(folder: Path, port: int, program: Sequence[str] = PROGRAM) -> tuple[str, ...]:
     return (
-        sys.executable, "-P", "-m", "deploy.embedded.clickhouse",
+        *program,
         "--data-dir", str(folder / "data"), "--temp-dir", str(folder / "temp"), "--port", str(port),
     )  # fmt: skip
 
@@ -68,14 +71,14 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def start_process(tmp_path: Path) -> Callable[[], AbstractContextManager[Running]]:
-    """Starts the process on this test's folder; a second start continues with its data."""
+def start_process(tmp_path: Path) -> Callable[..., AbstractContextManager[Running]]:
+    """Starts the process (or a `program` like it) on this test's folder; a second start continues with its data."""
 
     @contextlib.contextmanager
-    def start() -> Iterator[Running]:
+    def start(program: Sequence[str] = PROGRAM) -> Iterator[Running]:
         port = ports.choose_ports(tmp_path, {"clickhouse": 0})["clickhouse"]
         url, log = f"http://127.0.0.1:{port}", tmp_path / "clickhouse.log"
-        with leash(command_line(tmp_path, port), log, environment()) as process:
+        with leash(command_line(tmp_path, port, program), log, environment()) as process:
             until(lambda: answers_ping(url), process, log)
             yield Running(process, url, port, tmp_path / "data", tmp_path / "temp")
 

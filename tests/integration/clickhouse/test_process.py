@@ -14,13 +14,20 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
+from deploy.embedded.clickhouse.__main__ import STOP_SECONDS
+from tests.installation import eventually
 from tests.integration.clickhouse.conftest import Running, client_of, command_line, environment, http_of
 
 pytestmark = pytest.mark.integration
 
-Start = Callable[[], AbstractContextManager[Running]]
+Start = Callable[..., AbstractContextManager[Running]]
+# The package's docstring: within 12 seconds. The rest is for a machine that is slow to see that the process is gone.
+PROMISED_SECONDS = STOP_SECONDS + 3
+ENDLESS = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 7 SETTINGS max_threads = 1"
+QUERY_WAS_CANCELLED = "394"
 TABLE = "CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100"
 
 
@@ -123,15 +130,72 @@ def test_it_stops_cleanly_when_told(start_process: Start, number: signal.Signals
 
 
 def test_a_query_without_end_does_not_keep_it_from_stopping(start_process: Start) -> None:
-    endless = "SELECT count() FROM numbers(1000000000000) WHERE sipHash64(number) = 7 SETTINGS max_threads = 1"
     with start_process() as running, http_of(running.url) as http, ThreadPoolExecutor(1) as pool:
-        query = pool.submit(http.post, "/", content=endless)
+        query = pool.submit(http.post, "/", content=ENDLESS)
         processes = "SELECT count() FROM system.processes WHERE query LIKE '%sipHash64(%' AND query NOT LIKE '%system%'"
         while http.post("/", content=processes).text != "1\n":
             assert not query.done()
         running.process.terminate()
-        assert running.process.wait(30) == 0
-        assert query.exception() is not None or query.result().status_code == 500
+        assert running.process.wait(PROMISED_SECONDS) == 0
+        assert query.result().status_code == 500
+        assert query.result().headers["X-ClickHouse-Exception-Code"] == QUERY_WAS_CANCELLED
+
+
+def test_nor_do_more_endless_queries_than_it_has_threads(start_process: Start) -> None:
+    """Some wait for a thread when the first are killed; all are told."""
+    with start_process() as running, http_of(running.url) as http, ThreadPoolExecutor(20) as pool:
+        queries = [pool.submit(http.post, "/", content=ENDLESS) for _ in range(20)]
+        until_connected(running, len(queries))
+        running.process.terminate()
+        assert running.process.wait(PROMISED_SECONDS) == 0
+        codes = [query.result().headers.get("X-ClickHouse-Exception-Code") for query in queries]
+    assert codes == [QUERY_WAS_CANCELLED] * len(queries)
+
+
+def until_connected(running: Running, number: int) -> None:
+    """Wait until the process holds that many connections."""
+
+    def connected() -> bool:
+        held = psutil.Process(running.process.pid).net_connections("tcp")
+        return sum(each.status == psutil.CONN_ESTABLISHED for each in held) >= number
+
+    eventually(connected, f"{number} connections")
+
+
+def test_nor_does_a_client_that_stops_in_the_middle_of_its_request(start_process: Start) -> None:
+    head = b"POST /?user=archiver&password=writes&query=INSERT+INTO+t+FORMAT+CSV HTTP/1.1\r\nHost: x\r\n"
+    with start_process() as running:
+        with http_of(running.url) as http:
+            http.post("/", content=TABLE).raise_for_status()
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            connection.sendall(head + b"Content-Length: 9999999\r\n\r\n" + b"1\n" * 10_000)
+            until_connected(running, 1)
+            running.process.terminate()
+            assert running.process.wait(PROMISED_SECONDS) == 0
+    with start_process() as running:
+        assert client_of(running.port).command("SELECT count() FROM t") == 0
+
+
+def test_an_engine_that_hangs_is_ended_and_nothing_acknowledged_is_lost(start_process: Start, tmp_path: Path) -> None:
+    """The real engine, made to hang when it is to close: the last resort, with a shorter wait than in earnest."""
+    stuck = (
+        "import sys, threading\n"
+        "from deploy.embedded.clickhouse import __main__ as process\n"
+        "process.STOP_SECONDS = 2\n"
+        "process.ChdbEngine.close = lambda engine: threading.Event().wait()\n"
+        "sys.exit(process.main())\n"
+    )
+    program = [sys.executable, "-P", "-c", stuck]
+    with start_process(program) as running:
+        client = client_of(running.port)
+        client.command(TABLE)
+        client.insert("t", [[7]], column_names=["n"])
+        client.close()
+        running.process.terminate()
+        assert running.process.wait(PROMISED_SECONDS) == -signal.SIGALRM
+    assert "in main" in (tmp_path / "clickhouse.log").read_text(encoding="utf-8"), "the log says where it stood"
+    with start_process() as running:
+        assert client_of(running.port).query("SELECT n FROM t").result_rows == [(7,)]
 
 
 def test_what_a_killed_process_spilled_is_gone_at_the_next_start(start_process: Start) -> None:
