@@ -140,19 +140,16 @@ def _longer(place: Place, part: WrittenTerm | None, whole: WrittenTerm | None) -
 
 def _outside_hours(content: Any) -> Iterator[Mistake]:
     default = _text(content, "calendar")
-    windows = [
-        window
-        for calendar in _list(content, "calendars")
-        if _text(calendar, "code") == default
-        for each in _list(calendar, "windows")
-        if (window := _read(_WINDOW, each))
-    ]
+    calendar = next((each for each in _list(content, "calendars") if _text(each, "code") == default), None)
+    windows = [_read(_WINDOW, each) for each in _list(calendar, "windows")]
+    if not windows or None in windows:
+        return
+    hours = ", ".join(map(str, windows))
     places: list[Place] = [("routing", "cutoff")]
     places += [("procedures", n, "same_day_cutoff") for n in range(len(_list(content, "procedures")))]
     for place in places:
         moment = _read(_MOMENT, _at(content, place))
-        if moment is not None and windows and not any(each.begins <= moment <= each.ends for each in windows):
-            hours = ", ".join(map(str, windows))
+        if moment is not None and not any(each.begins <= moment <= each.ends for each in windows if each):
             yield Mistake(place, f"{moment:%H:%M} is outside the working hours of {default} ({hours})")
 
 
