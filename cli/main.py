@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 import typer
@@ -18,31 +18,44 @@ COMMANDS = (
     "projector", "archiver", "gateway", "migrate", "topics", "config", "schemas",
 )  # fmt: skip
 
-app = typer.Typer(
-    name="dossier",
-    help="Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+# The module of a command that is not named like it.
+_MODULES = {"import": "import_log", "down": "up", "status": "up"}
 
 
-@app.callback()
-def root() -> None:
+def command_line(modules: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The commands of these modules under one root."""
+    app = typer.Typer(
+        name="dossier",
+        help="Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove.",
+        callback=_root,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    for module in modules:
+        import_module(f"cli.{module}").register(app)
+    return app
+
+
+def _root() -> None:
     """Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove."""
 
 
-for _name in COMMANDS:
-    import_module(f"cli.{_name}").register(app)
+def _needed(arguments: Sequence[str]) -> Sequence[str]:
+    """The module of the command that is called: a command, and each child of `up`, loads no other's libraries."""
+    name = arguments[0] if arguments else ""
+    module = _MODULES.get(name, name)
+    return [module] if module in COMMANDS else COMMANDS
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one clear line and a non-zero exit code."""
     # A library's warning is no line for a person; processes, which keep logs, configure logging themselves.
     logging.basicConfig(handlers=[logging.NullHandler()])
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = command_line(_needed(words))(args=words, standalone_mode=False)
     except typer.TyperException as error:  # a wrong option or argument: typer's own words and code
         code = fail(error)
     except (typer.Abort, KeyboardInterrupt):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from cli.main import COMMANDS, app, main
+from cli.main import COMMANDS, command_line, main
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -24,7 +24,7 @@ def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
         yield path, command
 
 
-LEAVES = dict(_commands(typer.main.get_command(app)))
+LEAVES = dict(_commands(typer.main.get_command(command_line())))
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
