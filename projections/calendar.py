@@ -27,6 +27,7 @@ DEFAULT_WINDOWS: Final = ((time(7), time(11, 30)), (time(13, 30), time(17)))
 HOUR_US: Final = 3_600 * 1_000_000
 MINUTE_US: Final = 60 * 1_000_000
 DAY_US: Final = 24 * HOUR_US
+_SHARED_DAYS: Final = 4_096
 
 Unit = Literal["d", "h", "cd", "mo"]
 AfterHours = Literal["same_day", "next_working_day"]
@@ -112,7 +113,10 @@ class WorkingCalendar:
         changes |= {day.toordinal(): 1 for day in self._made_up if day.weekday() not in self._weekdays}
         self._changed = sorted(changes)
         self._sums = tuple(accumulate((changes[ordinal] for ordinal in self._changed), initial=0))
-        self._ranks = [self._rank(ordinal) for ordinal in self._changed]
+        self._ranks = [self._count_to(ordinal) for ordinal in self._changed]
+        # Dossiers share their days: a few hundred days around now are asked for again and again.
+        self._rank = lru_cache(maxsize=_SHARED_DAYS)(self._count_to)
+        self._ranked = lru_cache(maxsize=_SHARED_DAYS)(self._find)
 
     def _set_windows(self) -> None:
         spans = [(_microseconds(begins), _microseconds(ends)) for begins, ends in self.windows]
@@ -157,14 +161,14 @@ class WorkingCalendar:
         """The last working day on or before `day`."""
         return date.fromordinal(self._ranked(self._rank(day.toordinal())))
 
-    def _rank(self, ordinal: int) -> int:
-        """How many working days there are up to and with a day."""
+    def _count_to(self, ordinal: int) -> int:
+        """The rank of a day: how many working days there are up to and with a day."""
         weeks, rest = divmod(ordinal, 7)
         changed = self._sums[bisect_right(self._changed, ordinal)]
         return weeks * self._week[7] + self._week[rest] + changed
 
-    def _ranked(self, rank: int) -> int:
-        """The first day with that rank: the inverse of `_rank`."""
+    def _find(self, rank: int) -> int:
+        """The first day with that rank: the inverse of `_count_to`."""
         i = bisect_left(self._ranks, rank)  # every change before i has a lower rank: the day comes after all of them
         weeks, rest = divmod(rank - self._sums[i] - 1, self._week[7])
         regular = weeks * 7 + self._places[rest]
