@@ -232,10 +232,11 @@ def _reason(error: Exception) -> str:
     words = str(error)
     if not words.endswith("`$.type`"):
         words = re.sub(r"value '.*' - at", "value - at", words, count=1, flags=re.DOTALL)
-    return _printable(words[:MAX_REASON_CHARS])
+    return printable(words[:MAX_REASON_CHARS])
 
 
-def _printable(words: str) -> str:
+def printable(words: str) -> str:
+    """Fit to be shown: what could move a terminal's cursor is a replacement character."""
     return "".join(letter if letter.isprintable() else "�" for letter in words)
 
 
@@ -259,7 +260,7 @@ def _refuse_duplicate_keys(value: bytes) -> None:
         fields = dict(pairs)
         if len(fields) != len(pairs):
             twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
-            raise Unreadable(f"key `{_printable(twice[:64])}` appears twice")
+            raise Unreadable(f"key `{printable(twice[:64])}` appears twice")
         return fields
 
     json.loads(value, object_pairs_hook=unique)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from events.catalogue import Code, Data
-from events.envelope import Codec, Envelope, Unreadable
+from events.envelope import MAX_REASON_CHARS, Codec, Envelope, Unreadable, printable
 from events.ledger import LedgerRecord
 from schemas.rulebook import MAX_RULEBOOK_BYTES, Rulebook, shipped, version_of
 
@@ -23,8 +23,6 @@ RULEBOOKS_TOPIC: Final = "dossier.rulebooks.v1"
 SOURCE: Final = "urn:dossier-ledger:rulebooks"
 #: Around the content: the envelope, and what JSON takes to escape.
 MAX_RECORD_BYTES: Final = MAX_RULEBOOK_BYTES + 64 * 1024
-
-_MAX_REASON_CHARS: Final = 300
 
 
 class RulebookPublished(Data, frozen=True, kw_only=True):
@@ -83,7 +81,8 @@ def read_rulebook_event(key: bytes | None, value: bytes | None) -> tuple[str, Ru
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise Unreadable(f"{error.error_count()} mistakes: {place}: {first['msg']}"[:_MAX_REASON_CHARS]) from error
+        reason = f"{error.error_count()} mistakes: {place}: {first['msg']}"[:MAX_REASON_CHARS]
+        raise Unreadable(printable(reason)) from error
 
 
 @dataclass

@@ -17,7 +17,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from schemas.coherence import disagreements
 from schemas.lines import Disagreements, NotReadable, Written, parse, read_text
@@ -31,8 +40,15 @@ Cause = Literal["supplement", "payment", "consultation"]
 #: One-stop, one-stop with other authorities, or not through the one-stop counter at all.
 Mechanism = Literal["mot-cua", "mot-cua-lien-thong", "outside"]
 
-Code = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("a control character, or a space at an end")
+    return text
+
+
+Code = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000), AfterValidator(_printable)]
 
 
 class RulebookError(ValueError):

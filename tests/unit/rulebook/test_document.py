@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from schemas.rulebook import MAX_RULEBOOK_BYTES, Rulebook, RulebookError, load_rulebook, parse_rulebook, rulebook_schema
+from schemas.rulebook import (
+    MAX_RULEBOOK_BYTES,
+    REFERENCE,
+    Rulebook,
+    RulebookError,
+    load_rulebook,
+    parse_rulebook,
+    rulebook_schema,
+)
 from tests.unit.rulebook.documents import changed, small
 
 MISTAKES = [
@@ -50,6 +59,7 @@ MISTAKES = [
     (("basis: test", 'basis: test\nrouting: {cutoff: "06:00"}'), "line 5: routing.cutoff: 06:00 is outside the"),
     (("basis: test", "basis: test\nalarms: {warn_fraction: 1.5}"), "line 5: alarms.warn_fraction: Input should be"),
     (("basis: test", "basis: test\nlate_calendar: maybe"), "line 5: late_calendar: Input should be 'if_notified'"),
+    (("basis: test", 'basis: "a\\e[2Jb"'), "line 4: basis: a control character"),
     (("basis: test", "basis: test\nbasis: again"), "line 5: `basis` is there twice"),
     (("basis: test", "basis: [a"), "no YAML"),
     (("basis: test", "basis: &a test\ntitel: *a"), "line 5: aliases (*name) are not read"),
@@ -141,3 +151,11 @@ def test_a_file_that_is_too_large_is_refused(tmp_path_factory: pytest.TempPathFa
     path.write_text("#" * (MAX_RULEBOOK_BYTES + 1))
     with pytest.raises(RulebookError, match="larger than"):
         load_rulebook(path)
+
+
+def test_the_reference_names_every_key() -> None:
+    schema = rulebook_schema()
+    parts = [schema, *schema["$defs"].values()]
+    keys = {key for part in parts for key in part.get("properties", {})} - {"vi", "en"}
+    page = (Path(__file__).parents[3] / REFERENCE).read_text(encoding="utf-8")
+    assert {key for key in keys if f"`{key}`" not in page} == set()

@@ -12,7 +12,7 @@ import pytest
 
 from events.envelope import Unreadable, encode
 from events.rulebook import MAX_RECORD_BYTES, Shelf, make_rulebook_event, read_rulebook_event
-from schemas.rulebook import Rulebook, shipped
+from schemas.rulebook import Rulebook, shipped, version_of
 from tests.unit.rulebook.documents import small
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
@@ -69,14 +69,20 @@ def test_what_is_no_rulebook_says_why(value: bytes | None, reason: str) -> None:
 
 
 def test_a_rulebook_with_a_mistake_is_not_read() -> None:
-    from schemas.rulebook import version_of
-
     def break_it(value: Any) -> None:
         value["data"]["content"]["calendar"] = "us"
         value["data"]["version"] = version_of(value["data"]["content"])
 
     with pytest.raises(Unreadable, match="there is no calendar `us`"):
         read_rulebook_event(b"small", _changed(break_it))
+
+
+def test_a_reason_can_be_shown() -> None:
+    content = {**small().content, "\x1b[2J": 1}
+    value = _changed(lambda value: value.update(data={"version": version_of(content), "content": content}))
+    with pytest.raises(Unreadable, match="1 mistakes: ") as error:
+        read_rulebook_event(b"small", value)
+    assert str(error.value).isprintable()
 
 
 def test_the_shelf_keeps_them_in_order_and_says_what_it_could_not_read() -> None:
