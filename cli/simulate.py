@@ -15,12 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
+from cli.surroundings import surroundings
+from schemas.clock import Clock
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from events.envelope import Event
     from events.feed import Known
     from events.simulation import Profile
+
+    Pace = Callable[[Iterator[Event]], Iterator[Iterable[Event]]]
 
 #: The longest wait between two events at any speed: nights and holidays are skipped.
 LONGEST_WAIT_SECONDS = 2.0
@@ -37,7 +41,13 @@ def simulate(
     dossiers: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="How many, in the profile's proportions; default: all.")
     ] = None,
-    speed: Annotated[str, typer.Option(help="1 real time, 600 a day in a minute, max as fast as possible.")] = "max",
+    speed: Annotated[
+        str,
+        typer.Option(
+            help="1 real time, 600 a day in a minute, max as fast as possible; clock: when the simulated clock of "
+            "`dossier up --clock` reaches their time, those before its start at once."
+        ),
+    ] = "max",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
     output: Annotated[
         Path | None, typer.Option(help="Write JSON lines there (- standard output), not the ledger.")
@@ -51,7 +61,7 @@ def simulate(
     from events.simulation import PROFILES, Tally, simulate
 
     require_profile(profile)
-    factor = _factor(speed)
+    pace = _pace(speed)
     tally = Tally(PROFILES[profile].end)
     events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
     expected = _expected(PROFILES[profile], dossiers)
@@ -61,7 +71,7 @@ def simulate(
             _write(events, output, advance)
     else:
         with _progress(expected) as advance:
-            feeding = _publish(events, factor, advance)
+            feeding = _publish(events, pace, advance)
     figures = {"profile": profile, "seed": seed, **tally.figures(), **feeding}
     if json:
         emit_json(figures)
@@ -81,20 +91,26 @@ def require_profile(name: str) -> None:
         raise CommandError(f"no profile {name}; there are: {', '.join(PROFILES)}", EXIT_USAGE)
 
 
-def _factor(speed: str) -> float | None:
-    """Simulated seconds a second; None: as fast as possible."""
+def _pace(speed: str) -> Pace:
+    """How the events are given out in time."""
+    if speed == "max":
+        return lambda events: iter([events])
+    if speed == "clock":
+        clock = surroundings(load_settings()).clock
+        if not clock.is_simulated:
+            raise CommandError("--speed clock: no simulated clock runs; start `dossier up --clock START`", EXIT_USAGE)
+        return lambda events: _by_clock(events, clock)
     try:
-        factor = None if speed == "max" else float(speed)
+        factor = float(speed)
     except ValueError:
         factor = 0.0
-    if factor is not None and not 0 < factor <= 1_000_000:
-        raise CommandError(f"--speed {speed}: give a number such as 1 or 600, or max", EXIT_USAGE)
-    return factor
+    if not 0 < factor <= 1_000_000:
+        raise CommandError(f"--speed {speed}: give a number such as 1 or 600, max or clock", EXIT_USAGE)
+    return lambda events: _paced(events, factor)
 
 
-def _publish(events: Iterator[Event], factor: float | None, advance: Callable[[int], None]) -> dict[str, int]:
+def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]) -> dict[str, int]:
     from cli.feeding import open_known, open_publisher
-    from cli.surroundings import surroundings
     from events.feed import Fed, Undelivered, feed
 
     around = surroundings(load_settings())
@@ -107,13 +123,32 @@ def _publish(events: Iterator[Event], factor: float | None, advance: Callable[[i
     with open_known(around) as known, open_publisher(around, "simulate") as publisher:
         new = _skip_known(events, known, skipped)
         try:
-            for batch in _paced(new, factor) if factor else (new,):
+            for batch in pace(new):
                 fed = feed(batch, publisher, known, progress=advance)
                 total.published += fed.published
                 total.duplicates += fed.duplicates
         except Undelivered as error:
             raise CommandError(str(error)) from error
     return {"published": total.published, "duplicates": total.duplicates}
+
+
+def _by_clock(
+    events: Iterable[Event], clock: Clock, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[list[Event]]:
+    """Events in chunks, each event when the clock has reached its time: nights and holidays last as long as they do."""
+    from events.envelope import microseconds
+    from events.feed import CHUNK
+
+    chunk: list[Event] = []
+    for event in events:
+        wait_seconds = clock.seconds_until(microseconds(event.time))
+        if chunk and (wait_seconds or len(chunk) >= CHUNK):
+            yield chunk
+            chunk = []
+        if wait_seconds:
+            sleep(max(wait_seconds, MOMENT_SECONDS))  # never early; what falls into a moment goes together
+        chunk.append(event)
+    yield chunk
 
 
 def _paced(events: Iterable[Event], factor: float) -> Iterator[list[Event]]:

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from cli.console import CommandError
 from deploy.embedded.runtime import Running, find, read_credentials
+from schemas.clock import REAL, Clock
 from schemas.settings import Settings
 
 
@@ -35,6 +36,7 @@ class Surroundings:
     known_kafka: str | None
     archive: Archive | None
     known_gateway: str | None
+    clock: Clock = REAL
 
     @property
     def kafka(self) -> str:
@@ -95,7 +97,10 @@ def surroundings(settings: Settings) -> Surroundings:
     gateway = f"http://{settings.gateway_host}:{settings.gateway_port}" if settings.gateway_port else None
     if gateway is None and running is not None:
         gateway = running.gateway
-    return Surroundings(settings.data_dir, kafka, _find_archive(settings, running), gateway)
+    clock = settings.clock or (running.clock if running else None)
+    return Surroundings(
+        settings.data_dir, kafka, _find_archive(settings, running), gateway, Clock.parse(clock) if clock else REAL
+    )
 
 
 def _find_archive(settings: Settings, running: Running | None) -> Archive | None:

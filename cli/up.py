@@ -20,7 +20,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from cli.console import CommandError, emit_json, err, out
+from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
 from cli.logs import configure_logging
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
@@ -35,6 +35,7 @@ from deploy.embedded.runtime import (
     run_dir,
     stop_leftovers,
 )
+from schemas.clock import Clock, ClockError, parse_instant
 from schemas.health import HealthReport, read_health
 from schemas.settings import Settings, load_settings
 
@@ -62,11 +63,22 @@ def up(
     clickhouse_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the embedded archive; 0: any.")] = 0,
     gateway_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the gateway; 0: any.")] = None,
     simulate: Annotated[str | None, typer.Option(metavar="PROFILE", help="Feed it a simulated department.")] = None,
+    clock: Annotated[
+        str | None, typer.Option(metavar="START", help="Simulated time from this instant on: 2026-02-09T08:00+07:00.")
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="With --clock: simulated seconds in a real one; 600 a working day in a minute.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when ready; `dossier down` stops it.")] = False,
 ) -> None:
     """Chạy tất cả trên một máy · Run everything on this machine: Kafka, ClickHouse, projector, archiver, gateway.
 
     Ports are free ones unless told, and the same again the next time. Ctrl-C stops all; the next start continues.
+
+    With --clock, dues pass and alarms go off by a simulated clock that starts when this command does; what is
+    simulated comes when that clock reaches its time. When something was recorded stays real: events of a simulated
+    future are marked as occurred later than recorded (A08). Give such a run a --data-dir of its own, since the time
+    of an installation should not go back.
 
     Example: dossier up --simulate gia-lai-2020-h1
     """
@@ -74,13 +86,31 @@ def up(
 
     if simulate is not None:
         require_profile(simulate)
-    settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
+    settings = load_settings(
+        data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port, clock=_clock(clock, speed)
+    )
     folder = settings.data_dir.resolve()
     if detach:
         _detach(folder, [argument for argument in sys.argv[1:] if argument != "--detach"])
         return
     with _told_plainly(), _terminal(folder, settings.log_level) as terminal:
         _run(folder, settings, Wishes(kafka_port, clickhouse_port, simulate), terminal)
+
+
+def _clock(start: str | None, speed: float | None) -> str | None:
+    """The setting for a clock that shows `start` now.
+
+    Raises:
+        CommandError: it is no clock.
+    """
+    if start is None and speed is not None:
+        raise CommandError("--speed is the speed of --clock: give that too", EXIT_USAGE)
+    if start is None:
+        return None
+    try:
+        return str(Clock(parse_instant(start), datetime.now(UTC), 1.0 if speed is None else speed))
+    except ClockError as error:
+        raise CommandError(f"--clock: {error}", EXIT_USAGE) from error
 
 
 def _run(folder: Path, settings: Settings, wishes: Wishes, terminal: Terminal) -> None:
@@ -152,6 +182,16 @@ def status(data_dir: DataDir = None, json: Json = False) -> None:
     out.print(_table(folder, running))
     for name, address in _addresses(running).items():
         out.print(f"{name:<11} {address}", markup=False)
+    if (simulated := _simulated(running)) is not None:
+        out.print(f"{'clock':<11} {simulated['now']} (simulated, x{simulated['speed']:g})", markup=False)
+
+
+def _simulated(running: Running) -> dict[str, Any] | None:
+    """The simulated clock of the processes and what it shows; None: they go by real time."""
+    if running.clock is None:
+        return None
+    clock = Clock.parse(running.clock)
+    return {"setting": running.clock, "now": clock.now().isoformat(timespec="seconds"), "speed": clock.speed}
 
 
 def _as_json(folder: Path, running: Running) -> dict[str, Any]:
@@ -160,6 +200,7 @@ def _as_json(folder: Path, running: Running) -> dict[str, Any]:
         "pid": running.pid,
         "ready": running.ready,
         "addresses": _addresses(running),
+        "clock": _simulated(running),
         "processes": [_process(folder, entry) for entry in running.processes],
     }
 

@@ -19,6 +19,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from schemas.clock import REAL, Clock
+
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 
@@ -31,6 +33,14 @@ def _without_credentials(url: HttpUrl) -> HttpUrl:
 
 
 Address = Annotated[HttpUrl, AfterValidator(_without_credentials)]
+
+
+def _is_clock(text: str) -> str:
+    Clock.parse(text)
+    return text
+
+
+ClockText = Annotated[str, StringConstraints(max_length=120), AfterValidator(_is_clock)]
 
 
 class SettingsError(ValueError):
@@ -58,9 +68,17 @@ class Settings(BaseSettings):
         4, description="partitions of the ledger, fixed when it is created: the key decides the partition"
     )
     replication: Annotated[int, Field(ge=1, le=9)] = Field(1, description="copies of each partition")
+    clock: ClockText | None = Field(
+        None, description="a simulated clock, START@ANCHORxSPEED, as `dossier up --clock` gives it to its processes"
+    )
     log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = Field(
         "info", description="debug, info, warning or error"
     )
+
+    @property
+    def time(self) -> Clock:
+        """What the processes take the time from."""
+        return Clock.parse(self.clock) if self.clock else REAL
 
     @classmethod
     def settings_customise_sources(

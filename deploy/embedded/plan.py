@@ -71,8 +71,9 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
         servers=tuple(servers),
         prepare=lambda: prepare(settings, bootstrap, archive),
         processes=tuple(_ours(data_dir, name, (name,), environment) for name in PROCESSES),
-        feeds=(_simulation(wishes.simulate, environment),) if wishes.simulate else (),
+        feeds=(_simulation(wishes.simulate, settings, environment),) if wishes.simulate else (),
         embedded_clickhouse=settings.clickhouse is None,
+        clock=settings.clock,
     )
 
 
@@ -185,8 +186,9 @@ def _ours(data_dir: Path, name: str, arguments: tuple[str, ...], environment: Ma
     )
 
 
-def _simulation(profile: str, environment: Mapping[str, str]) -> Child:
-    command = _python("cli", "simulate", "--profile", profile, "--speed", str(SIMULATION_SPEED))
+def _simulation(profile: str, settings: Settings, environment: Mapping[str, str]) -> Child:
+    speed = "clock" if settings.clock else str(SIMULATION_SPEED)
+    command = _python("cli", "simulate", "--profile", profile, "--speed", speed)
     return Child("simulate", command, environment, trusts, ends=True)
 
 
@@ -208,6 +210,7 @@ def _environment(
         "DOSSIER_GATEWAY_PORT": str(gateway_port),
         "DOSSIER_PARTITIONS": str(settings.partitions),
         "DOSSIER_REPLICATION": str(settings.replication),
+        **({"DOSSIER_CLOCK": settings.clock} if settings.clock else {}),
     }
 
 

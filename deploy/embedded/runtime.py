@@ -51,6 +51,7 @@ class Running(BaseModel):
     clickhouse: str
     gateway: str | None = None
     embedded_clickhouse: bool = True
+    clock: str | None = None  # simulated, as in the settings; None: real time
     processes: tuple[ProcessEntry, ...] = ()
 
     def write(self, data_dir: Path) -> None:

@@ -32,6 +32,7 @@ class Plan:
     processes: tuple[Child, ...]
     feeds: tuple[Child, ...] = ()  # start after `ready`, and are not waited for
     embedded_clickhouse: bool = True
+    clock: str | None = None  # what the processes were given
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ class Supervisor:
             clickhouse=self.plan.clickhouse,
             gateway=self.plan.gateway,
             embedded_clickhouse=self.plan.embedded_clickhouse,
+            clock=self.plan.clock,
             processes=tuple(each.entry for each in self._children),
         )
         with contextlib.suppress(OSError):  # on a full disk `status` shows what was; what runs goes on

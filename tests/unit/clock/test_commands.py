@@ -1,0 +1,72 @@
+"""The commands that know of the simulated clock: `up` makes it, `simulate` waits for it, `config` shows it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from cli.simulate import _by_clock
+from cli.surroundings import surroundings
+from events.envelope import microseconds
+from events.simulation import PROFILES, simulate
+from schemas.clock import Clock
+from schemas.settings import load_settings
+
+TEXT = "2026-02-09T08:00:00+07:00@2026-11-23T07:00:00+00:00x600"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--clock", "tomorrow"], "no instant"),
+        (["--clock", "2026-02-09T08:00"], "no offset"),
+        (["--clock", "2026-02-09T08:00+07:00", "--speed", "0"], "above 0"),
+        (["--speed", "600"], "give that too"),
+    ],
+)
+def test_a_wrong_clock_is_told_before_anything_starts(
+    arguments: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(["up", "--data-dir", str(tmp_path / "none"), *arguments])
+    assert exited.value.code == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_commands_and_config_go_by_the_clock_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOSSIER_CLOCK", TEXT)
+    assert surroundings(load_settings()).clock == Clock.parse(TEXT)
+    with pytest.raises(SystemExit):
+        main(["config", "--json"])
+    assert json.loads(capsys.readouterr().out)["clock"] == TEXT
+
+
+def test_the_simulation_gives_each_event_when_the_clock_has_reached_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = list(simulate(PROFILES["gia-lai-2020-h1"], dossiers=20, seed=1))
+    real_us = 1_795_000_000_000_000
+    anchor = datetime.fromisoformat("1970-01-01T00:00+00:00") + timedelta(microseconds=real_us)
+    start = events[len(events) // 2].time
+    clock = Clock(start, anchor, 86_400)
+
+    def pass_by(seconds: float) -> None:
+        nonlocal real_us
+        real_us += round(seconds * 1e6)
+
+    monkeypatch.setattr(time, "time_ns", lambda: real_us * 1_000)
+    given = []
+    for chunk in _by_clock(iter(events), clock, pass_by):
+        assert clock.now_us() >= microseconds(chunk[-1].time)
+        given += chunk
+    assert given == events
+    assert clock.now() >= events[-1].time
+    assert real_us - 1_795_000_000_000_000 == pytest.approx(
+        (events[-1].time - start).total_seconds() / 0.0864, rel=1e-3
+    )
