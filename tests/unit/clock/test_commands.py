@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_the_simulation_gives_each_event_when_the_clock_has_reached_it(monkeypat
 
     def pass_by(seconds: float) -> None:
         nonlocal real_us
-        real_us += round(seconds * 1e6)
+        real_us += math.ceil(seconds * 1e6)
 
     monkeypatch.setattr(time, "time_ns", lambda: real_us * 1_000)
     given = []
