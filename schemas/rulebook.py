@@ -213,8 +213,11 @@ class Rulebook(_Model):
 
 def version_of(content: dict[str, Any]) -> str:
     """The version of a rulebook with this content."""
-    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return f"sha256-{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return f"sha256-{hashlib.sha256(_canonical(content)).hexdigest()}"
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def rulebook_schema() -> dict[str, Any]:
@@ -251,9 +254,12 @@ def parse_rulebook(text: str, where: str) -> Rulebook:
     except NotReadable as error:
         raise RulebookError([str(error)]) from error
     try:
-        return Rulebook.model_validate(written.content)
+        rulebook = Rulebook.model_validate(written.content)
     except ValidationError as error:
         raise RulebookError(_all_mistakes(written, error)) from error
+    if (size_bytes := len(_canonical(rulebook.content))) > MAX_RULEBOOK_BYTES:
+        raise RulebookError([f"{where}: {size_bytes} bytes with all defaults, the limit is {MAX_RULEBOOK_BYTES}"])
+    return rulebook
 
 
 def _all_mistakes(written: Written, error: ValidationError) -> list[str]:

@@ -15,6 +15,7 @@ import pytest
 from kafka import KafkaProducer
 
 from cli.main import main
+from deploy import topics
 from events.publisher import BrokerUnreachable
 from events.rulebook import RULEBOOKS_TOPIC, Published
 from events.rulebook_topic import follow_rulebooks, publish_rulebook, read_rulebooks
@@ -128,3 +129,28 @@ def test_the_command_publishes_and_shows(
     assert small().version[:15] in ask("show")
     file.write_text(ask("show", "--yaml"), encoding="utf-8")
     assert json.loads(ask("publish", str(file), "--json"))["published"] is False, "what is shown is what was published"
+
+
+def test_a_follower_waits_for_a_broker_that_goes_away(
+    start_broker: Callable[[], contextlib.AbstractContextManager[str]],
+) -> None:
+    async def follow() -> list[list[str]]:
+        heard: asyncio.Queue[tuple[Published, ...]] = asyncio.Queue()
+
+        async def next_versions() -> list[str]:
+            return [each.version for each in await asyncio.wait_for(heard.get(), 2 * DEADLINE_SECONDS)]
+
+        with start_broker() as address:
+            await asyncio.to_thread(topics.apply, address, topics.load_topics(1, 1))
+            await asyncio.to_thread(publish, address, RULEBOOKS_TOPIC, book(6))
+            following = asyncio.create_task(follow_rulebooks(address, heard.put_nowait))
+            found = [await next_versions()]
+        with start_broker() as address:
+            await asyncio.to_thread(publish, address, RULEBOOKS_TOPIC, book(7), 2)
+            found.append(await next_versions())
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+        return found
+
+    assert asyncio.run(follow()) == [[book(6).version], [book(6).version, book(7).version]]

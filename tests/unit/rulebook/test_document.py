@@ -159,3 +159,12 @@ def test_the_reference_names_every_key() -> None:
     keys = {key for part in parts for key in part.get("properties", {})} - {"vi", "en"}
     page = (Path(__file__).parents[3] / REFERENCE).read_text(encoding="utf-8")
     assert {key for key in keys if f"`{key}`" not in page} == set()
+
+
+def test_one_that_would_not_fit_on_the_ledger_is_told_before_it_is_published() -> None:
+    line = "  - {{code: X{n}, name: {{vi: a, en: b}}, field: f, legal_time: 5d}}\n"
+    many = "".join(line.format(n=n) for n in range(5_000))
+    text = changed(("procedures: 2", "procedures: 5002"), ("mot-cua: 1", "mot-cua: 5001")) + many
+    assert len(text.encode()) < MAX_RULEBOOK_BYTES
+    with pytest.raises(RulebookError, match="with all defaults, the limit is"):
+        parse_rulebook(text, "many.yaml")
