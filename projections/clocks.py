@@ -386,39 +386,48 @@ def _changes(stretches: Iterable[_Stop], moves: Iterable[Move]) -> list[tuple[in
 
 
 class _Course:
-    """The way of one clock from its beginning to its end, span by span."""
+    """The way of one clock from its beginning to its end, span by span.
+
+    From `_anchor` on, the instant the clock began or went on, `_granted` is left of its time: working days, calendar
+    days, or working µs.
+    """
 
     def __init__(self, case: Case, begins: int, due: Due | None, term: Term | None) -> None:
         self._case = case
         self._calendar = case.calendar
-        self._first = begins, due
         self._term = term
-        self._since = begins
+        self._unit = "d" if term is None else term.unit
+        self._since = self._anchor = begins
         self._due = due
-        self._left: int | None = None  # while stopped: working days, calendar days or working µs that are left
-        self.stopped = False
+        self._whole = self._granted = self._between(begins, due)
+        self._stopped_at: int | None = None
         self._spans: list[Span] = []
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped_at is not None
 
     def stop(self, at: int) -> None:
         self._close(at)
-        self._left = self._left_at(at)
-        self.stopped = True
+        self._stopped_at = at
 
     def resume(self, at: int, *, restart: bool) -> None:
         self._close(at)
-        self.stopped = False
-        if restart:
-            self._due = self._full(at)
-        elif self._left is not None:
-            self._due = self._after(at, self._left)
+        if self._due is not None and self._stopped_at is not None:
+            if restart:
+                self._go_on(at, self._full(at), self._whole)
+            elif not self._is_over(self._stopped_at, self._due):  # else it is late, and no pause cures that
+                left = self._left(self._stopped_at, self._due)
+                self._go_on(at, self._after(at, left), left)
+        self._stopped_at = None
 
     def move(self, at: int, due: Due) -> None:
         at = max(at, self._since)
-        if not self.stopped:
-            self._close(at)
-        self._due = due
         if self.stopped:
-            self._left = self._left_at(at)
+            self._stopped_at = at
+        else:
+            self._close(at)
+        self._go_on(at, due, self._between(at, due))
 
     def end(self, at: int | None) -> tuple[Span, ...]:
         self._close(at)
@@ -432,19 +441,19 @@ class _Course:
         if at is not None:
             self._since = at
 
-    def _left_at(self, at: int) -> int | None:
-        """What is left of the time (R10: the day of the stop counts as used); None: it is over, no pause cures it."""
-        if self._due is None:
-            return None
+    def _go_on(self, at: int, due: Due, granted: int) -> None:
+        self._anchor, self._due, self._granted = at, due, granted
+
+    def _is_over(self, at: int, due: Due) -> bool:
+        return at > due.operational if self._unit == "h" else self._calendar.local_date(at) > due.day
+
+    def _left(self, at: int, due: Due) -> int:
+        """What is left when the clock stops (R10: the day of the stop counts as used)."""
         if self._unit == "h":
-            due = self._due.operational
-            return self._calendar.time_between(at, due) if at <= due else None
-        day = self._calendar.local_date(at)
-        if day > self._due.day:
-            return None
-        if self._unit == "d":
-            return self._calendar.count(day, self._due.day)
-        return (self._due.day - day).days
+            return self._calendar.time_between(at, due.operational)
+        anchor, day = self._calendar.local_date(self._anchor), self._calendar.local_date(at)
+        used = self._calendar.count(anchor, day) if self._unit == "d" else (day - anchor).days
+        return max(0, self._granted - used)
 
     def _after(self, at: int, left: int) -> Due:
         """The due when `left` goes on from `at` (R10: the day of the resumption does not count)."""
@@ -453,22 +462,27 @@ class _Course:
             due = calendar.add_time(at, left)
             return Due(calendar.local_date(due), due, due)
         day = calendar.local_date(at)
-        if self._unit == "d":
-            return end_of(calendar, calendar.add(day, left) if left else calendar.roll(day))
+        if self._unit == "d" and left:
+            return end_of(calendar, calendar.add(day, left))
         return end_of(calendar, calendar.roll(day + timedelta(days=left)))
 
-    def _full(self, at: int) -> Due | None:
+    def _full(self, at: int) -> Due:
         """The whole time, counted from `at` (R11)."""
-        if self._term is not None:
-            return _due(self._calendar, at, self._term)
-        begins, due = self._first
-        if due is None:
-            return None
-        return self._after(at, self._calendar.count(self._calendar.local_date(begins), due.day))
+        return self._after(at, self._whole) if self._term is None else _due(self._calendar, at, self._term)
 
-    @property
-    def _unit(self) -> str:
-        return "d" if self._term is None else self._term.unit
+    def _between(self, begins: int, due: Due | None) -> int:
+        """How much time there is from `begins` to `due`."""
+        if due is None:
+            return 0
+        if self._unit == "h":
+            return self._calendar.time_between(begins, due.operational)
+        day = self._calendar.local_date(begins)
+        if self._unit == "d":
+            return self._calendar.count(day, due.day)
+        term = self._term
+        if term is not None and term.unit == "cd" and _due(self._calendar, begins, term).day == due.day:
+            return term.n  # not those by which the end was rolled on
+        return (due.day - day).days
 
 
 # -- What many dossiers share, computed once -----------------------------------------------------------------------

@@ -70,6 +70,11 @@ def rules(**changes: Any) -> RuleHistory:
     return rule_history(rulebook(**changes))
 
 
+def rules_with(code: str, **law: Any) -> RuleHistory:
+    """The same office with one procedure more."""
+    return rule_history(Rulebook.model_validate(rulebook().content | {"procedures": [procedure(code, **law)]}))
+
+
 def at(text: str) -> datetime:
     """`09/02/2026 09:10` in the office's time."""
     return datetime.strptime(text, "%d/%m/%Y %H:%M").replace(tzinfo=ZONE)
