@@ -301,9 +301,15 @@ def _legal_clocks(case: Case) -> Iterator[Clock]:
 
 
 def _supplement_span(case: Case, pause: Pause) -> Span:
+    return _plain(case, Interval(pause.begins, pause.ends), _supplement_due(case, pause))
+
+
+def _supplement_due(case: Case, pause: Pause) -> Due:
+    """R12: the day the notice named, or as many days as the rulebook gives."""
+    if pause.limit is not None:
+        return case.on(pause.limit)
     limit = case.procedure.supplement_limit if case.procedure else _DEFAULT_SUPPLEMENT_LIMIT
-    due = case.on(pause.limit) if pause.limit is not None else _due(case.calendar, pause.begins, limit)
-    return _plain(case, Interval(pause.begins, pause.ends), due)
+    return _due(case.calendar, pause.begins, limit)
 
 
 _DEFAULT_SUPPLEMENT_LIMIT: Final = Term(15, "cd")  # NĐ 118/2025 Art. 19.5
@@ -338,14 +344,23 @@ def stops(case: Case, pauses: Iterable[Pause]) -> list[_Stop]:
     for pause in sorted(pauses, key=lambda each: each.begins):
         if not case.stops(pause.cause):
             continue
-        restarts = case.restarts(pause.cause) and pause.ends is not None
+        pause_ends = _end_of_stop(case, pause)
+        restarts = case.restarts(pause.cause) and pause_ends is not None
         last = union[-1] if union else None
         if last is None or (last.ends is not None and pause.begins > last.ends):
-            union.append(_Stop(pause.begins, pause.ends, restarts))
+            union.append(_Stop(pause.begins, pause_ends, restarts))
         elif last.ends is not None:
-            ends = None if pause.ends is None else max(last.ends, pause.ends)
+            ends = None if pause_ends is None else max(last.ends, pause_ends)
             union[-1] = _Stop(last.begins, ends, last.restarts or restarts)
     return union
+
+
+def _end_of_stop(case: Case, pause: Pause) -> int | None:
+    """Where the rule is `limit`, the clock waits for a supplement until its limit, and then goes on."""
+    if pause.cause != "supplement" or case.procedure is None or case.procedure.supplement != "limit":
+        return pause.ends
+    limit = case.instant(_supplement_due(case, pause))
+    return limit if pause.ends is None else min(limit, pause.ends)
 
 
 def _spans(

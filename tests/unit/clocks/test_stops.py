@@ -63,10 +63,7 @@ def test_r10_a_pause_does_not_cure_what_is_late_already() -> None:
 
 def test_r10_a_clock_that_is_used_up_gets_no_day_back_from_a_weekend() -> None:
     """Paused on its last day until Saturday, and from Sunday until Monday: nothing is left, Monday it is."""
-    content = rulebook().content | {
-        "procedures": [procedure("4d", legal_time="4d", stops=["supplement", "payment"], supplement="resume")]
-    }
-    history = rule_history(Rulebook.model_validate(content))
+    history = rules_with("4d", legal_time="4d", stops=["supplement", "payment"], supplement="resume")
     told = dossier(
         ("02/03/2026 08:00", received("4d")),
         ("06/03/2026 09:00", TO_PAY), ("07/03/2026 09:00", PAID),
@@ -77,10 +74,7 @@ def test_r10_a_clock_that_is_used_up_gets_no_day_back_from_a_weekend() -> None:
 
 def test_r10_overlapping_causes_stop_the_clock_once() -> None:
     """Consulted from Tuesday to Thursday, fee due from Wednesday to Friday: three days, not four."""
-    content = rulebook().content | {
-        "procedures": [procedure("both", legal_time="10d", stops=["supplement", "payment", "consultation"])]
-    }
-    history = rule_history(Rulebook.model_validate(content))
+    history = rules_with("both", legal_time="10d", stops=["supplement", "payment", "consultation"])
     asked = ConsultationRequested(office="so", agency="stnmt")
     told = dossier(
         ("02/03/2026 08:00", received("both")),
@@ -123,3 +117,12 @@ def test_an_incomplete_supplement_changes_nothing() -> None:
 
 def test_every_procedure_of_the_test_office_is_known() -> None:
     assert {each["code"] for each in PROCEDURES} <= set(rules().newest.procedures)
+
+
+def test_where_the_rule_is_limit_the_clock_stands_still_no_longer_than_the_limit() -> None:
+    """Asked on Wednesday; what is not there after two working days no longer holds the clock up."""
+    history = rules_with("limit", legal_time="5d", supplement="limit", supplement_limit="2d")
+    told = dossier(("02/03/2026 08:00", received("limit")), ("04/03/2026 08:00", ASKED))
+    assert due_day(told, history) == on("11/03/2026")  # used 2, three left from Friday's end
+    told = dossier(("02/03/2026 08:00", received("limit")), ("04/03/2026 08:00", ASKED), ("05/03/2026 08:00", COMPLETE))
+    assert due_day(told, history) == on("10/03/2026")
