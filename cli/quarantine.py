@@ -11,7 +11,8 @@ from rich.table import Table
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.surroundings import surroundings
-from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, origin_text
+from events.envelope import Unreadable
+from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, WebhookOrigin, origin_text
 from schemas.settings import load_settings
 
 LEDGER_TOPIC = "dossier.events.v1"
@@ -95,6 +96,8 @@ def retry(
 ) -> None:
     """Đọc lại và đưa về sổ cái · Read again; what is readable now goes to the ledger. Exit 1 if any is not.
 
+    An alarm that an endpoint did not take is posted to that endpoint again.
+
     Example: dossier quarantine retry --all
     """
     from processors import quarantine
@@ -105,16 +108,33 @@ def retry(
     known = _read(brokers, prefix)
     chosen = [_find(known, origin)] if origin is not None else list(known.values())
     held = [each for each in chosen if each.status == "held"]
-    done = _run(quarantine.retry(brokers, held, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC), brokers)
+    retrying = quarantine.retry(brokers, held, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC, post_again=_post_again)
+    done = _run(retrying, brokers)
     if json:
         emit_json([_summary(each.record) | {"still": each.reason} for each in done])
     else:
         for each in done:
-            what = f"still unreadable: {each.reason}" if each.reason else f"went to {each.record.went_to}"
+            what = f"still held: {each.reason}" if each.reason else f"went to {each.record.went_to}"
             out.print(f"{origin_text(each.record)} {what}", markup=False, soft_wrap=True)
-        out.print(f"{sum(not each.reason for each in done)} of {len(done)} went to the ledger")
+        out.print(f"{sum(not each.reason for each in done)} of {len(done)} went where they belong")
     if any(each.reason for each in done):
         raise typer.Exit(EXIT_FOUND)
+
+
+async def _post_again(record: QuarantineRecord, origin: WebhookOrigin) -> str:
+    """Why the endpoint does not take it now; empty: it does. A person waits, so it is tried once."""
+    from processors.posting import GivenUp, Patience, Poster
+    from processors.webhooks import post_again
+
+    endpoint = next((each for each in load_settings().webhooks if each.name == origin.endpoint), None)
+    if endpoint is None:
+        return f"no endpoint {origin.endpoint} in the settings (webhooks)"
+    try:
+        async with Poster(endpoint, Patience(attempts=1)) as poster:
+            await post_again(poster, record)
+    except (GivenUp, Unreadable) as error:
+        return str(error)
+    return ""
 
 
 def _brokers(kafka: str | None) -> str:

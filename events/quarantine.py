@@ -43,14 +43,23 @@ class FileOrigin(Struct, frozen=True, tag="file", tag_field="kind", forbid_unkno
     line: Annotated[int, Meta(ge=1)]
 
 
-Origin = LedgerOrigin | FileOrigin
+class WebhookOrigin(Struct, frozen=True, tag="webhook", tag_field="kind", forbid_unknown_fields=True):
+    """An alarm that an endpoint did not take: the position of the alarm, and the endpoint's name."""
+
+    endpoint: str
+    topic: str
+    partition: int
+    offset: int
+
+
+Origin = LedgerOrigin | FileOrigin | WebhookOrigin
 
 
 class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An unreadable record. Bytes are base64 in the JSON; None is null, which is not the same as empty.
 
     `recorded_at` is the ledger's append time (None: it came from a file). `went_to` is the position on the ledger
-    where a retried record arrived.
+    where a retried record arrived, or the endpoint that took a retried alarm.
     """
 
     origin: Origin
@@ -73,13 +82,16 @@ _decoder = msgspec.json.Decoder(QuarantineRecord)
 
 
 def origin_text(record: QuarantineRecord) -> str:
-    """Where it came from, as people type it: `dossier.events.v1/3@1042` or `log.csv:17#0f3a…` (of the line's bytes).
+    """Where it came from, as people type it: `dossier.events.v1/3@1042`, `dossier.alarms.v1/3@17>board` or
+    `log.csv:17#0f3a…` (of the line's bytes).
 
     The digest keeps line 17 of one file from replacing line 17 of another that has the same name.
     """
     match record.origin:
         case LedgerOrigin(topic, partition, offset):
             return position_text(topic, partition, offset)
+        case WebhookOrigin(endpoint, topic, partition, offset):
+            return f"{position_text(topic, partition, offset)}>{endpoint}"
         case FileOrigin(file, line):
             return f"{file}:{line}#{hashlib.sha256(record.value or b'').hexdigest()[:_DIGEST_CHARS]}"
         case _:
@@ -122,7 +134,7 @@ def from_file(*, file: str, line: int, value: bytes, reason: str, quarantined_at
 
 
 def from_ledger(
-    origin: LedgerOrigin,
+    origin: LedgerOrigin | WebhookOrigin,
     *,
     key: bytes | None,
     value: bytes | None,
@@ -131,7 +143,7 @@ def from_ledger(
     reason: str,
     quarantined_at: datetime,
 ) -> QuarantineRecord:
-    """Quarantine one record of the ledger, as it stands there."""
+    """Quarantine one record of the ledger or of the alarms, as it stands there."""
     return QuarantineRecord(
         origin=origin, reason=reason, key=key, value=value, headers=tuple(headers), recorded_at=recorded_at,
         quarantined_at=quarantined_at,
@@ -139,5 +151,5 @@ def from_ledger(
 
 
 def retried(record: QuarantineRecord, went_to: str) -> QuarantineRecord:
-    """The same record, now readable and on the ledger at the position `went_to`."""
+    """The same record, now where it should be: on the ledger at the position, or at the endpoint, `went_to`."""
     return msgspec.structs.replace(record, status="retried", went_to=went_to)

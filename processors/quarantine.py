@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
 from events.ledger import PositionedRecord
-from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, QuarantineRecord, position_text
+from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
 
 #: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
 MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
@@ -76,8 +76,12 @@ class QuarantineWriter:
         await self._producer.send_and_wait(self._topic, key=quarantine.key(record), value=quarantine.encode(record))
 
 
+#: Posts an alarm again that an endpoint did not take; gives why it does not take it now (empty: it does).
+PostAgain = Callable[[QuarantineRecord, WebhookOrigin], Awaitable[str]]
+
+
 class Retry(NamedTuple):
-    """What came of one retry: the record as it stands now, and why it still cannot be read (empty: it can)."""
+    """What came of one retry: the record as it stands now, and why it is still held (empty: it is not)."""
 
     record: QuarantineRecord
     reason: str
@@ -112,9 +116,15 @@ async def read_quarantine(brokers: str, topic: str = QUARANTINE_TOPIC) -> dict[s
 
 
 async def retry(
-    brokers: str, records: Sequence[QuarantineRecord], ledger: str, topic: str = QUARANTINE_TOPIC
+    brokers: str,
+    records: Sequence[QuarantineRecord],
+    ledger: str,
+    topic: str = QUARANTINE_TOPIC,
+    *,
+    post_again: PostAgain,
 ) -> list[Retry]:
-    """Read the records again with today's code; what is readable now goes to the ledger and is marked.
+    """Read the records again with today's code; what is readable now goes to the ledger and is marked. Alarms that an
+    endpoint did not take are posted to it again.
 
     Safe to repeat: the event keeps its (source, id), and who has read it once takes no notice of the second.
 
@@ -122,15 +132,25 @@ async def retry(
         aiokafka.errors.KafkaError: the ledger does not take them.
     """
     async with QuarantineWriter(brokers, topic) as writer:
-        return [await _retry(record, writer, ledger) for record in records]
+        return [await _retry(record, writer, ledger, post_again) for record in records]
 
 
-async def _retry(record: QuarantineRecord, writer: QuarantineWriter, ledger: str) -> Retry:
-    try:
-        event = decode(record.value) if record.key is None else decode_record(record.key, record.value)
-    except Unreadable as error:
-        return Retry(record, str(error))
-    went_to = await writer.publish(ledger, event.subject.encode(), record)
+async def _retry(record: QuarantineRecord, writer: QuarantineWriter, ledger: str, post_again: PostAgain) -> Retry:
+    if isinstance(record.origin, WebhookOrigin):
+        reason, went_to = await post_again(record, record.origin), record.origin.endpoint
+    else:
+        reason, went_to = await _to_ledger(record, writer, ledger)
+    if reason:
+        return Retry(record, reason)
     done = quarantine.retried(record, went_to)
     await writer.write(done)
     return Retry(done, "")
+
+
+async def _to_ledger(record: QuarantineRecord, writer: QuarantineWriter, ledger: str) -> tuple[str, str]:
+    """Why it still cannot be read, or where it is now."""
+    try:
+        event = decode(record.value) if record.key is None else decode_record(record.key, record.value)
+    except Unreadable as error:
+        return str(error), ""
+    return "", await writer.publish(ledger, event.subject.encode(), record)

@@ -18,8 +18,10 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as NotJson
 
 from schemas.clock import REAL, Clock
+from schemas.webhook import WebhookEndpoint
 
 HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
@@ -41,6 +43,12 @@ def _is_clock(text: str) -> str:
 
 
 ClockText = Annotated[str, StringConstraints(max_length=120), AfterValidator(_is_clock)]
+
+
+def _named_apart(endpoints: tuple[WebhookEndpoint, ...]) -> tuple[WebhookEndpoint, ...]:
+    if len({each.name for each in endpoints}) < len(endpoints):
+        raise ValueError("two endpoints have one name: each has a name of its own")
+    return endpoints
 
 
 class SettingsError(ValueError):
@@ -70,6 +78,9 @@ class Settings(BaseSettings):
     replication: Annotated[int, Field(ge=1, le=9)] = Field(1, description="copies of each partition")
     clock: ClockText | None = Field(
         None, description="a simulated clock, START@ANCHORxSPEED, as `dossier up --clock` gives it to its processes"
+    )
+    webhooks: Annotated[tuple[WebhookEndpoint, ...], AfterValidator(_named_apart)] = Field(
+        (), description="endpoints that alarms are posted to: [[webhooks]] with name, url, secret, types, private"
     )
     log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = Field(
         "info", description="debug, info, warning or error"
@@ -112,6 +123,8 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]  # validated by pydantic right here
     except ValidationError as error:
         raise SettingsError("; ".join(_explain(each) for each in error.errors())) from error
+    except NotJson as error:  # it names the setting and not the value
+        raise SettingsError(f"{error}: as a variable it is written as JSON") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{_toml_file()} is not TOML: {error}") from error
 

@@ -70,11 +70,15 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
         gateway=gateway,
         servers=tuple(servers),
         prepare=lambda: prepare(settings, bootstrap, archive),
-        processes=tuple(_ours(data_dir, name, (name,), environment) for name in PROCESSES),
+        processes=tuple(_ours(data_dir, name, (name,), environment) for name in _processes(settings)),
         feeds=(_simulation(wishes.simulate, settings, environment),) if wishes.simulate else (),
         embedded_clickhouse=settings.clickhouse is None,
         clock=settings.clock,
     )
+
+
+def _processes(settings: Settings) -> tuple[str, ...]:
+    return (*PROCESSES, "webhooks") if settings.webhooks else PROCESSES
 
 
 async def _require_answers(settings: Settings) -> None:
