@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -20,10 +21,12 @@ import typer
 from cli.console import CommandError, fail
 from cli.logs import configure_logging
 from cli.surroundings import surroundings
+from schemas.clock import Clock
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
+    from events.rulebook import Published
     from processors.projector import Projector, ProjectorOptions
 
 LOG_EVERY_SECONDS: Final = 10
@@ -53,7 +56,7 @@ def projector(
         logging.getLogger(name).setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="dossier-projector-") as folder:
         options = ProjectorOptions(surroundings(settings).kafka, settings.partitions, folder).prefixed(prefix)
-        asyncio.run(_project(options))
+        asyncio.run(_project(options, settings.time))
 
 
 def _end_at_once(error: Exception, folder: str) -> NoReturn:
@@ -64,8 +67,9 @@ def _end_at_once(error: Exception, folder: str) -> NoReturn:
     os._exit(code)
 
 
-async def _project(options: ProjectorOptions) -> None:
+async def _project(options: ProjectorOptions, clock: Clock) -> None:
     """The composition root of the process."""
+    from events.rulebook_topic import follow_rulebooks
     from processors.projector import Projector, ProjectorFailed
     from processors.quarantine import QuarantineWriter
 
@@ -74,14 +78,25 @@ async def _project(options: ProjectorOptions) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with QuarantineWriter(options.brokers, topic=options.quarantine) as quarantine:
-        member = Projector(options, quarantine.put)
-        reporting = asyncio.create_task(_report(member))
+        member = Projector(options, quarantine.put, clock.now_us)
+        rulebooks = follow_rulebooks(options.brokers, _teller(member), topic=options.rulebooks)
+        beside = [asyncio.create_task(_report(member)), asyncio.create_task(member.guarded(rulebooks))]
         try:
             await member.run(stop)
         except ProjectorFailed as error:
             _end_at_once(error, options.data_dir)
         finally:
-            reporting.cancel()
+            for task in beside:
+                task.cancel()
+
+
+def _teller(member: Projector) -> Callable[[tuple[Published, ...]], None]:
+    """Tells the projector of the rulebooks that are on the ledger, after the one that is shipped."""
+    from projections.rules import rule_history
+    from schemas.rulebook import shipped
+
+    first = shipped()
+    return lambda published: member.use_rules(rule_history(first, published))
 
 
 def _tune_garbage_collector() -> None:

@@ -59,7 +59,7 @@ class LiveView:
             self.cursors[partition] = said
         elif said is None or value is None:
             self._drop(key.decode(errors="replace"))
-        else:
+        elif isinstance(said, Dossier):  # else it is the projector's own watch
             self._hold(partition, value, said)
 
     def apply_quarantine(self, key: bytes, value: bytes | None) -> None:

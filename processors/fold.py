@@ -1,8 +1,11 @@
-"""The fold of one ledger partition: records in, packed states and a cursor out. No I/O, no clock.
+"""The fold of one ledger partition: records in, packed states, alarms and a cursor out. No I/O, no clock.
 
 Between two flushes the touched dossiers are only marked; `take` packs each of them once, however many of its
 events came. What the live topic holds stays packed (`stored`); unpacked dossiers are kept for the next event in a
 bounded cache that may be emptied at any time, because everything not marked is in `stored`.
+
+The clocks of its dossiers are watched beside it (`PartitionWatch`): each flush tells it what was touched, and takes
+its news along.
 """
 
 from __future__ import annotations
@@ -13,8 +16,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from events.envelope import Unreadable, decode_record
+from processors.watching import News, PartitionWatch
 from projections.dossier import Dossier, admit, new_dossier, pack, unpack
-from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, new_cursor, pack_cursor, unpack_cursor
+from projections.live import (
+    CURSOR_KEY,
+    CURSOR_VERSION,
+    Cursor,
+    new_cursor,
+    pack_cursor,
+    peek_standing,
+    unpack_cursor,
+)
+from projections.standing import Standing
 
 if TYPE_CHECKING:
     from events.ledger import PositionedRecord
@@ -33,9 +46,12 @@ class Rejected(NamedTuple):
 
 
 class Flush(NamedTuple):
-    """What one flush makes durable of one partition: first `rejected`, then `states`, then `cursor`."""
+    """What one flush makes durable of one partition: first `rejected`, then the alarms, then states and watches, then
+    `cursor`, which needs to be told where the alarms ended (`Cursor.alarms_offset`).
+    """
 
     states: dict[bytes, bytes]
+    news: News
     cursor: Cursor
     rejected: list[Rejected]
 
@@ -47,13 +63,18 @@ class MissingRecords(Exception):
 class PartitionFold:
     """The states of one partition's dossiers. `stored` maps a live record's key to its value, and is kept up."""
 
-    def __init__(self, partition: int, stored: dict[bytes, bytes], *, max_state_bytes: int = MAX_STATE_BYTES) -> None:
+    def __init__(
+        self, partition: int, stored: dict[bytes, bytes], *, now: int = 0, max_state_bytes: int = MAX_STATE_BYTES
+    ) -> None:
         cursor = _cursor_in(stored)
         if cursor is None:  # nothing there, or written by a program of another version: rebuild from the ledger
             stored.clear()
             cursor = new_cursor(partition)
         self.partition = partition
         self.next_offset = cursor.next_offset
+        self.watch = PartitionWatch(cursor, stored, self._standing, now)
+        self._taken_offset = cursor.next_offset
+        self._alarms_offset = cursor.alarms_offset
         self._stored = stored
         self._max_state_bytes = max_state_bytes
         self._recorded_ms = cursor.recorded_ms
@@ -87,21 +108,57 @@ class PartitionFold:
             self._since_flush.append(new)
             self.next_offset = new[-1].offset + 1
 
-    def take(self) -> Flush | None:
-        """Everything since the last take, to be made durable; None if nothing was read since."""
-        if not self._since_flush:
+    @property
+    def has_news(self) -> bool:
+        """Is there anything to flush?"""
+        return bool(self._since_flush) or self.watch.has_news
+
+    @property
+    def alarms_offset(self) -> int:
+        """The alarms before this, in the same partition of their topic, are in the stored watches."""
+        return self._alarms_offset
+
+    def take(self, now: int = 0) -> Flush | None:
+        """Everything since the last take, to be made durable; None if there is nothing.
+
+        `now` is an instant in microseconds, at which the dossiers in it were the newest that was known.
+        """
+        if not self.has_news:
             return None
         states = self._pack_dirty()
-        cursor = Cursor(
-            CURSOR_VERSION, self.partition, self.next_offset, self._recorded_ms, self._folded, self._quarantined
-        )
-        flush = Flush(states, cursor, self._rejected)
+        self.watch.touch(states, self._taken_offset, now)
+        news = self.watch.take()
+        self._taken_offset = self.next_offset
+        flush = Flush(states, news, self._cursor(), self._rejected)
         self._stored.update(states)
-        self._stored[CURSOR_KEY] = pack_cursor(cursor)
+        for key, watch in news.watches.items():
+            if watch is None:
+                self._stored.pop(key, None)
+            else:
+                self._stored[key] = watch
         if len(self._known) > CACHED_DOSSIERS:
             self._known = {key: self._known[key] for key in self._dirty}
         self._dirty, self._rejected, self._since_flush = set(), [], []
         return flush
+
+    def confirm(self, cursor: Cursor) -> None:
+        """The flush that ends in this cursor is durable."""
+        self._alarms_offset = cursor.alarms_offset
+        self._stored[CURSOR_KEY] = pack_cursor(cursor)
+
+    def _cursor(self) -> Cursor:
+        watch = self.watch
+        return Cursor(
+            CURSOR_VERSION, self.partition, self.next_offset, self._recorded_ms, self._folded, self._quarantined,
+            watch.looked_offset(self.next_offset), watch.alarmed_until, self._alarms_offset, watch.rulebook,
+        )  # fmt: skip
+
+    def _standing(self, key: bytes) -> Standing | None:
+        known = self._known.get(key)
+        if known is not None:
+            return known.standing
+        packed = self._stored.get(key)
+        return None if packed is None else peek_standing(packed)
 
     def _new(self, records: Iterable[PositionedRecord]) -> list[PositionedRecord]:
         return [record for record in records if record.offset >= self.next_offset]

@@ -1,7 +1,7 @@
 """The live topic as a Faust table: recovered in chunks, written a record batch at a time.
 
 Faust's own table sends one changelog message for each assignment and keeps all partitions in one dictionary. Ours
-holds a dictionary for each partition, so that a revoked one is dropped as a whole, and is written by `LiveWriter`:
+holds a dictionary for each partition, so that a revoked one is dropped as a whole, and is written by `FlushWriter`:
 each state once a flush, the cursor last.
 """
 
@@ -15,9 +15,11 @@ from typing import Any
 from faust import Table
 from faust.stores import memory
 from faust.types import TP
+from msgspec.structs import replace
 
+from events.envelope import encode, headers
 from processors.fold import Flush
-from projections.live import CURSOR_KEY, pack_cursor
+from projections.live import CURSOR_KEY, Cursor, pack_cursor
 
 
 class LiveStore(memory.Store[bytes, bytes]):
@@ -61,7 +63,7 @@ class LiveStore(memory.Store[bytes, bytes]):
 
 
 class LiveTable(Table[bytes, bytes]):
-    """The table of live states. Read and changed a partition at a time; made durable by `LiveWriter`."""
+    """The table of live states. Read and changed a partition at a time; made durable by `FlushWriter`."""
 
     def _new_store(self) -> LiveStore:
         return LiveStore("memory://", self.app, self, table_name=self.name, loop=self.loop)
@@ -77,31 +79,49 @@ class LiveTable(Table[bytes, bytes]):
         return self.data
 
 
-class LiveWriter:
-    """Writes flushes to the live topic, each in as few record batches as its size allows."""
+Record = tuple[bytes, bytes | None, list[tuple[str, bytes]]]  # key, value, headers
 
-    def __init__(self, table: LiveTable) -> None:
+
+class FlushWriter:
+    """Writes flushes, each in as few record batches as its size allows: the alarms, then states, watches and cursor."""
+
+    def __init__(self, table: LiveTable, alarms: str) -> None:
         self._table = table
+        self._alarms = alarms
 
-    async def write(self, flushes: Mapping[int, Flush], now_ms: int) -> None:
-        """Return when the broker has confirmed every record of every partition.
+    async def write(self, flushes: Mapping[int, Flush], now_ms: int) -> dict[int, Cursor]:
+        """Return when the broker has confirmed every record of every partition; gives the cursors as written.
 
         Raises:
             aiokafka.errors.KafkaError: if it has not; some of it may be there.
         """
-        await asyncio.gather(*(self._write(partition, flush, now_ms) for partition, flush in flushes.items()))
+        cursors = await asyncio.gather(*(self._write(partition, flush, now_ms) for partition, flush in flushes.items()))
+        return dict(zip(flushes, cursors, strict=True))
 
-    async def _write(self, partition: int, flush: Flush, now_ms: int) -> None:
+    async def _write(self, partition: int, flush: Flush, now_ms: int) -> Cursor:
+        cursor = flush.cursor
+        if flush.news.alarms:
+            alarms = [(event.subject.encode(), encode(event), headers(event)) for event in flush.news.alarms]
+            last = await self._send(self._alarms, partition, alarms, now_ms)
+            cursor = replace(cursor, alarms_offset=last + 1)
+        live = {**flush.states, **flush.news.watches, CURSOR_KEY: pack_cursor(cursor)}
         topic = self._table.changelog_topic_name
+        last = await self._send(topic, partition, ((key, value, []) for key, value in live.items()), now_ms)
+        self._table.store.set_persisted_offset(TP(topic, partition), last)
+        return cursor
+
+    async def _send(self, topic: str, partition: int, records: Iterable[Record], now_ms: int) -> int:
+        """Send records, at least one, in order; gives the offset of the last."""
         faust_producer: Any = self._table.app.producer
         producer = faust_producer._ensure_producer()  # aiokafka's, because Faust's knows no batches
         batch, confirmations = producer.create_batch(), []
-        for key, value in (*flush.states.items(), (CURSOR_KEY, pack_cursor(flush.cursor))):
-            if batch.append(key=key, value=value, timestamp=now_ms) is None:
+        for key, value, named in records:
+            if batch.append(key=key, value=value, timestamp=now_ms, headers=named) is None:
                 confirmations.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
-                batch.append(key=key, value=value, timestamp=now_ms)
+                batch.append(key=key, value=value, timestamp=now_ms, headers=named)
         last_count = batch.record_count()
         confirmations.append(await producer.send_batch(batch, topic, partition=partition))
-        last = (await asyncio.gather(*confirmations))[-1]
-        self._table.store.set_persisted_offset(TP(topic, partition), last.offset + last_count - 1)
+        last_batch: Any = (await asyncio.gather(*confirmations))[-1]
+        last_offset: int = last_batch.offset + last_count - 1
+        return last_offset

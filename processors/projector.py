@@ -1,11 +1,13 @@
 """The projector: folds the ledger into the live state of every dossier, and keeps `dossier.live.v1` up to date.
 
-    ledger ──chunks──▶ fold ──when due──▶ quarantine, then states, then cursor ──confirmed──▶ acknowledge
+    ledger ──chunks──▶ fold ──when due──▶ quarantine, then alarms, then states, then cursor ──confirmed──▶ acknowledge
               (1)       (2)       (3)                     (4)                                    (5)
 
-One task folds, another flushes, so that the next chunks are folded while a flush is on its way. The order within
+One task folds, another flushes, so that the next chunks are folded while a flush is on its way; a third looks at the
+clocks that have something to say, which the next flush makes durable with everything else. The order within
 a flush is the guarantee: the cursor comes last, so a state or a quarantined record may be written twice after a
-crash but never be passed over, and what is written twice is the same (the fold knows an event it has read).
+crash but never be passed over, and what is written twice is the same (the fold knows an event it has read). Alarms
+that a crash left without a cursor behind them are read when the partition is taken up, so that none is said twice.
 
 The live topic alone says where to go on. The group's commit is a courtesy to tools that show lag: if it is ahead,
 behind or gone, nothing is lost or repeated, and if the live topic is emptied everything is rebuilt from the ledger.
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -24,13 +26,17 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from events.alarms import ALARMS_TOPIC
 from events.ledger import LEDGER_TOPIC, PositionedRecord
 from events.quarantine import QUARANTINE_TOPIC, position_text
+from events.rulebook import RULEBOOKS_TOPIC
 from processors.flush import FlushPolicy
 from processors.fold import Flush, PartitionFold
-from processors.live import LiveTable, LiveWriter
+from processors.live import FlushWriter, LiveTable
+from processors.said import read_alarms
 from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
-from projections.live import LIVE_TOPIC
+from projections.live import LIVE_TOPIC, Cursor
+from projections.rules import RuleHistory
 
 GROUP: Final = "dossier-projector"
 AGENT: Final = "fold"
@@ -39,6 +45,10 @@ _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 _MAX_BATCH_BYTES: Final = 1_000_000
 #: How long a produce request may wait for a broker that is away, before the process gives up and starts again.
 _BROKER_AWAY_SECONDS: Final = 600.0
+#: How often clocks are asked whether they have something to say, and how many dossiers are looked at in one go:
+#: some milliseconds of work, so that the stream does not wait.
+_LOOK_SECONDS: Final = 0.02
+_LOOK_AT_ONCE: Final = 50
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +65,9 @@ class ProjectorOptions:
     data_dir: str
     ledger: str = LEDGER_TOPIC
     live: str = LIVE_TOPIC
+    alarms: str = ALARMS_TOPIC
     quarantine: str = QUARANTINE_TOPIC
+    rulebooks: str = RULEBOOKS_TOPIC
     group: str = GROUP
     session_timeout_seconds: float = 10.0  # after this long without a heartbeat another projector takes over
     poll_records: int = 4_000
@@ -63,8 +75,8 @@ class ProjectorOptions:
 
     def prefixed(self, prefix: str) -> ProjectorOptions:
         """The same with a prefix to every name in Kafka: private copies for tests."""
-        names = {name: prefix + getattr(self, name) for name in ("ledger", "live", "quarantine", "group")}
-        return replace(self, **names)
+        names = ("ledger", "live", "alarms", "quarantine", "rulebooks", "group")
+        return replace(self, **{name: prefix + getattr(self, name) for name in names})
 
 
 class ProjectorFailed(Exception):
@@ -86,11 +98,16 @@ class _Pending:
 
 
 class Projector:
-    """One member of the group of projectors. Build it inside the event loop that runs it."""
+    """One member of the group of projectors. Build it inside the event loop that runs it.
 
-    def __init__(self, options: ProjectorOptions, quarantine: Quarantine) -> None:
+    `now` is the clock that alarms go by, in microseconds since 1970 UTC. No alarm is said before `use_rules`.
+    """
+
+    def __init__(self, options: ProjectorOptions, quarantine: Quarantine, now: Callable[[], int]) -> None:
         self.options = options
+        self.now = now
         self._quarantine = quarantine
+        self._rules: RuleHistory | None = None
         self.ready = False  # has recovered the partitions it was given, which may be none
         self._folds: dict[int, PartitionFold] = {}
         self._durable: dict[int, int] = {}
@@ -119,7 +136,7 @@ class Projector:
             on_recover=self._on_recovered,
         )
         app.tables.add(self.table)
-        self._writer = LiveWriter(self.table)
+        self._writer = FlushWriter(self.table, options.alarms)
         app.agent(ledger, name=AGENT)(self._read)
         app.on_partitions_revoked.connect(self._on_revoked)
 
@@ -135,7 +152,8 @@ class Projector:
         await self._require_topics()
         self.app.finalize()
         await self.app.start()
-        flusher = asyncio.create_task(self._guarded(self._flush_when_due()))
+        flusher = asyncio.create_task(self.guarded(self._flush_when_due()))
+        looker = asyncio.create_task(self.guarded(self._look_at_clocks()))
         stopped = asyncio.create_task(stop.wait())
         try:
             either: set[asyncio.Future[Any]] = {stopped, self._failure}
@@ -145,8 +163,8 @@ class Projector:
             if self._failure.done():
                 raise ProjectorFailed(str(self._failure.result())) from self._failure.result()
         finally:
-            flusher.cancel()
-            stopped.cancel()
+            for task in (flusher, looker, stopped):
+                task.cancel()
 
     async def _fold_chunks(self, stream: Any) -> None:
         async for event in stream.events():  # 1. one message, a whole chunk of one partition
@@ -160,6 +178,14 @@ class Projector:
             while self._is_full():  # noqa: ASYNC110  # two tasks and one condition: an event would say no more
                 await asyncio.sleep(0.002)
 
+    async def _look_at_clocks(self) -> None:
+        while True:
+            watches = [fold.watch for fold in self._folds.values()]
+            looked = sum([watch.look(_LOOK_AT_ONCE) for watch in watches])
+            if any(watch.has_news for watch in watches):
+                self._has_pending.set()
+            await asyncio.sleep(0.001 if looked else _LOOK_SECONDS)
+
     async def _flush_when_due(self) -> None:
         while True:
             await self._has_pending.wait()
@@ -172,23 +198,24 @@ class Projector:
     async def _flush(self) -> None:
         pending, self._pending = self._pending, _Pending()
         self._has_pending.clear()
-        folds = dict(self._folds)
-        flushes = {partition: flush for partition, fold in folds.items() if (flush := fold.take()) is not None}
-        await self._write(flushes)  # 4. durable: the rejected records, then states, then cursors
-        for partition, flush in flushes.items():  # 5. and only now acknowledged
+        folds, now = dict(self._folds), self.now()
+        flushes = {partition: flush for partition, fold in folds.items() if (flush := fold.take(now)) is not None}
+        cursors = await self._write(flushes)  # 4. durable: the rejected records, then alarms, then states, then cursors
+        for partition, cursor in cursors.items():  # 5. and only now acknowledged
             if self._folds.get(partition) is folds[partition]:
-                self._durable[partition] = flush.cursor.next_offset
+                folds[partition].confirm(cursor)
+                self._durable[partition] = cursor.next_offset
         for event in pending.events:
             event.ack()
 
-    async def _write(self, flushes: Mapping[int, Flush]) -> None:
+    async def _write(self, flushes: Mapping[int, Flush]) -> dict[int, Cursor]:
         self._require_membership()
         rejected = [each for flush in flushes.values() for each in flush.rejected]
         if rejected:
             first = rejected[0]
             log.warning("quarantined", count=len(rejected), first=_position(first.record), reason=first.reason)
         await asyncio.gather(*(self._quarantine(each.record, each.reason) for each in rejected))
-        await self._writer.write(flushes, int(time.time() * 1000))
+        return await self._writer.write(flushes, int(time.time() * 1000))
 
     # When to flush ------------------------------------------------------------------------------------------------
 
@@ -229,17 +256,35 @@ class Projector:
         ends: Mapping[TP, int] = self.app.consumer.ends
         return sum(max(0, ends.get(TP(self.options.ledger, each), 0) - offset) for each, offset in positions.items())
 
+    def heard(self, asked: int, ends: Mapping[int, int]) -> None:
+        """A poll that began at `asked` has ended; where the ledger partitions end, as far as is known."""
+        for partition, end in ends.items():
+            fold = self._folds.get(partition)
+            if fold is not None:
+                fold.watch.horizon.hear(asked, end, fold.next_offset)
+
+    # Clocks -------------------------------------------------------------------------------------------------------
+
+    def use_rules(self, rules: RuleHistory) -> None:
+        """From now on this rulebook holds. To be called once before any alarm is said, and for each new rulebook."""
+        self._rules = rules
+        for fold in self._folds.values():
+            fold.watch.use(rules)
+
     # Rebalance ----------------------------------------------------------------------------------------------------
 
     async def _on_recovered(self) -> None:
-        await self._guarded(self._take_up())
+        await self.guarded(self._take_up())
 
     async def _take_up(self) -> None:
         """The live topic has been read: each assigned partition goes on where its cursor says."""
         consumer = self.app.consumer
         assigned = {tp for tp in consumer.assignment() if tp.topic == self.options.ledger}
         consumer.ends.update(await consumer.highwaters(*assigned))
-        folds = {tp: PartitionFold(tp.partition, self.table.partition(tp.partition)) for tp in sorted(assigned)}
+        now = self.now()
+        folds = {
+            tp: PartitionFold(tp.partition, self.table.partition(tp.partition), now=now) for tp in sorted(assigned)
+        }
         for tp, fold in folds.items():
             if fold.next_offset > consumer.ends[tp]:  # going on would pass over what is written from now on
                 raise ProjectorFailed(
@@ -247,10 +292,21 @@ class Projector:
                     f"partition {tp.partition}, and there are {consumer.ends[tp]}. Delete that topic and run "
                     "`dossier topics apply`; it is rebuilt from the ledger"
                 )
+        await self._remember(folds.values(), now)
         self._folds = {tp.partition: fold for tp, fold in folds.items()}
         self._durable = dict(self.positions())
         self.ready = True
         log.info("assigned", positions=self.positions())
+
+    async def _remember(self, folds: Collection[PartitionFold], now: int) -> None:
+        """The alarms that were said and of which the live topic does not know."""
+        said = await read_alarms(
+            self.options.brokers, self.options.alarms, {fold.partition: fold.alarms_offset for fold in folds}
+        )
+        for fold in folds:
+            fold.watch.remember(said[fold.partition], now)
+            if self._rules is not None:
+                fold.watch.use(self._rules)
 
     async def _on_revoked(self, *sent: Any, **_: Any) -> None:
         """Finish what is folded while the partitions are still ours, then forget them."""
@@ -276,10 +332,13 @@ class Projector:
 
     async def _read(self, stream: Any) -> None:
         stream.enable_acks = False  # step 5 does it
-        await self._guarded(self._fold_chunks(stream))
+        await self.guarded(self._fold_chunks(stream))
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
-        """Faust would restart an agent that raises, and count its message as done; ours ends the process."""
+    async def guarded(self, work: Awaitable[None]) -> None:
+        """Do work that the projector cannot go on without: if it raises, `run` does.
+
+        Faust would restart an agent that raises, and count its message as done.
+        """
         try:
             await work
         except Exception as error:  # whatever it is, nothing may be acknowledged after it
@@ -310,7 +369,7 @@ class Projector:
         """Faust would wait for a missing topic without a word."""
         options = self.options
         try:
-            found = await partitions_of(options.brokers, (options.ledger, options.live))
+            found = await partitions_of(options.brokers, (options.ledger, options.live, options.alarms))
         except KafkaError as error:
             raise ProjectorFailed(f"Kafka at {options.brokers} does not answer: {error}") from error
         for topic, partitions in found.items():
@@ -318,8 +377,8 @@ class Projector:
                 raise ProjectorFailed(f"topic {topic} is missing: run `dossier topics apply`")
             if partitions != options.partitions:
                 raise ProjectorFailed(
-                    f"{topic} has {partitions} partitions and DOSSIER_PARTITIONS says {options.partitions}; the ledger "
-                    "and the live topic must have the same number, as the setting says"
+                    f"{topic} has {partitions} partitions and DOSSIER_PARTITIONS says {options.partitions}; the "
+                    "ledger, the live topic and the alarms must have the same number, as the setting says"
                 )
 
     async def _leave(self) -> None:

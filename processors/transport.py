@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import aiokafka
@@ -24,6 +24,10 @@ from faust.types import TP
 
 #: Distance between polls when caught up: half of what a flush waits, so that a flush carries about two polls.
 PACE_SECONDS: Final = 0.01
+#: How long an idle poll waits. Each that ends tells up to when a partition has been heard.
+IDLE_SECONDS: Final = 0.05
+#: After this long without a record of a partition, there are none before its end.
+SILENT_SECONDS: Final = 1.0
 #: A broker answers a fetch after this long even without news. A fetch on its way keeps other partitions of the
 #: same broker from being asked for, so this bounds how long a quiet partition can delay another.
 FETCH_WAIT_MS: Final = 50
@@ -55,13 +59,19 @@ class Chunk:
 
 
 class Positions(Protocol):
-    """What the transport asks the projector."""
+    """What the transport asks the projector, and tells it."""
 
     def positions(self) -> Mapping[int, int]:
         """For each ledger partition that is ready, the next offset to read."""
 
     def durable(self) -> Mapping[int, int]:
         """For each ledger partition that is ready, the next offset of the newest cursor the broker has confirmed."""
+
+    def now(self) -> int:
+        """The present instant, by the projector's clock."""
+
+    def heard(self, asked: int, ends: Mapping[int, int]) -> None:
+        """A poll that began at the instant `asked` has ended: where each ledger partition ends, as far as is known."""
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):
@@ -90,6 +100,7 @@ class ChunkConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.ends: dict[TP, int] = {}  # where each partition ended when it was last read
         self._fetched: dict[TP, int] = {}
+        self._silent_since: dict[TP, float] = {}
         self._polled_at = 0.0
         self._poll_was_full = False
 
@@ -98,11 +109,29 @@ class ChunkConsumer(driver.Consumer):
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109  # Faust's signature
         await self._pace()
-        records, active = await super()._wait_next_records(timeout)
+        asked = self.projector.now()
+        records, active = await super()._wait_next_records(min(timeout, IDLE_SECONDS))
         self._polled_at = time.monotonic()
         size = sum(map(len, records.values())) if records else 0
         self._poll_was_full = size * 2 >= self.app.conf.broker_max_poll_records
-        return {tp: self._chunk(tp, found) for tp, found in (records or {}).items() if found}, active
+        chunks = {tp: self._chunk(tp, found) for tp, found in (records or {}).items() if found}
+        self.projector.heard(asked, self._known_ends(chunks))
+        return chunks, active
+
+    def _known_ends(self, brought: Collection[TP]) -> dict[int, int]:
+        """Where each ledger partition ends. Behind its last record there may be a transaction's marker, which nobody
+        is ever given: where polls have brought nothing for a while, it ends with what was brought.
+        """
+        ends: dict[int, int] = {}
+        now = time.monotonic()
+        for tp in (tp for tp in self.assignment() if tp.topic == self.ledger):
+            if tp in brought or self._poll_was_full:
+                self._silent_since[tp] = now
+            end: int | None = self.highwater(tp)
+            if end is not None:
+                silent = now - self._silent_since.setdefault(tp, now) > SILENT_SECONDS
+                ends[tp.partition] = min(end, self._fetched.get(tp, end)) if silent else end
+        return ends
 
     async def _pace(self) -> None:
         while self.flow_active and not self.should_stop and not self._get_active_partitions():  # noqa: ASYNC110
@@ -127,6 +156,7 @@ class ChunkConsumer(driver.Consumer):
         }
         await self.seek_wait(targets)
         self._fetched.update(targets)
+        self._silent_since.clear()
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """The offsets inside a chunk are no gap."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from projections.live import CURSOR_KEY, LIVE_TOPIC, unpack_cursor
+from projections.live import CURSOR_KEY, LIVE_TOPIC, is_state_key, unpack_cursor
 from replay.rebuild import LivePartition
 
 _POLL_MS = 200
@@ -52,8 +52,8 @@ class LiveTopic:
                 f"partition {number} of the live state is at {_next_offset(states)}, the ledger at {ledger_end}"
             ) from error
         next_offset = _next_offset(states)
-        states.pop(CURSOR_KEY, None)
-        return LivePartition(number, next_offset, {key.decode(): packed for key, packed in states.items()})
+        dossiers = {key.decode(): packed for key, packed in states.items() if is_state_key(key)}
+        return LivePartition(number, next_offset, dossiers)
 
     async def _read(self, tp: TopicPartition, states: dict[bytes, bytes]) -> None:
         for record in (await self._consumer.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ()):

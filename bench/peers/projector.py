@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import time
 
 from bench.load import LEDGER, PARTITIONS
 from bench.peers import Run
 from events.ledger import LEDGER_TOPIC, PositionedRecord
 from processors.projector import Projector, ProjectorOptions
+from projections.rules import rule_history
+from schemas.rulebook import shipped
 
 
 async def main() -> None:
     run = Run.from_arguments()
     assert run.topic == LEDGER
     options = ProjectorOptions(run.broker, PARTITIONS, tempfile.mkdtemp(prefix="bench-projector-"))
-    projector = Projector(options.prefixed(LEDGER.removesuffix(LEDGER_TOPIC)), nothing_is_unreadable)
+    prefix = LEDGER.removesuffix(LEDGER_TOPIC)
+    projector = Projector(options.prefixed(prefix), nothing_is_unreadable, lambda: time.time_ns() // 1000)
+    projector.use_rules(rule_history(shipped()))
     running = asyncio.create_task(projector.run(asyncio.Event()))
     while not running.done():
         if projector.ready:

@@ -23,7 +23,7 @@ from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, decode
 from processors.projector import GROUP
 from projections.dossier import Dossier, admit, new_dossier, pack
-from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, unpack_cursor
+from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, unpack_cursor
 from schemas.health import HealthReport, read_health
 
 PARTITIONS = 4
@@ -73,7 +73,7 @@ class World:
         for record in self.live_records():
             if record.key == CURSOR_KEY:
                 cursors[record.partition] = unpack_cursor(record.value)
-            else:
+            elif is_state_key(record.key):
                 states[record.key] = record.value
         return states, cursors
 

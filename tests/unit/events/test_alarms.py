@@ -53,9 +53,7 @@ def test_ids_are_the_same_for_the_same_words_only(some: list[str], others: list[
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.booleans()), max_size=12))
 def test_of_a_breach_and_its_clearing_the_later_holds(said: list[tuple[str, bool]]) -> None:
-    held: dict[str, bool] = {}
-    for name, breached in said:
-        held[name] = breached
+    held = dict(said)
     events = [made(_alarm(name, breached), name if breached else f"not-{name}") for name, breached in said]
     assert set(standing_breaches(events)) == {name for name, breached in held.items() if breached}
 

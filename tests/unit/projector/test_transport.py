@@ -28,13 +28,19 @@ class At:
     def durable(self) -> Mapping[int, int]:
         return self._durable
 
+    def now(self) -> int:
+        return 0
+
+    def heard(self, asked: int, ends: Mapping[int, int]) -> None:
+        self.ends = ends
+
 
 class Consumer(ChunkConsumer):
     """Without Faust's services and without a broker."""
 
     def __init__(self, projector: At) -> None:
         self.ledger, self.projector = LEDGER, projector
-        self.ends, self._fetched = {}, {}
+        self.ends, self._fetched, self._silent_since = {}, {}, {}
         self._acked, self._acked_index = defaultdict(list), defaultdict(set)
         self.sought: dict[TP, int] = {}
 

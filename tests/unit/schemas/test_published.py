@@ -15,7 +15,7 @@ from cli.schemas import published, shipped
 from deploy.topics import load_topics
 from events import quarantine
 from events.alarms import ALARM_CATALOGUE, ALARM_WIRE_NAMES, ALARMS
-from events.catalogue import CATALOGUE, WIRE_NAMES, Actor, LegalTime, wire_name
+from events.catalogue import CATALOGUE, WIRE_NAMES, Actor, Data, LegalTime, wire_name
 from events.compatibility import broken_promises
 from events.contract import PUBLISHED_KINDS, envelope_of, event_schema, fields, names, schema_path
 from events.envelope import Envelope, decode, encode, schema_uri
@@ -47,8 +47,9 @@ def test_each_schema_is_a_schema_and_its_example_a_readable_event(path: Any) -> 
     for example in schema["examples"]:
         Draft202012Validator(schema).validate(example)
         event = _read(json.dumps(example))
-        assert wire_name(type(event.data)) == path.parent.name
-        assert event.dataschema == schema["$id"] == schema_uri(type(event.data))
+        kind: type[Data] = type(event.data)
+        assert wire_name(kind) == path.parent.name
+        assert event.dataschema == schema["$id"] == schema_uri(kind)
 
 
 @pytest.mark.parametrize("path", SCHEMAS, ids=lambda path: path.parent.name)
