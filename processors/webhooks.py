@@ -109,6 +109,7 @@ class Delivery:
             await self._consumer.start()
             while True:
                 batches = await self._consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=BATCH_RECORDS)
+                await self._note_start(batches)
                 await self._deliver([record for records in batches.values() for record in records])
                 await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
         finally:
@@ -127,6 +128,15 @@ class Delivery:
 
     def is_reading(self) -> bool:
         return self._consumer is not None and bool(self._consumer.assignment())
+
+    async def _note_start(self, batches: dict[Any, list[Any]]) -> None:
+        """Where the group is, of partitions that are ours since now; those that are no more are forgotten."""
+        ours = self._consumer.assignment()
+        known = {tp.partition: self._positions.get(tp.partition) for tp in ours}
+        for tp in ours:
+            if known[tp.partition] is None:
+                known[tp.partition] = batches[tp][0].offset if tp in batches else await self._consumer.position(tp)
+        self._positions = {partition: offset for partition, offset in known.items() if offset is not None}
 
     async def _deliver(self, records: Sequence[PositionedRecord]) -> None:
         by_key: dict[bytes | None, list[PositionedRecord]] = {}

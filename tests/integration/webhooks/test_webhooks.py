@@ -95,7 +95,8 @@ def test_an_alarm_arrives_once_signed_and_a_restart_posts_nothing_again(
                 await publish(broker, prefix, first, again, again, taken_back, again)
                 await until(lambda: len(receiver.taken) >= 4, "the alarms arrive")
                 await until(lambda: delivery.lag() == 0 and sum(delivery.positions().values()) == 5, "committed")
-            async with delivering(broker, prefix, receiver):
+            async with delivering(broker, prefix, receiver) as (delivery,):
+                await until(lambda: delivery.is_reading() and sum(delivery.positions().values()) == 5, "it goes on")
                 await publish(broker, prefix, last)
                 await until(lambda: len(receiver.taken) >= 5, "the one after the restart arrives")
             return receiver.taken
