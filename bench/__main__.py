@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import paced
+from bench import alarms, paced
 from bench.load import LEDGER, PARTITIONS, PREFIX, TENTH_LEDGER, TENTH_PREFIX, fill, load
 from bench.peers.archive import URL_VARIABLE
 from bench.servers import clickhouse, kafka_broker
@@ -31,6 +31,7 @@ RATIOS = (
     ("archiver.rows_per_s", "engine_insert.rows_per_s"),
 )
 RATES = (1_000, 5_000, 15_000)
+TIMERS = 1_000_000
 PEER_TIMEOUT_SECONDS = 300.0
 
 out = Console(highlight=False)
@@ -39,7 +40,7 @@ out = Console(highlight=False)
 def main() -> None:
     chosen = _arguments()
     figures: dict[str, float] = {"events": chosen.events}
-    with kafka_broker((PREFIX, TENTH_PREFIX, paced.PREFIX), PARTITIONS) as broker:
+    with kafka_broker((PREFIX, TENTH_PREFIX, paced.PREFIX, alarms.PREFIX), PARTITIONS) as broker:
         for name, value in _measured(broker, chosen):
             figures[name] = value
             out.print(f"{name}: {value:,}")
@@ -67,11 +68,18 @@ def _measured(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, fl
         for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
             yield f"paced_{rate}.p50_ms", latency.p50_ms
             yield f"paced_{rate}.p99_ms", latency.p99_ms
+    if "alarms" in chosen.only:
+        armed = alarms.timers(TIMERS)
+        yield "timers_1m.armed_per_s", armed.per_s
+        yield "timers_1m.bytes_each", armed.bytes_each
+        yield "timers_1m.due_us_each", armed.due_us_each
+        for name, delay in zip(("p50_ms", "p99_ms"), alarms.delays(broker), strict=True):
+            yield f"alarm_delay.{name}", delay
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parts = (*PEERS, *ARCHIVE, "paced")
+    parts = (*PEERS, *ARCHIVE, "paced", "alarms")
     parser.add_argument("--only", default=",".join(parts), help="comma-separated, of: " + ", ".join(parts))
     parser.add_argument("--events", type=int, default=200_000, help="events of the throughput runs, ten a dossier")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each paced run")

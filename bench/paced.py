@@ -50,21 +50,22 @@ class Latency(NamedTuple):
 
 def measure(broker: str, rates: tuple[int, ...], seconds: float) -> dict[int, Latency]:
     """One projector, one rate after the other."""
-    with _projector(broker) as health:
-        _wait_until_ready(health)
+    with projecting(broker, PREFIX):
         return {rate: asyncio.run(_measure(broker, rate, seconds)) for rate in rates}
 
 
 @contextlib.contextmanager
-def _projector(broker: str) -> Iterator[Path]:
+def projecting(broker: str, prefix: str) -> Iterator[None]:
+    """`dossier projector` as in production, ready, for the length of a `with`."""
     with tempfile.TemporaryDirectory(prefix="dossier-bench-") as folder:
         health = Path(folder) / "projector.health.json"
         environment = {**os.environ, "DOSSIER_HEALTH_FILE": str(health), "DOSSIER_LOG_LEVEL": "error"}
         environment["DOSSIER_PARTITIONS"] = str(PARTITIONS)
-        command = [sys.executable, "-m", "cli", "projector", "--kafka", broker, "--prefix", PREFIX]
+        command = [sys.executable, "-m", "cli", "projector", "--kafka", broker, "--prefix", prefix]
         process = subprocess.Popen(command, env=environment)
         try:
-            yield health
+            _wait_until_ready(health)
+            yield
         finally:
             process.terminate()
             process.wait(30)
@@ -88,7 +89,7 @@ async def _measure(broker: str, rate: int, seconds: float) -> Latency:
         await _until_live(sent, cursors)
         watching.cancel()
     latencies = sorted(itertools.islice(_latencies(sent, cursors), warm_up, None))
-    return Latency(_quantile(latencies, 0.5), _quantile(latencies, 0.99), len(latencies))
+    return Latency(quantile(latencies, 0.5), quantile(latencies, 0.99), len(latencies))
 
 
 @contextlib.asynccontextmanager
@@ -161,5 +162,6 @@ def _latencies(sent: list[list[Sent]], cursors: list[list[tuple[int, float]]]) -
     return (latency for _, latency in sorted(found))
 
 
-def _quantile(ordered: list[float], share: float) -> float:
+def quantile(ordered: list[float], share: float) -> float:
+    """The value below which that share of the ordered values lies."""
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1)

@@ -18,6 +18,7 @@ from kafka import KafkaAdminClient
 
 from bench.load import partition_of
 from deploy import topics
+from events.alarms import ALARMS, ALARMS_TOPIC, AlarmEvent
 from events.envelope import Unreadable, decode_record
 from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, decode
@@ -98,6 +99,14 @@ class World:
         wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
         admin.close()
         topics.apply(self.broker, topics.load_topics(PARTITIONS, 1, self.prefix))
+
+    # The alarms
+
+    def alarms(self) -> list[tuple[AlarmEvent, int]]:
+        """Every alarm that was ever written, with its append time in microseconds, in the order of the partitions."""
+        records = asyncio.run(_read_all(self.broker, self.prefix + ALARMS_TOPIC))
+        records.sort(key=lambda record: (record.partition, record.offset))
+        return [(ALARMS.decode_record(record.key, record.value), record.timestamp * 1_000) for record in records]
 
     def quarantined(self) -> list[QuarantineRecord]:
         """Every record ever written to quarantine."""
