@@ -35,6 +35,7 @@ from processors.fold import Flush, PartitionFold
 from processors.live import FlushWriter, LiveTable
 from processors.said import read_alarms
 from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
+from processors.watchdog import Watchdog
 from projections.live import LIVE_TOPIC, Cursor
 from projections.rules import RuleHistory
 
@@ -49,6 +50,8 @@ _BROKER_AWAY_SECONDS: Final = 600.0
 #: some milliseconds of work, so that the stream does not wait.
 _LOOK_SECONDS: Final = 0.02
 _LOOK_AT_ONCE: Final = 50
+#: How often the broker is asked where the ledger ends, and how long its answer is waited for.
+_ASK_SECONDS: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -116,6 +119,9 @@ class Projector:
         self._urgent = False
         self._flushing = False
         self._alive_at = time.monotonic()
+        self._watchdog = Watchdog(time.monotonic())
+        self._answers = 0  # how often the broker has told where the ledger ends, and how much of it was unread then
+        self._unread = 0
         self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._build()
 
@@ -154,6 +160,7 @@ class Projector:
         await self.app.start()
         flusher = asyncio.create_task(self.guarded(self._flush_when_due()))
         looker = asyncio.create_task(self.guarded(self._look_at_clocks()))
+        asker = asyncio.create_task(self.guarded(self._ask_the_broker()))
         stopped = asyncio.create_task(stop.wait())
         try:
             either: set[asyncio.Future[Any]] = {stopped, self._failure}
@@ -163,7 +170,7 @@ class Projector:
             if self._failure.done():
                 raise ProjectorFailed(str(self._failure.result())) from self._failure.result()
         finally:
-            for task in (flusher, looker, stopped):
+            for task in (flusher, looker, asker, stopped):
                 task.cancel()
 
     async def _fold_chunks(self, stream: Any) -> None:
@@ -255,6 +262,27 @@ class Projector:
     def _behind(self, positions: Mapping[int, int]) -> int:
         ends: Mapping[TP, int] = self.app.consumer.ends
         return sum(max(0, ends.get(TP(self.options.ledger, each), 0) - offset) for each, offset in positions.items())
+
+    async def _ask_the_broker(self) -> None:
+        """A fetcher that died tells of no new end, and all would look well: so ask beside it."""
+        while True:
+            await asyncio.sleep(_ASK_SECONDS)
+            try:
+                self._unread = await asyncio.wait_for(self._count_unread(), _ASK_SECONDS)
+            except (KafkaError, TimeoutError) as error:
+                log.warning("the broker does not tell where the ledger ends", error=type(error).__name__)
+            else:
+                self._answers += 1
+
+    async def _count_unread(self) -> int:
+        """Offsets of our partitions that the consumer has not come to."""
+        consumer = self.app.consumer
+        assigned = [TP(self.options.ledger, partition) for partition in self._folds]
+        if not assigned:
+            return 0
+        ends = await consumer.highwaters(*assigned)
+        consumer.ends.update(ends)
+        return sum([ends[tp] - (await consumer.position(tp) or 0) for tp in assigned])
 
     def heard(self, asked: int, ends: Mapping[int, int]) -> None:
         """A poll that began at `asked` has ended; where the ledger partitions end, as far as is known."""
@@ -358,6 +386,16 @@ class Projector:
         except ProjectorFailed as error:
             self._fail(error)
         self._alive_at = time.monotonic()
+        self._require_progress()
+
+    def _require_progress(self) -> None:
+        """Faust and its client have hung in rebalances and recoveries around a dying broker, without a word."""
+        busy = not self.ready or self._unread > 0 or self._has_unflushed()
+        moved = sum(self._durable.values()) + sum(self.table.store.offsets.values())
+        progress = (self.ready, moved, 0 if busy else self._answers)
+        silent = self._watchdog.standstill_seconds(time.monotonic(), progress, has_work=busy or bool(self._folds))
+        if silent:
+            self._fail(ProjectorFailed(f"nothing has moved for {silent:.0f} s, and {self._unread} records wait"))
 
     def _require_membership(self) -> None:
         """Who was paused for a session (SIGSTOP, a sleeping laptop) has lost its partitions and must not write."""
