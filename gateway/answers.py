@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from heapq import nsmallest
 from typing import Final
 
 from events.envelope import from_microseconds
 from gateway.live import LiveView
-from projections.board import Row
+from projections.board import Board, Row
+from projections.calendar import Term, due_of
+from projections.deadlines import Deadlines
+from projections.dossier import history, unpack
+from projections.expectation import Timeliness
+from projections.outlook import Running, Urgency
 from projections.standing import Queue
 from replay.described import describe_dossier
-from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES, TIMELINESS_NAMES
+from replay.explained import describe_clocks, describe_running
+from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES, STATUS_NAMES, TIMELINESS_NAMES
 from schemas import api
 
 WORDS: Final = api.Words(
@@ -17,6 +27,7 @@ WORDS: Final = api.Words(
     timeliness={str(kind): name for kind, name in TIMELINESS_NAMES.items()},
     anomalies={str(code): name for code, name in ANOMALIES.items()},
     events=EVENT_NAMES,
+    statuses={str(code): name for code, name in STATUS_NAMES.items()},
 )
 
 
@@ -32,25 +43,108 @@ def freshness(view: LiveView, complete: bool | None = None) -> api.Freshness:
 
 
 def summary(view: LiveView, complete: bool | None = None) -> api.Summary:
-    counts = view.board.summary()
-    return api.Summary(**counts, quarantined=len(view.quarantined), freshness=freshness(view, complete))
+    return _summary(view, view.board, view.deadlines, None, freshness(view, complete))
+
+
+def summary_as_of(view: LiveView, until: int, fresh: api.Freshness, states: Iterable[bytes]) -> api.Summary:
+    """The summary as it was at an instant (microseconds since 1970 UTC), by what has become known since and by the
+    rules there are now. Every dossier is looked at, and folded again if anything happened to it later."""
+    board, deadlines = Board(), Deadlines(view.deadlines.rules)
+    deadlines.advance(until)
+    for dossier in map(unpack, states):
+        standing = dossier.standing
+        if dossier.tail_at > until or dossier.amending:
+            steps = history(dossier, until)
+            if not steps:
+                continue
+            standing = steps[-1][1]
+        board.change(None, standing)
+        deadlines.change(dossier.dossier_id, standing)
+    return _summary(view, board, deadlines, until, fresh)
+
+
+def _summary(
+    view: LiveView, board: Board, deadlines: Deadlines, until: int | None, fresh: api.Freshness
+) -> api.Summary:
+    return api.Summary(
+        **board.summary(),
+        **deadlines.balance._asdict(),
+        by_official_due={kind: deadlines.by_official_due[kind] for kind in Timeliness},
+        as_of=None if until is None else from_microseconds(until),
+        quarantined=len(view.quarantined),
+        freshness=fresh,
+    )
+
+
+def breaches(view: LiveView, at: int, office: str | None, limit: int, complete: bool | None) -> api.Deadlines:
+    """Clocks that run past their due."""
+    return _deadlines(view, at, lambda clock: clock.late <= at, office, limit, complete)
+
+
+def due(view: LiveView, at: int, within: Term, office: str | None, limit: int, complete: bool | None) -> api.Deadlines:
+    """Clocks that come to their due within a time that begins now; by days, until the last of them closes."""
+    ends = lru_cache(maxsize=256)(lambda calendar: due_of(calendar, at, within).operational)
+    return _deadlines(view, at, lambda clock: at < clock.late <= ends(clock.calendar), office, limit, complete)
+
+
+def _deadlines(
+    view: LiveView,
+    at: int,
+    wanted: Callable[[Running], bool],
+    office: str | None,
+    limit: int,
+    complete: bool | None,
+) -> api.Deadlines:
+    """Looks at each running clock once: some comparisons for each dossier that waits."""
+    found = [
+        (clock.late, dossier_id, waiting, clock)
+        for dossier_id, waiting in list(view.deadlines.waiting.items())  # it changes under a thread
+        if office is None or (waiting.queue is not None and waiting.queue.office == office)
+        for clock in waiting.ahead.running
+        if wanted(clock)
+    ]
+    first = nsmallest(limit, found, key=lambda each: (each[0], each[1], each[3].kind, each[3].name))
+    return api.Deadlines(
+        at=from_microseconds(at),
+        deadlines=[describe_running(dossier_id, waiting, clock, at) for _, dossier_id, waiting, clock in first],
+        total=len(found),
+        freshness=freshness(view, complete),
+    )
+
+
+def explanation(
+    view: LiveView, dossier_id: str, at: int, complete: bool | None = None, *, as_of: bool = False
+) -> api.Explanation | None:
+    """None: the live state has no such dossier."""
+    found = view.dossier(dossier_id)
+    if found is None:
+        return None
+    return describe_clocks(found[1], view.deadlines.rules, at, freshness(view, complete), as_of=as_of)
 
 
 def queues(view: LiveView, complete: bool | None = None) -> api.Queues:
     counts = sorted(view.board.queues.items(), key=lambda item: (-item[1], item[0]))
     return api.Queues(
-        queues=[queue_count(queue, count) for queue, count in counts], freshness=freshness(view, complete)
+        queues=[queue_count(view, queue, count) for queue, count in counts], freshness=freshness(view, complete)
     )
 
 
-def queue_count(queue: Queue, count: int) -> api.QueueCount:
-    return api.QueueCount(office=queue.office, room=queue.room, step=queue.step, count=count)
+def queue_count(view: LiveView, queue: Queue, count: int) -> api.QueueCount:
+    late, soon = (view.deadlines.by_queue[queue, each] for each in (Urgency.LATE, Urgency.SOON))
+    return api.QueueCount(office=queue.office, room=queue.room, step=queue.step, count=count, late=late, soon=soon)
 
 
 def offices(view: LiveView) -> api.Offices:
     counts = sorted(view.board.by_office.items())
+    urgent: Counter[tuple[str, Urgency]] = Counter()
+    for (queue, urgency), count in view.deadlines.by_queue.items():
+        urgent[queue.office, urgency] += count
     return api.Offices(
         offices=[api.OfficeCount(office=office, state=state, count=count) for (office, state), count in counts],
+        deadlines=[
+            api.OfficeDeadlines(office=office, late=urgent[office, Urgency.LATE], soon=urgent[office, Urgency.SOON])
+            for office in sorted({office for office, _ in view.board.by_office})
+        ],
         freshness=freshness(view),
     )
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Annotated, Any, Final
@@ -18,22 +19,26 @@ from litestar import Litestar, MediaType, Response, get
 from litestar.config.allowed_hosts import AllowedHostsConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import NotFoundException, ServiceUnavailableException
+from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.response import ServerSentEvent
 from litestar.types import ASGIApp
+from pydantic import TypeAdapter, ValidationError
 
+from events.envelope import microseconds
 from gateway import answers
 from gateway.guard import Guard
 from gateway.history import History, HistoryUnavailable
 from gateway.metrics import CONTENT_TYPE, Metrics
 from gateway.reader import LiveReader, NotReached
 from gateway.stream import board_changes
+from projections.calendar import Term
 from replay.described import archive_freshness, describe_step
 from replay.timeline import timeline
 from schemas import api
+from schemas.timewords import Term as WrittenTerm
 
 MAX_WAIT_SECONDS: Final = 600.0
 MAX_STREAMS: Final = 200
@@ -48,7 +53,12 @@ Wait = Annotated[
 ]  # fmt: skip
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 Filter = Annotated[str | None, QueryParameter(max_length=128)]
+Instant = Annotated[
+    datetime | None,
+    QueryParameter(description="RFC 3339, such as 2020-06-30T17:00:00+07:00 (with + as %2B)"),
+]
 _NOT_FOUND: Final = {404: ResponseSpec(api.Problem, description="no such dossier", generate_examples=False)}
+_WRONG: Final = {400: ResponseSpec(api.Problem, description="not to be understood", generate_examples=False)}
 _UNAVAILABLE: Final = {
     503: ResponseSpec(api.Problem, description="the archive does not answer", generate_examples=False)
 }
@@ -62,6 +72,7 @@ class Gateway:
     history: History
     metrics: Metrics
     streams: int = 0
+    folding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 FromApp = NamedDependency[Gateway]
@@ -77,7 +88,8 @@ def litestar_app(gateway: Gateway | None, hosts: Sequence[str] = ()) -> Litestar
     """The routes. Without a gateway it can only describe itself (OpenAPI)."""
     return Litestar(
         route_handlers=[
-            page, file, summary, queues, offices, dossiers, dossier, events, words, stream, healthz, readyz, metrics,
+            page, file, summary, queues, breaches, due, offices, dossiers, dossier, clocks, events, words, stream,
+            healthz, readyz, metrics,
         ],
         dependencies={"gateway": Provide(_gateway, sync_to_thread=False)},
         state=State({"gateway": gateway}),
@@ -110,17 +122,50 @@ def _gateway(state: State) -> Gateway:
 
 
 @get("/v1/summary")
-async def summary(gateway: FromApp, wait: Wait = 0) -> api.Summary:
-    """Tổng hợp: how many dossiers, in which states, how timely, and up to where this was read."""
+async def summary(gateway: FromApp, wait: Wait = 0, as_of: Instant = None) -> api.Summary:
+    """Tổng hợp: how many dossiers, in which states, how timely, now or as of an instant, and up to where this was
+    read."""
     complete = await _read_all(gateway, wait)
-    return answers.summary(gateway.reader.view, complete)
+    await gateway.reader.settle()
+    view = gateway.reader.view
+    if as_of is None:
+        return answers.summary(view, complete)
+    async with gateway.folding:  # all dossiers are folded, in a thread and one after the other: the others wait
+        fresh, states = answers.freshness(view, complete), view.states()
+        return await asyncio.to_thread(answers.summary_as_of, view, _instant(as_of), fresh, states)
 
 
 @get("/v1/queues")
 async def queues(gateway: FromApp, wait: Wait = 0) -> api.Queues:
-    """Hàng đợi: who has what waiting, by office, room and step, the longest first."""
+    """Hàng đợi: who has what waiting, by office, room and step, the longest first, and how many of it are late."""
     complete = await _read_all(gateway, wait)
+    await gateway.reader.settle()
     return answers.queues(gateway.reader.view, complete)
+
+
+@get("/v1/breaches")
+async def breaches(gateway: FromApp, office: Filter = None, limit: Limit = 200, wait: Wait = 0) -> api.Deadlines:
+    """Quá hạn: clocks that run past their due, the longest overdue first."""
+    complete = await _read_all(gateway, wait)
+    await gateway.reader.settle()
+    return await asyncio.to_thread(answers.breaches, gateway.reader.view, gateway.reader.now(), office, limit, complete)
+
+
+@get("/v1/due", responses=_WRONG)
+async def due(
+    gateway: FromApp,
+    within: Annotated[str, QueryParameter(max_length=16, description="2d working days, 4h working hours, 3cd, 1mo")],
+    office: Filter = None,
+    limit: Limit = 200,
+    wait: Wait = 0,
+) -> api.Deadlines:
+    """Sắp đến hạn: clocks that come to their due within a time that begins now, the next first."""
+    term = _term(within)
+    complete = await _read_all(gateway, wait)
+    await gateway.reader.settle()
+    return await asyncio.to_thread(
+        answers.due, gateway.reader.view, gateway.reader.now(), term, office, limit, complete
+    )
 
 
 @get("/v1/offices")
@@ -145,6 +190,24 @@ async def dossier(gateway: FromApp, dossier_id: PathId, wait: Wait = 0) -> api.D
     """Hồ sơ: where one dossier stands now."""
     complete = await _read_all(gateway, wait)
     found = answers.dossier(gateway.reader.view, unquote(dossier_id), complete)
+    if found is None:
+        raise NotFoundException("the live state has no dossier with this id")
+    return found
+
+
+@get("/v1/dossiers/{dossier_id:str}/clocks", responses=_NOT_FOUND)
+async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Instant = None) -> api.Explanation:
+    """Giải thích thời hạn: why a dossier is due when it is, each stretch of its clock, and its other clocks.
+
+    With `at`, what occurred later is left out.
+    """
+    complete = await _read_all(gateway, wait)
+    await gateway.reader.settle()
+    instant = gateway.reader.now() if at is None else _instant(at)
+    view = gateway.reader.view
+    found = await asyncio.to_thread(
+        answers.explanation, view, unquote(dossier_id), instant, complete, as_of=at is not None
+    )
     if found is None:
         raise NotFoundException("the live state has no dossier with this id")
     return found
@@ -256,6 +319,23 @@ _FILES: Final = {
 def _file(name: str) -> Response[bytes]:
     content = files("gateway.page").joinpath(name).read_bytes()
     return Response(content, media_type=_FILES[name], headers={"cache-control": "no-cache"})
+
+
+def _instant(asked: datetime) -> int:
+    if asked.tzinfo is None:
+        raise ClientException("an instant needs its zone: 2020-06-30T17:00:00+07:00")
+    return microseconds(asked)
+
+
+def _term(text: str) -> Term:
+    try:
+        written = _TERMS.validate_python(text)
+    except ValidationError as error:
+        raise ClientException(f"{text!r} is no length of time; write 2d, 4h, 15cd or 1mo") from error
+    return Term(written.n, written.unit)
+
+
+_TERMS: Final = TypeAdapter[WrittenTerm](WrittenTerm)
 
 
 async def _read_all(gateway: FromApp, wait_seconds: float) -> bool | None:

@@ -1,7 +1,8 @@
 """The live view: what the records of the live topic say, held in memory and counted on a board.
 
 Pure: `gateway.reader` hands over records, the handlers ask. One packed state and one small row are kept for each
-dossier, so memory grows with the number of dossiers, and the counts follow each record at constant cost.
+dossier, so memory grows with the number of dossiers, and the counts follow each record at constant cost. A deadline
+that comes costs the dossiers it is the deadline of. Another rulebook costs all dossiers once, in slices (`settle`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import msgspec
 
 from events import quarantine
 from projections.board import Board, Row
+from projections.deadlines import Deadlines
 from projections.dossier import Dossier, unpack
-from projections.live import Cursor, read_live_record
+from projections.live import Cursor, peek_standing, read_live_record
+from projections.rules import RuleHistory
 
 
 class Held(NamedTuple):
@@ -35,10 +38,12 @@ class Reached(NamedTuple):
 
 
 class LiveView:
-    """All dossiers as the live topic has them, the board's counts, and how far they go."""
+    """All dossiers as the live topic has them, the board's and the deadlines' counts, and how far they go."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: RuleHistory, now: int = 0) -> None:
         self.board = Board()
+        self.deadlines = Deadlines(rules)
+        self.deadlines.advance(now)
         self.cursors: dict[int, Cursor] = {}
         #: First offset behind the ledger's last record, by partition, as last heard from the broker.
         self.ledger_ends: dict[int, int] = {}
@@ -47,6 +52,8 @@ class LiveView:
         #: Live records this program could not read.
         self.unreadable = 0
         self._held: dict[str, Held] = {}
+        #: Dossiers whose deadlines are still those of an earlier rulebook.
+        self._stale: dict[str, None] = {}
 
     def apply(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take in one record of the live topic."""
@@ -74,6 +81,27 @@ class LiveView:
         self.cursors.pop(partition, None)
         for dossier_id in [each for each, held in self._held.items() if held.partition == partition]:
             self._drop(dossier_id)
+
+    def use(self, rules: RuleHistory) -> None:
+        """From now on these rules hold; `settle` brings the deadlines to them."""
+        self.deadlines.use(rules)
+        self._stale = dict.fromkeys(self._held)
+
+    @property
+    def settled(self) -> bool:
+        return not self._stale
+
+    def settle(self, now: int, limit: int) -> bool:
+        """Let time pass up to `now`, and bring `limit` dossiers to the newest rulebook. True: a count may differ."""
+        changed = self.deadlines.advance(now) or bool(self._stale)
+        for dossier_id in list(islice(self._stale, limit)):
+            del self._stale[dossier_id]
+            self.deadlines.change(dossier_id, peek_standing(self._held[dossier_id].packed))
+        return changed
+
+    def states(self) -> list[bytes]:
+        """The packed states of all dossiers, as of now: for who reads them elsewhere, in time of its own."""
+        return [held.packed for held in self._held.values()]
 
     def dossier(self, dossier_id: str) -> tuple[int, Dossier] | None:
         """A dossier's partition and state, or None if the live state has no such dossier."""
@@ -103,11 +131,15 @@ class LiveView:
         before = self._held.pop(dossier.dossier_id, None)  # and in again: the dictionary's order is that of change
         row = self.board.change(before.row if before else None, dossier.standing)
         self._held[dossier.dossier_id] = Held(partition, packed, row)
+        self._stale.pop(dossier.dossier_id, None)
+        self.deadlines.change(dossier.dossier_id, dossier.standing)
 
     def _drop(self, dossier_id: str) -> None:
         held = self._held.pop(dossier_id, None)
         if held is not None:
             self.board.remove(held.row)
+            self._stale.pop(dossier_id, None)
+            self.deadlines.remove(dossier_id)
 
     def _matching(self, office: str | None, state: str | None) -> Iterator[tuple[str, Row]]:
         for dossier_id in reversed(self._held):

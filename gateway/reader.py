@@ -9,6 +9,7 @@ back. Then states of the old topic stay until the new one's reach us; both were 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC
+from events.rulebook import RULEBOOKS_TOPIC, Published
+from events.rulebook_topic import follow_rulebooks
 from gateway.live import LiveView
 from projections.live import LIVE_TOPIC
+from projections.rules import RuleHistory, rule_history
+from schemas.rulebook import shipped
 
 #: Records a step: long enough to be fast, short enough that a request waits milliseconds.
 _RECORDS_PER_STEP: Final = 500
@@ -33,22 +38,33 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The three topics the gateway reads; tests give them a prefix."""
+    """The topics the gateway reads; tests give them a prefix."""
 
     live: str = LIVE_TOPIC
     quarantine: str = QUARANTINE_TOPIC
     ledger: str = LEDGER_TOPIC
+    rulebooks: str = RULEBOOKS_TOPIC
 
 
 class NotReached(Exception):
     """The live state has not got as far as was asked, in the time that was given."""
 
 
-class LiveReader:
-    """Keeps `view` up to date while `run` runs; `version` grows with every change of it."""
+def system_now() -> int:
+    """The instant of the system's clock."""
+    return time.time_ns() // 1_000
 
-    def __init__(self, kafka: str, topics: Topics | None = None) -> None:
-        self.view = LiveView()
+
+class LiveReader:
+    """Keeps `view` up to date while `run` runs; `version` grows with every change of it.
+
+    `now` gives the instant that deadlines are held against, in microseconds since 1970 UTC.
+    """
+
+    def __init__(self, kafka: str, topics: Topics | None = None, now: Callable[[], int] = system_now) -> None:
+        self.now = now
+        self.rules: RuleHistory = rule_history(shipped())
+        self.view = LiveView(self.rules, now())
         self.version = 0
         self.caught_up = False
         self.closing = False
@@ -62,6 +78,22 @@ class LiveReader:
 
     async def run(self) -> None:
         """Read until cancelled; starts again from the beginning after what it cannot wait out."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_on())
+            tasks.create_task(self._let_time_pass())
+            tasks.create_task(follow_rulebooks(self._kafka, self._use, topic=self._topics.rulebooks))
+
+    async def settle(self) -> None:
+        """Bring the deadlines to this instant and to the newest rulebook, in slices."""
+        view = self.view
+        changed = view.settle(self.now(), _RECORDS_PER_STEP)
+        while not view.settled:
+            await asyncio.sleep(0)
+            view.settle(self.now(), _RECORDS_PER_STEP)
+        if changed:
+            await self.tell()
+
+    async def _read_on(self) -> None:
         while True:
             try:
                 await self._read()
@@ -97,8 +129,22 @@ class LiveReader:
         except TimeoutError as error:
             raise NotReached(f"the live state did not reach the end of the ledger in {within_seconds:g} s") from error
 
+    async def _let_time_pass(self) -> None:
+        """Deadlines come with nothing arriving."""
+        while True:
+            await self.settle()
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _use(self, published: tuple[Published, ...]) -> None:
+        rules = rule_history(shipped(), published)
+        if len(rules.published) == len(self.rules.published) == 1:  # the shipped one, as we began
+            return
+        log.info("rulebooks", published=len(published), newest=rules.newest.version)
+        self.rules = rules
+        self.view.use(rules)
+
     async def _read(self) -> None:
-        self.view, self._next, self.caught_up = LiveView(), {}, False
+        self.view, self._next, self.caught_up = LiveView(self.rules, self.now()), {}, False
         async with self._consuming() as consumer, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_ends())
             while True:

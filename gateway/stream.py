@@ -8,7 +8,6 @@ side (Last-Event-ID is not looked at).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -28,7 +27,7 @@ async def board_changes(reader: LiveReader) -> AsyncIterator[ServerSentEventMess
     """Events `summary`, `offices` and `queues` (all of them first, then changes; a count of 0 is a queue that is
     gone), and a comment where there is nothing to say for a while."""
     version = -1
-    sent: Counter[Queue] = Counter()
+    sent: dict[Queue, api.QueueCount] = {}
     yield ServerSentEventMessage(data=None, comment="board", retry=RETRY_MS)
     while not reader.closing:
         try:
@@ -36,7 +35,8 @@ async def board_changes(reader: LiveReader) -> AsyncIterator[ServerSentEventMess
         except TimeoutError:
             yield ServerSentEventMessage(data=None, comment="still here")
             continue
-        now = reader.view.board.queues.copy()
+        view = reader.view
+        now = {queue: answers.queue_count(view, queue, count) for queue, count in view.board.queues.items()}
         yield _message("summary", answers.summary(reader.view), version)
         yield _message("offices", answers.offices(reader.view), version)
         yield _message("queues", _changes(reader, sent, now), version)
@@ -44,10 +44,11 @@ async def board_changes(reader: LiveReader) -> AsyncIterator[ServerSentEventMess
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def _changes(reader: LiveReader, sent: Counter[Queue], now: Counter[Queue]) -> api.Queues:
-    changed = sorted(queue for queue in sent.keys() | now.keys() if sent[queue] != now[queue])
+def _changes(reader: LiveReader, sent: dict[Queue, api.QueueCount], now: dict[Queue, api.QueueCount]) -> api.Queues:
+    changed = sorted(queue for queue in sent.keys() | now.keys() if sent.get(queue) != now.get(queue))
     return api.Queues(
-        queues=[answers.queue_count(queue, now[queue]) for queue in changed], freshness=answers.freshness(reader.view)
+        queues=[now.get(queue) or answers.queue_count(reader.view, queue, 0) for queue in changed],
+        freshness=answers.freshness(reader.view),
     )
 
 

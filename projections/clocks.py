@@ -423,10 +423,12 @@ class _Course:
         return self._stopped_at is not None
 
     def stop(self, at: int) -> None:
+        at = max(at, self._since)  # it may have waited for somebody before it was received
         self._close(at)
         self._stopped_at = at
 
     def resume(self, at: int, *, restart: bool) -> None:
+        at = max(at, self._since)
         self._close(at)
         if self._due is not None and self._stopped_at is not None:
             if restart:

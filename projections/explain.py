@@ -9,11 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby
 from typing import Final, NamedTuple
 
-from projections.calendar import Due, WorkingCalendar
-from projections.clocks import Case, Clock, Span, procedure_clock
+from events.catalogue import (
+    ConsultationAnswered,
+    ConsultationRequested,
+    DueOverridden,
+    DueRecomputed,
+    PaymentReceived,
+    PaymentRequested,
+    Received,
+    Rescheduled,
+    SupplementReceived,
+    SupplementRequested,
+)
+from projections.calendar import MINUTE_US, DayKind, Due, Term, WorkingCalendar, day_zero
+from projections.clocks import Case, Clock, Span, procedure_clock, stops
 from projections.evolve import Entry
 from projections.rules import RuleHistory
 from projections.standing import Standing
@@ -25,7 +37,10 @@ class Why(StrEnum):
     """Why a day counts, or does not."""
 
     FIRST_DAY = "first_day"
+    HOURS = "hours"
     RESUMED = "resumed"
+    USED_UP = "used_up"
+    NO_DUE = "no_due"
     RESTARTED = "restarted"
     MOVED = "moved"
     WORKING = "working"
@@ -39,7 +54,10 @@ class Why(StrEnum):
 #: Rule, Vietnamese, English.
 WORDS: Final[dict[Why, tuple[str, str, str]]] = {
     Why.FIRST_DAY: ("R2", "ngày đầu không tính", "the first day does not count"),
+    Why.HOURS: ("R6", "giờ làm việc từ lúc này", "working hours from this instant"),
     Why.RESUMED: ("R10", "ngày chạy tiếp không tính", "the day of the resumption does not count"),
+    Why.USED_UP: ("R10", "đã dùng hết thời hạn, đến ngày làm việc kế tiếp", "used up, until the next working day"),
+    Why.NO_DUE: ("R1", "chưa có hạn trả", "nothing is due yet"),
     Why.RESTARTED: ("R11", "tính lại từ đầu, ngày đầu không tính", "counted anew, the first day does not count"),
     Why.MOVED: ("R14", "ngày hẹn mới", "a new date was given"),
     Why.WORKING: ("R3", "ngày làm việc", "working days"),
@@ -49,20 +67,25 @@ WORDS: Final[dict[Why, tuple[str, str, str]]] = {
     Why.OFF: ("R3", "ngày nghỉ", "day off"),
     Why.STOPPED: ("R10", "tạm dừng", "stopped"),
 }
-_COUNTED: Final = (Why.WORKING, Why.MADE_UP, Why.CALENDAR)
+COUNTED: Final = (Why.WORKING, Why.MADE_UP, Why.CALENDAR)
 
 
 class Stretch(NamedTuple):
-    """Consecutive days with one reason. `cause` is the identity of the event behind it, where it is an event."""
+    """Consecutive days with one reason. `cause` is the identity of the event behind it, where it is an event.
+
+    A day on which something happens may belong to two stretches: it is counted in one of them at most. `worked` is
+    the working time counted, in microseconds, where the time is one of hours; then a day may be counted in parts.
+    """
 
     first: date
     last: date
     why: Why
     cause: str | None
+    worked: int
 
     @property
     def counted(self) -> bool:
-        return self.why in _COUNTED
+        return self.why in COUNTED or self.worked > 0
 
     @property
     def days(self) -> int:
@@ -70,19 +93,25 @@ class Stretch(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """`used` days of the time have been counted since the clock began or was started anew; None: hours, not days."""
+    """`used` of the time have been counted since the clock began or was started anew, `left` are not over yet: days,
+    or of a time in hours (`by_the_hour`) microseconds of working time. None: past the due, or nothing is due.
+    """
 
     clock: Clock
-    due: Due | None
+    term: Term | None  # the legal time
+    due: Due | None  # None while stopped
     until: int  # the instant explained: the end of the clock, or the instant asked for
     ended: bool
     stretches: tuple[Stretch, ...]
+    by_the_hour: bool
     used: int
+    left: int | None
     remaining: Remaining | None
 
 
 class Remaining(NamedTuple):
-    """Working time to the due, or days beyond it. `days` are whole working days, `minutes` what is beyond them."""
+    """Working time to the due, or beyond it: whole working days, and minutes beside them if it is less than late by
+    days."""
 
     late: bool
     days: int
@@ -106,100 +135,173 @@ def explain(
     if clock is None:
         return None
     case = Case(standing, rules)
-    ended = clock.spans[-1].ends is not None and clock.spans[-1].ends <= at
-    until = min(at, clock.spans[-1].ends or at)
+    ends = clock.spans[-1].ends
+    ended = ends is not None and ends <= at
+    until = at if ends is None else min(at, ends)
     spans = [each for each in clock.spans if each.begins <= until]
-    causes = {entry.at: entry.identity for entry, _ in steps}
-    days = [
-        each
-        for number, span in enumerate(spans)
-        for each in _days(case, span, spans[number - 1] if number else None, until, causes)
-    ]
+    by_the_hour = case.legal is not None and case.legal.unit == "h"
+    told = _Telling(case, until, by_the_hour, _causes(steps))
+    days = [day for number, span in enumerate(spans) for day in told.days(span, spans[:number])]
     due = spans[-1].due if spans else None
     return Explanation(
-        clock, due, until, ended, tuple(_stretches(days)), _used(days), due and remaining(case.calendar, due, until)
+        clock,
+        case.legal,
+        due,
+        until,
+        ended,
+        tuple(_stretches(days)),
+        by_the_hour,
+        _used(days, by_the_hour),
+        _left(case.calendar, spans, until, by_the_hour),
+        due and remaining(case.calendar, due, until),
     )
 
 
 def remaining(calendar: WorkingCalendar, due: Due, at: int) -> Remaining:
-    """The working time from `at` to the end of the office's day on which it is due, or the days since."""
-    if at > due.operational:
-        return Remaining(True, calendar.count(due.day, calendar.local_date(at)), 0)
-    minutes = calendar.time_between(at, due.operational) // 60_000_000
-    a_day = calendar.time_between(calendar.opening(due.day), calendar.closing(due.day)) // 60_000_000 or 8 * 60
-    return Remaining(False, minutes // a_day, minutes % a_day)
+    """The working time from `at` to the end of the office's day on which it is due, or what has passed since."""
+    if at <= due.operational:
+        return Remaining(False, *_days_and_minutes(calendar, calendar.time_between(at, due.operational)))
+    days = calendar.count(due.day, calendar.local_date(at))
+    if days and due.operational != due.legal:
+        return Remaining(True, days, 0)
+    return Remaining(True, *_days_and_minutes(calendar, calendar.time_between(due.operational, at)))
 
 
 def remaining_words(left: Remaining) -> tuple[str, str]:
-    """`còn 1 ngày 2 giờ làm việc` and the same in English."""
-    if left.late:
-        if not left.days:
-            return "quá hạn trong ngày", "late since today"
-        return f"quá {left.days} ngày làm việc", f"{left.days} working days late"
+    """`còn 1 ngày 2 giờ làm việc`, `quá 3 ngày làm việc`, and the same in English."""
     hours, minutes = divmod(left.minutes, 60)
-    vi = [f"{n} {unit}" for n, unit in ((left.days, "ngày"), (hours, "giờ"), (minutes, "phút")) if n]
-    en = [f"{n} {unit}" for n, unit in ((left.days, "d"), (hours, "h"), (minutes, "min")) if n]
-    return f"còn {' '.join(vi) or '0 phút'} làm việc", f"{' '.join(en) or '0 min'} of working time left"
+    vi = " ".join(f"{n} {unit}" for n, unit in ((left.days, "ngày"), (hours, "giờ"), (minutes, "phút")) if n)
+    units = ((left.days, "working day"), (hours, "hour"), (minutes, "minute"))
+    en = " ".join(f"{n} {unit}{'s' * (n != 1)}" for n, unit in units if n)
+    if left.late:
+        return (f"quá {vi} làm việc", f"{en} late") if vi else ("quá giờ làm việc của ngày hẹn", "past closing time")
+    return f"còn {vi or '0 phút'} làm việc", f"{en or '0 minutes'} left, of working time"
+
+
+def _days_and_minutes(calendar: WorkingCalendar, worked: int) -> tuple[int, int]:
+    days, rest = divmod(worked, calendar.day_length)
+    return days, rest // MINUTE_US
+
+
+def _left(calendar: WorkingCalendar, spans: Sequence[Span], until: int, by_the_hour: bool) -> int | None:
+    """What is not over of the time towards the last due there was; while stopped nothing passes."""
+    for span in reversed(spans):
+        if span.due is None:
+            continue
+        at = until if span.ends is None else min(until, span.ends)
+        if by_the_hour:
+            return calendar.time_between(at, span.due.operational) if at <= span.due.operational else None
+        day = calendar.local_date(at)
+        return calendar.count(day, span.due.day) if day <= span.due.day else None
+    return None
+
+
+def _causes(steps: Sequence[tuple[Entry, Standing]]) -> dict[int, str]:
+    """By instant, the event that changed a clock then: of several, one that can."""
+    causes = {entry.at: entry.identity for entry, _ in steps}
+    return causes | {entry.at: entry.identity for entry, _ in steps if isinstance(entry.fact, _CHANGES_A_CLOCK)}
+
+
+_CHANGES_A_CLOCK: Final = (
+    Received, SupplementRequested, SupplementReceived, PaymentRequested, PaymentReceived, ConsultationRequested,
+    ConsultationAnswered, Rescheduled, DueOverridden, DueRecomputed,
+)  # fmt: skip
 
 
 class _Day(NamedTuple):
     day: date
     why: Why
     cause: str | None
+    worked: int = 0
 
 
-def _days(case: Case, span: Span, before: Span | None, until: int, causes: dict[int, str]) -> Iterator[_Day]:
-    """The days of one span; its first is shared with the span before, which has counted it if it counts."""
-    calendar = case.calendar
-    first = calendar.local_date(span.begins)
-    last = calendar.local_date(until if span.ends is None else min(span.ends, until))
-    cause = causes.get(span.begins)
-    if span.due is None:  # the day of the stop has been counted, the day of the resumption is the next span's
-        running_again = span.ends is not None and span.ends <= until
-        for day in _range(first + _DAY, last - _DAY if running_again else last):
-            yield _Day(day, Why.STOPPED, cause)
-        return
-    yield _Day(first, _why_first(case, span, before), cause)
-    by_calendar = case.legal is not None and case.legal.unit in ("cd", "mo")
-    for day in _range(first + _DAY, last):
-        yield _Day(day, Why.CALENDAR if by_calendar else _why(calendar, day), None)
+class _Telling(NamedTuple):
+    """What the days of the spans of one clock are told with."""
 
+    case: Case
+    until: int
+    by_the_hour: bool
+    causes: dict[int, str]
 
-def _why_first(case: Case, span: Span, before: Span | None) -> Why:
-    if before is None:
-        return Why.FIRST_DAY
-    if before.due is not None:
-        return Why.MOVED
-    begins = {pause.ends for pause in case.standing.timing.pauses if case.restarts(pause.cause)}
-    return Why.RESTARTED if span.begins in begins else Why.RESUMED
+    def days(self, span: Span, earlier: Sequence[Span]) -> Iterator[_Day]:
+        """The days of one span; its first is shared with the span before, which has counted it if it counts."""
+        calendar = self.case.calendar
+        ends = self.until if span.ends is None else min(span.ends, self.until)
+        first, last = calendar.local_date(span.begins), calendar.local_date(ends)
+        cause = self.causes.get(span.begins)
+        due_before = any(each.due is not None for each in earlier)
+        if span.due is None and not due_before:
+            for day in _range(first + _DAY * bool(earlier), last):
+                yield _Day(day, Why.NO_DUE, cause)
+            return
+        if span.due is None:  # the day of the stop has been counted, the day of the resumption is the next span's
+            running_again = span.ends is not None and span.ends <= self.until
+            shared = not self.by_the_hour
+            for day in _range(first + _DAY * shared, last - _DAY * (shared and running_again)):
+                yield _Day(day, Why.STOPPED, cause)
+            return
+        before = earlier[-1] if earlier else None
+        anchor = self._day_zero(span.begins) if before is None else first
+        why_first = self._why_first(span, before) if due_before or before is None else Why.MOVED
+        for day in _range(first, min(anchor, last)):
+            yield _Day(day, why_first, cause, self._worked(span.begins, ends, day))
+        if why_first is Why.RESUMED and not _left(calendar, earlier, span.begins, self.by_the_hour):
+            for day in _range(anchor + _DAY, min(span.due.day, last)):
+                yield _Day(day, Why.USED_UP, cause)
+            anchor = max(anchor, span.due.day)
+        by_calendar = self.case.legal is not None and self.case.legal.unit in ("cd", "mo")
+        for day in _range(anchor + _DAY, last):
+            why = Why.CALENDAR if by_calendar else _why(calendar, day)
+            yield _Day(day, why, None, self._worked(span.begins, ends, day))
+
+    def _day_zero(self, begins: int) -> date:
+        """The day that is not counted; after closing it may be the next working day."""
+        procedure = self.case.procedure
+        after_hours = procedure.after_hours if procedure is not None and not self.by_the_hour else "same_day"
+        return day_zero(self.case.calendar, begins, after_hours)
+
+    def _why_first(self, span: Span, before: Span | None) -> Why:
+        if before is None:
+            return Why.HOURS if self.by_the_hour else Why.FIRST_DAY
+        if before.due is not None:
+            return Why.MOVED
+        begins = {stop.ends for stop in stops(self.case, self.case.standing.timing.pauses) if stop.restarts}
+        if span.begins in begins:
+            return Why.RESTARTED
+        return Why.HOURS if self.by_the_hour else Why.RESUMED
+
+    def _worked(self, begins: int, ends: int, day: date) -> int:
+        """The working time of a day that lies in the span, of a time in hours."""
+        calendar = self.case.calendar
+        if not self.by_the_hour:
+            return 0
+        return calendar.time_between(
+            max(begins, calendar.midnight_after(day - _DAY)), min(ends, calendar.midnight_after(day))
+        )
 
 
 def _why(calendar: WorkingCalendar, day: date) -> Why:
-    weekend = day.weekday() >= 5  # Saturday
-    if calendar.is_working(day):
-        return Why.MADE_UP if weekend else Why.WORKING
-    return Why.WEEKEND if weekend else Why.OFF
+    return _OF_KIND[calendar.kind(day)]
 
 
-def _used(days: Sequence[_Day]) -> int:
+_OF_KIND: Final = {
+    DayKind.WORKING: Why.WORKING, DayKind.MADE_UP: Why.MADE_UP, DayKind.WEEKEND: Why.WEEKEND, DayKind.OFF: Why.OFF,
+}  # fmt: skip
+
+
+def _used(days: Sequence[_Day], by_the_hour: bool) -> int:
     used = 0
     for each in days:
         if each.why is Why.RESTARTED:
             used = 0
-        used += each.why in _COUNTED
+        used += each.worked if by_the_hour else each.why in COUNTED
     return used
 
 
 def _stretches(days: Sequence[_Day]) -> Iterator[Stretch]:
-    if not days:
-        return
-    begin = days[0]
-    for each, following in pairwise([*days, None]):
-        assert each is not None  # noqa: S101  # only the last is, and it is never first of a pair
-        if following is None or (following.why, following.cause) != (each.why, each.cause):
-            yield Stretch(begin.day, each.day, each.why, begin.cause)
-            if following is not None:
-                begin = following
+    for (why, cause), group in groupby(days, key=lambda each: (each.why, each.cause)):
+        row = list(group)
+        yield Stretch(row[0].day, row[-1].day, why, cause, sum(each.worked for each in row))
 
 
 def _range(first: date, last: date) -> Iterator[date]:

@@ -50,7 +50,7 @@ def describe_dossier(
         overrides=standing.overrides,
         consultations=standing.consultations,
         payment_due=standing.payment_due,
-        anomalies=[_anomaly(each) for each in anomalies(dossier)],
+        anomalies=[describe_anomaly(each) for each in anomalies(dossier)],
         events=dossier.count,
         position=api.Position(partition=partition, offset=dossier.last),
         freshness=freshness,
@@ -102,7 +102,8 @@ def archive_freshness(
     )
 
 
-def _anomaly(anomaly: Anomaly) -> api.Anomaly:
+def describe_anomaly(anomaly: Anomaly) -> api.Anomaly:
+    """An irregularity and the event that shows it."""
     source, _, identifier = anomaly.identity.partition("\n")
     return api.Anomaly(code=anomaly.code, name=ANOMALIES[anomaly.code], source=source, id=identifier)
 

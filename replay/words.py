@@ -6,7 +6,9 @@ from typing import Final
 
 from events.catalogue import CATALOGUE, WIRE_NAMES, AnyFact
 from events.contract import names
+from projections.clocks import ClockKind
 from projections.expectation import Timeliness
+from projections.outlook import Urgency
 from projections.standing import ANOMALY_NAMES, STATE_NAMES_VI, AnomalyCode, State
 from schemas.api import Name
 
@@ -36,6 +38,26 @@ TIMELINESS_NAMES: Final[dict[Timeliness, Name]] = {
     Timeliness.LATE: Name(vi="Quá hạn", en="Late"),
     Timeliness.NO_FINISH: Name(vi="Chưa có kết quả", en="No finish known"),
     Timeliness.NO_PROMISE: Name(vi="Không có ngày hẹn", en="No promise known"),
+}
+
+CLOCK_NAMES: Final[dict[ClockKind, Name]] = {
+    ClockKind.INTAKE: Name(vi="Trả lời tiếp nhận", en="Answer at intake"),
+    ClockKind.ROUTING: Name(vi="Chuyển xử lý", en="Routing"),
+    ClockKind.PROCEDURE: Name(vi="Giải quyết hồ sơ", en="Whole dossier"),
+    ClockKind.STEP: Name(vi="Bước", en="Step"),
+    ClockKind.SUPPLEMENT: Name(vi="Hạn bổ sung của công dân", en="Applicant's supplement"),
+    ClockKind.COLLECTION: Name(vi="Bưu điện chuyển đến", en="Brought by the post"),
+}
+
+STATUS_NAMES: Final[dict[str, Name]] = {
+    Urgency.LATE: Name(vi="Quá hạn", en="Late"),
+    Urgency.SOON: Name(vi="Sắp đến hạn", en="Due soon"),
+    Urgency.NOT_YET_DUE: Name(vi="Chưa đến hạn", en="Not yet due"),
+    Urgency.IN_TIME: Name(vi="Còn hạn", en="In time"),
+    Urgency.STOPPED: Name(vi="Tạm dừng", en="Stopped"),
+    Urgency.NONE: Name(vi="Không tính hạn", en="No clock runs"),
+    "done": Name(vi="Xong đúng hạn", en="Done in time"),
+    "done_late": Name(vi="Xong quá hạn", en="Done late"),
 }
 
 ANOMALIES: Final[dict[AnomalyCode, Name]] = {

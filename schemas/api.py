@@ -6,6 +6,7 @@ freshness.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -68,6 +69,23 @@ class Summary(Body):
         Field(description="early, on_the_day, late by local date against the promise; no_finish, no_promise"),
     ]
     received_by_month: Annotated[dict[str, int], Field(description="YYYY-MM, local → dossiers received")]
+    by_official_due: Annotated[
+        dict[str, int],
+        Field(
+            description="as by_timeliness, against the due in force at the end: moved, stopped and restarted by rule"
+        ),
+    ]
+    as_of: Annotated[AwareDatetime | None, Field(description="events that occurred later are left out; null: now")]
+    received: Annotated[int, Field(description="= resolved + pending_in_time + overdue")]
+    resolved: Annotated[int, Field(description="received, and with a result or ended otherwise")]
+    pending_in_time: Annotated[
+        int, Field(description="pending, and the due day is not over; a stopped clock counts here")
+    ]
+    overdue: Annotated[int, Field(description="pending, and the due day in force is over")]
+    not_yet_due: Annotated[
+        int, Field(description="of those pending in time: no result may be given yet · chưa đến hạn")
+    ]
+    stopped: Annotated[int, Field(description="of those pending in time: the clock is stopped · tạm dừng")]
     quarantined: Annotated[int, Field(description="unreadable records that are still held")]
     freshness: Freshness
 
@@ -79,6 +97,8 @@ class QueueCount(Body):
     room: str
     step: str
     count: int
+    late: Annotated[int, Field(description="of them, past the due · quá hạn")]
+    soon: Annotated[int, Field(description="of them, due soon · sắp đến hạn")]
 
 
 class Queues(Body):
@@ -96,10 +116,19 @@ class OfficeCount(Body):
     count: int
 
 
+class OfficeDeadlines(Body):
+    """How many dossiers of one office are past their due, or soon will be."""
+
+    office: str
+    late: int
+    soon: int
+
+
 class Offices(Body):
     """Counts by office and state, in the order of offices."""
 
     offices: list[OfficeCount]
+    deadlines: list[OfficeDeadlines]
     freshness: Freshness
 
 
@@ -222,6 +251,121 @@ class Rebuild(Body):
     positions: Annotated[dict[str, int], Field(description="partition → ledger offset up to which it was compared")]
 
 
+class Status(Body):
+    """How a clock stands: late, soon, not_yet_due, in_time, stopped, none; done or done_late if it has ended."""
+
+    code: str
+    name: Name
+
+
+class Remaining(Body):
+    """Working time to a due, or past it: whole working days, and minutes beside them."""
+
+    late: bool
+    days: int
+    minutes: int
+    words: Annotated[Name, Field(examples=[{"vi": "còn 1 ngày 2 giờ làm việc", "en": "1 working day 2 hours left"}])]
+
+
+class EventName(Body):
+    """An event, as the cause of something."""
+
+    type: str
+    name: Name
+    source: str
+    id: str
+    occurred_at: AwareDatetime
+
+
+class Stretch(Body):
+    """Consecutive days that count, or do not, for one reason."""
+
+    first: date
+    last: date
+    counted: bool
+    days: Annotated[int, Field(description="days that count; of a time in hours 0")]
+    minutes: Annotated[int | None, Field(description="of a time in hours: working minutes that count")]
+    rule: Annotated[str, Field(examples=["R10"])]
+    why: Name
+    event: Annotated[EventName | None, Field(description="the event that caused it")]
+
+
+class ProcedureClock(Body):
+    """Why a dossier is due when it is: every stretch of its clock, from the reception on."""
+
+    legal_time: Annotated[str | None, Field(examples=["5d"])]
+    unit: Annotated[str, Field(description="days, or minutes of working time")]
+    stretches: list[Stretch]
+    counted: Annotated[int, Field(description="since the clock began, or was started anew")]
+    left: Annotated[int | None, Field(description="until the due; null: past it, or nothing is due")]
+    total: Annotated[Name, Field(examples=[{"vi": "đã tính 3, còn 2 ngày làm việc", "en": "3 counted, 2 left"}])]
+    due_day: Annotated[date | None, Field(description="null while the clock is stopped")]
+    due: Annotated[AwareDatetime | None, Field(description="its end: the office's closing, or the instant")]
+    legal_due: Annotated[AwareDatetime | None, Field(description="its end in law: the day's end, or the instant")]
+    ended_at: AwareDatetime | None
+    status: Status
+    remaining: Remaining | None
+    official_class: Annotated[str, Field(description="against the due in force")]
+    first_class: Annotated[str, Field(description="against the first promise, which nothing moves")]
+
+
+class ClockLine(Body):
+    """One clock of a dossier in a table, as its last span is."""
+
+    kind: str
+    name: Name
+    step: str
+    began_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    due: AwareDatetime | None
+    status: Status
+    remaining: Remaining | None
+
+
+class Explanation(Body):
+    """The clocks of one dossier, explained as of an instant."""
+
+    dossier: str
+    at: AwareDatetime
+    zone: str
+    state: str
+    state_name: Name
+    office: str | None
+    procedure: str | None
+    procedure_name: Name | None
+    promised: Annotated[AwareDatetime | None, Field(description="the first promise, a fact")]
+    clock: Annotated[ProcedureClock | None, Field(description="null: not received, or nothing is known to be due")]
+    not_before: Annotated[date | None, Field(description="first day on which a result may be given")]
+    not_yet_due: Annotated[bool, Field(description="that day has not come · chưa đến hạn")]
+    clocks: list[ClockLine]
+    anomalies: list[Anomaly]
+    freshness: Freshness
+
+
+class Deadline(Body):
+    """One running clock of a dossier."""
+
+    dossier: str
+    office: str
+    room: str
+    step: str
+    person: str | None
+    clock: str
+    clock_name: Name
+    due: AwareDatetime
+    status: Status
+    remaining: Remaining
+
+
+class Deadlines(Body):
+    """Running clocks, the earliest due first."""
+
+    at: AwareDatetime
+    deadlines: list[Deadline]
+    total: Annotated[int, Field(description="how many match, those that are not listed included")]
+    freshness: Freshness
+
+
 class Words(Body):
     """What the codes mean, in both languages."""
 
@@ -229,6 +373,7 @@ class Words(Body):
     timeliness: dict[str, Name]
     anomalies: dict[str, Name]
     events: dict[str, Name]
+    statuses: dict[str, Name]
 
 
 class Health(Body):

@@ -12,13 +12,14 @@ from projections.board import Board
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY
 from tests.strategies import events as any_event
+from tests.unit.clocks.office import rules
 from tests.unit.gateway.fabricated import RECORDED_MS, START, cursor, packed, record
 
 A0, A1, B0 = record("A", 0), record("A", 1), record("B/1 x", 0)
 
 
 def test_a_newer_state_replaces_the_older_and_its_counts() -> None:
-    view = LiveView()
+    view = LiveView(rules())
     view.apply(0, b"A", packed([A0]))
     view.apply(0, b"A", packed([A0, A1]))
     assert view.board.dossiers == 1
@@ -27,7 +28,7 @@ def test_a_newer_state_replaces_the_older_and_its_counts() -> None:
 
 
 def test_a_record_without_a_value_takes_the_dossier_away() -> None:
-    view = LiveView()
+    view = LiveView(rules())
     view.apply(0, b"A", packed([A0]))
     view.apply(0, b"A", None)
     assert (view.board.dossiers, view.dossier("A")) == (0, None)
@@ -36,7 +37,7 @@ def test_a_record_without_a_value_takes_the_dossier_away() -> None:
 
 
 def test_a_partition_made_anew_forgets_its_dossiers_only() -> None:
-    view = LiveView()
+    view = LiveView(rules())
     view.apply(0, b"A", packed([A0]))
     view.apply(1, b"B/1 x", packed([B0]))
     view.apply(0, CURSOR_KEY, cursor(5))
@@ -46,14 +47,14 @@ def test_a_partition_made_anew_forgets_its_dossiers_only() -> None:
 
 
 def test_what_cannot_be_read_is_counted_and_the_rest_goes_on() -> None:
-    view = LiveView()
+    view = LiveView(rules())
     view.apply(0, b"A", b"\xff")
     view.apply(0, b"A", packed([A0]))
     assert (view.unreadable, view.board.dossiers) == (1, 1)
 
 
 def test_the_newest_changes_come_first_and_filters_hold() -> None:
-    view = LiveView()
+    view = LiveView(rules())
     for dossier_id in ("D1", "D2", "D3"):
         view.apply(0, dossier_id.encode(), packed([record(dossier_id, 0)]))
     view.apply(0, b"D1", packed([record("D1", 0), record("D1", 1)]))
@@ -63,7 +64,7 @@ def test_the_newest_changes_come_first_and_filters_hold() -> None:
 
 
 def test_freshness_is_positions_newest_time_and_what_is_missing() -> None:
-    view = LiveView()
+    view = LiveView(rules())
     assert (view.reached().positions, view.reached().recorded_ms, view.reached().lag) == ({}, None, None)
     view.ledger_ends = {0: 7, 1: 2}
     view.apply(0, CURSOR_KEY, cursor(5))
@@ -75,7 +76,7 @@ def test_freshness_is_positions_newest_time_and_what_is_missing() -> None:
 
 def test_a_retried_record_is_in_quarantine_no_more() -> None:
     held = quarantine.from_file(file="x.csv", line=3, value=b"?", reason="no time", quarantined_at=START)
-    view = LiveView()
+    view = LiveView(rules())
     for record_ in (held, held, quarantine.retried(held, "dossier.events.v1/0@9")):
         view.apply_quarantine(quarantine.key(record_), quarantine.encode(record_))
     assert view.quarantined == set()
@@ -85,7 +86,7 @@ def test_a_retried_record_is_in_quarantine_no_more() -> None:
 
 @given(events=st.lists(any_event(st.sampled_from(["A", "B", "C"])), max_size=25), gone=st.sets(st.sampled_from("ABC")))
 def test_the_counts_always_equal_a_recount(events: list[Event], gone: set[str]) -> None:
-    view, states = LiveView(), dict[str, Dossier]()
+    view, states = LiveView(rules()), dict[str, Dossier]()
     for offset, event in enumerate(events):
         before = states.get(event.subject) or new_dossier(event.subject)
         states[event.subject] = admit(before, event, offset=offset, recorded=offset)

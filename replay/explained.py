@@ -1,0 +1,191 @@
+"""Clocks and their explanations as the bodies that the gateway and the command line answer with."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from events.catalogue import WIRE_NAMES
+from events.envelope import from_microseconds
+from projections.calendar import DEFAULT_ZONE, MINUTE_US, Due, WorkingCalendar
+from projections.clocks import Case, Clock, Span, clocks, not_before
+from projections.deadlines import Waiting
+from projections.dossier import Dossier, anomalies, history
+from projections.evolve import Entry
+from projections.explain import WORDS, Explanation, Stretch, explain, remaining, remaining_words
+from projections.findings import findings
+from projections.outlook import Outlook, Running, Urgency, outlook
+from projections.rules import RuleHistory
+from projections.standing import Standing
+from projections.timeliness import first_class, official_class
+from replay.described import describe_anomaly
+from replay.words import CLOCK_NAMES, EVENT_NAMES, STATE_NAMES, STATUS_NAMES
+from schemas import api
+
+_UNITS: Final = {"d": ("ngày làm việc", "working days"), "cd": ("ngày", "days"), "mo": ("ngày", "days")}
+
+
+def describe_clocks(
+    dossier: Dossier, rules: RuleHistory, at: int, freshness: api.Freshness, *, as_of: bool = False
+) -> api.Explanation:
+    """The clocks of a dossier at an instant.
+
+    Args:
+        at: microseconds since 1970 UTC.
+        as_of: leave out what occurred later; else all that is known is taken in.
+    """
+    steps = history(dossier, at if as_of else None)
+    standing = steps[-1][1] if steps else Standing()
+    case = Case(standing, rules)
+    ahead = outlook(standing, rules)
+    procedure = case.procedure
+    return api.Explanation(
+        dossier=dossier.dossier_id,
+        at=from_microseconds(at),
+        zone=standing.zone or DEFAULT_ZONE,
+        state=standing.state,
+        state_name=STATE_NAMES[standing.state],
+        office=standing.office,
+        procedure=standing.procedure,
+        procedure_name=api.Name(vi=procedure.name_vi, en=procedure.name_en) if procedure else None,
+        promised=_instant(standing.promised),
+        clock=_procedure_clock(steps, rules, at, ahead),
+        not_before=not_before(standing, rules),
+        not_yet_due=ahead.waits_for_a_day(at),
+        clocks=[_line(case, clock, ahead, at) for clock in clocks(standing, rules)],
+        anomalies=[
+            describe_anomaly(each)
+            for each in (*(standing.anomalies if as_of else anomalies(dossier)), *findings(steps, rules))
+        ],
+        freshness=freshness,
+    )
+
+
+def describe_running(dossier_id: str, waiting: Waiting, clock: Running, at: int) -> api.Deadline:
+    """One running clock in a list of deadlines."""
+    queue = waiting.queue
+    office = queue.office if queue else ""
+    return api.Deadline(
+        dossier=dossier_id,
+        office=office,
+        room=queue.room if queue else "",
+        step=clock.name or (queue.step if queue else ""),
+        person=waiting.person,
+        clock=clock.kind,
+        clock_name=CLOCK_NAMES[clock.kind],
+        due=from_microseconds(clock.late),
+        status=_status(waiting.ahead.urgency_of(clock, at)),
+        remaining=_remaining(clock.calendar, clock.due, at),
+    )
+
+
+def _procedure_clock(
+    steps: list[tuple[Entry, Standing]], rules: RuleHistory, at: int, ahead: Outlook
+) -> api.ProcedureClock | None:
+    standing = steps[-1][1] if steps else Standing()
+    told = explain(standing, steps, rules, at)
+    if told is None:
+        return None
+    case = Case(standing, rules)
+    last = told.clock.spans[-1]
+    events = {entry.identity: entry for entry, _ in steps}
+    per_unit = MINUTE_US if told.by_the_hour else 1
+    return api.ProcedureClock(
+        legal_time=str(told.term) if told.term else None,
+        unit="minutes" if told.by_the_hour else "days",
+        stretches=[_stretch(each, told.by_the_hour, events) for each in told.stretches],
+        counted=told.used // per_unit,
+        left=None if told.left is None else told.left // per_unit,
+        total=_total(told),
+        due_day=told.due.day if told.due else None,
+        due=_instant(told.due.operational if told.due else None),
+        legal_due=_instant(told.due.legal if told.due else None),
+        ended_at=_instant(last.ends) if told.ended else None,
+        status=_status_of(told.clock, ahead, at),
+        remaining=_remaining(case.calendar, told.due, at) if told.due and not told.ended else None,
+        official_class=official_class(standing, rules),
+        first_class=first_class(standing, rules),
+    )
+
+
+def _stretch(stretch: Stretch, by_the_hour: bool, events: dict[str, Entry]) -> api.Stretch:
+    rule, vi, en = WORDS[stretch.why]
+    cause = events.get(stretch.cause) if stretch.cause is not None else None
+    return api.Stretch(
+        first=stretch.first,
+        last=stretch.last,
+        counted=stretch.counted,
+        days=stretch.days if stretch.counted and not by_the_hour else 0,
+        minutes=stretch.worked // MINUTE_US if by_the_hour else None,
+        rule=rule,
+        why=api.Name(vi=vi, en=en),
+        event=_event(cause) if cause else None,
+    )
+
+
+def _event(entry: Entry) -> api.EventName:
+    kind = WIRE_NAMES[type(entry.fact)]
+    source, _, identifier = entry.identity.partition("\n")
+    return api.EventName(
+        type=kind, name=EVENT_NAMES[kind], source=source, id=identifier, occurred_at=from_microseconds(entry.at)
+    )
+
+
+def _total(told: Explanation) -> api.Name:
+    """The sum: what was counted, and what is left of it."""
+    if told.by_the_hour:
+        used = _hours(told.used // MINUTE_US)
+        left = None if told.left is None else _hours(told.left // MINUTE_US)
+        vi, en = ("giờ làm việc (h:mm)", "working hours (h:mm)")
+    else:
+        used, left = str(told.used), None if told.left is None else str(told.left)
+        vi, en = _UNITS[told.term.unit if told.term else "d"]
+    rest_vi, rest_en = ("", "") if left is None else (f", còn {left}", f", {left} left")
+    return api.Name(vi=f"đã tính {used}{rest_vi} {vi}", en=f"{used} counted{rest_en}, {en}")
+
+
+def _hours(minutes: int) -> str:
+    return f"{minutes // 60}:{minutes % 60:02d}"
+
+
+def _line(case: Case, clock: Clock, ahead: Outlook, at: int) -> api.ClockLine:
+    span = clock.spans[-1]
+    return api.ClockLine(
+        kind=clock.kind,
+        name=CLOCK_NAMES[clock.kind],
+        step=clock.name,
+        began_at=from_microseconds(clock.spans[0].begins),
+        ended_at=_instant(span.ends),
+        due=_instant(span.due.operational if span.due else None),
+        status=_status_of(clock, ahead, at),
+        remaining=_remaining(case.calendar, span.due, at) if span.due and span.ends is None else None,
+    )
+
+
+def _status_of(clock: Clock, ahead: Outlook, at: int) -> api.Status:
+    """Of a clock that has ended: done, by date or for a time in hours by instant (R16)."""
+    span = clock.spans[-1]
+    if span.ends is not None:
+        towards = _last_due(clock.spans)
+        late = towards is not None and span.ends > (towards.legal)
+        return _status("done_late" if late else "done")
+    running = next((each for each in ahead.running if (each.kind, each.name, each.due) == (*clock[:2], span.due)), None)
+    return _status(Urgency.STOPPED if running is None else ahead.urgency_of(running, at))
+
+
+def _last_due(spans: tuple[Span, ...]) -> Due | None:
+    return next((span.due for span in reversed(spans) if span.due is not None), None)
+
+
+def _status(code: str) -> api.Status:
+    return api.Status(code=code, name=STATUS_NAMES[code])
+
+
+def _remaining(calendar: WorkingCalendar, due: Due, at: int) -> api.Remaining:
+    left = remaining(calendar, due, at)
+    vi, en = remaining_words(left)
+    return api.Remaining(late=left.late, days=left.days, minutes=left.minutes, words=api.Name(vi=vi, en=en))
+
+
+def _instant(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)
