@@ -1,11 +1,14 @@
-"""`dossier archiver`: copies the ledger into ClickHouse."""
+"""`dossier archiver`: copies the ledger into ClickHouse, and the alarms."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -21,6 +24,7 @@ from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
+    from processors.archive_table import ArchiveTable
     from processors.archiver import Archiver, ArchiverOptions
 
 _REPORT_SECONDS = 1.0
@@ -43,34 +47,51 @@ def archiver(
         float, typer.Option(min=1, help="Seconds after which another archiver takes over from a silent one.")
     ] = 10.0,
 ) -> None:
-    """Chép sổ cái vào kho lưu · Copy every record of the ledger into ClickHouse, once, until stopped.
+    """Chép sổ cái vào kho lưu · Copy every record of the ledger and every alarm into ClickHouse, once, until stopped.
 
     As many may run as the ledger has partitions; they share them.
 
     Example: dossier archiver --kafka broker:9092 --clickhouse http://clickhouse:8123
     """
+    from events.alarms import ALARMS, ALARMS_TOPIC
     from events.ledger import LEDGER_TOPIC
     from processors.archiver import GROUP, ArchiverFailed, ArchiverOptions
 
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
     configure_logging("archiver", settings.log_level)
     found = surroundings(settings)
-    options = ArchiverOptions(found.kafka, prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
+    ledger = ArchiverOptions(found.kafka, prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
+    alarms = replace(ledger, topic=prefix + ALARMS_TOPIC, group=f"{prefix}{GROUP}-alarms", decode=ALARMS.decode_record)
     try:
-        asyncio.run(_run(options, found))
+        asyncio.run(_run((ledger, alarms), found))
     except ArchiverFailed as error:
         raise CommandError(f"the archiver stopped: {error}") from error
 
 
-async def _run(options: ArchiverOptions, found: Surroundings) -> None:
-    from deploy.clickhouse.client import connect
-    from processors.archive_table import ArchiveTable
+async def _run(topics: Sequence[ArchiverOptions], found: Surroundings) -> None:
+    """One archiver for each topic; the first is the one that is reported on."""
     from processors.archiver import Archiver
 
     gc.set_threshold(50_000, 20, 100)  # records and batches hold no cycles; looking for them costs a tenth
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    writer = UUID(str(uuid_utils.uuid7()))
+    with contextlib.ExitStack() as tables:
+        members = [Archiver(each, tables.enter_context(_table(found, each.topic)), writer) for each in topics]
+        reporting = asyncio.create_task(_report(members))
+        running = [asyncio.create_task(member.run(stop)) for member in members]
+        await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+        stop.set()  # where one cannot go on, the others leave as they should
+        reporting.cancel()
+        await asyncio.gather(*running)
+
+
+@contextlib.contextmanager
+def _table(found: Surroundings, topic: str) -> Iterator[ArchiveTable]:
+    from deploy.clickhouse.client import connect
+    from processors.archive_table import ArchiveTable
+
     table = ArchiveTable(
         lambda: connect(
             found.clickhouse,
@@ -79,21 +100,18 @@ async def _run(options: ArchiverOptions, found: Surroundings) -> None:
             database=found.clickhouse_database,
             timeout_seconds=_ANSWER_SECONDS,
         ),
-        options.topic,
+        topic,
     )
-    member = Archiver(options, table, UUID(str(uuid_utils.uuid7())))
-    reporting = asyncio.create_task(_report(member))
     try:
-        await member.run(stop)
+        yield table
     finally:
-        reporting.cancel()
         table.close()
 
 
-async def _report(member: Archiver) -> None:
+async def _report(members: Sequence[Archiver]) -> None:
     path = health_path()
     for second in range(2**62):
-        report = _health(member)
+        report = _health(members)
         if path is not None:
             report.write(path)
         if second % _LOG_EVERY == 0:
@@ -101,15 +119,17 @@ async def _report(member: Archiver) -> None:
         await asyncio.sleep(_REPORT_SECONDS)
 
 
-def _health(member: Archiver) -> HealthReport:
-    positions = member.positions()
-    condition: Condition = "failing" if member.trouble else "ok" if positions else "starting"
+def _health(members: Sequence[Archiver]) -> HealthReport:
+    """Positions are the ledger's; the lag and what goes wrong are everybody's."""
+    positions = members[0].positions()
+    trouble = next((member.trouble for member in members if member.trouble), "")
+    condition: Condition = "failing" if trouble else "ok" if positions else "starting"
     return HealthReport(
         name="archiver",
         pid=os.getpid(),
         at=datetime.now(UTC),
         health=condition,
         position={str(partition): offset for partition, offset in sorted(positions.items())},
-        lag=member.lag() if positions else None,
-        detail=member.trouble,
+        lag=sum(member.lag() for member in members) if positions else None,
+        detail=trouble,
     )

@@ -22,6 +22,7 @@ def reconcile(
     kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
     clickhouse: Annotated[str | None, typer.Option(help="URL; default: the running `dossier up`.")] = None,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for the archiver to catch up.")] = 60.0,
+    alarms: Annotated[bool, typer.Option("--alarms", help="Compare the alarms instead of the ledger.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     prefix: Annotated[str, typer.Option(hidden=True, help="Prefix of the topic's name.")] = "",
 ) -> None:
@@ -33,6 +34,7 @@ def reconcile(
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     from deploy.clickhouse.client import connect
+    from events.alarms import ALARMS_TOPIC
     from events.ledger import LEDGER_TOPIC
     from replay.archive import Archive
     from replay.reconcile import reconcile as compare
@@ -49,7 +51,7 @@ def reconcile(
             Progress(console=err, transient=True, disable=json or not err.is_terminal) as bar,
         ):
             task = bar.add_task("đối soát · comparing", total=None)
-            archive = Archive(client, prefix + LEDGER_TOPIC)
+            archive = Archive(client, prefix + (ALARMS_TOPIC if alarms else LEDGER_TOPIC))
             counts = asyncio.run(
                 compare(found.kafka, archive, wait, lambda done, total: bar.update(task, completed=done, total=total))
             )

@@ -34,9 +34,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from events.envelope import decode_record
 from events.ledger import LEDGER_TOPIC, LedgerRecord
 from processors.archive_table import ArchiveTable
-from processors.batches import MAX_BYTES, MAX_ROWS, Batch, cut, make_batch, weight
+from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Decode, cut, make_batch, weight
 from processors.lean import make_records_lean
 
 GROUP: Final = "dossier-archiver"
@@ -83,6 +84,7 @@ class ArchiverOptions:
     group: str = GROUP
     session_timeout_seconds: float = 10.0
     max_rows: int = MAX_ROWS
+    decode: Decode = decode_record  # of the topic
 
 
 @dataclass(slots=True, eq=False)
@@ -249,7 +251,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     def _next_batch(self, partition: _Partition) -> Batch:
         records = next(cut(partition.pending, self.options.max_rows))
-        batch = make_batch(self.options.topic, partition.number, records, self._writer)
+        batch = make_batch(self.options.topic, partition.number, records, self._writer, decode=self.options.decode)
         partition.take(len(records))
         return batch
 
@@ -284,7 +286,9 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         missing = [record for record in batch.records if record.offset not in there]
         log.warning("rows were missing", partition=batch.partition, first=batch.first, rows=len(missing))
         if missing:
-            again = make_batch(batch.topic, batch.partition, missing, self._writer, f":{self._writer}")
+            again = make_batch(
+                batch.topic, batch.partition, missing, self._writer, f":{self._writer}", self.options.decode
+            )
             await self._insist(partial(self._table.insert, again))
 
     async def _insist(self, ask: Callable[[], T], owned: _Partition | None = None) -> T:

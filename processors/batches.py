@@ -8,7 +8,7 @@ sending it again changes nothing, whoever sends it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
@@ -19,7 +19,7 @@ from uuid import UUID
 import msgspec
 
 from events.catalogue import Received
-from events.envelope import Event, Unreadable, decode_record, microseconds
+from events.envelope import Envelope, Unreadable, decode_record, microseconds
 from events.ledger import LedgerRecord
 
 #: One block: ClickHouse joins what comes in one insert up to 1 M rows and 256 MB. Twice as many rows bring no more
@@ -37,6 +37,10 @@ COLUMNS: Final = (
 FORMAT: Final = "MsgPack"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder: Final = msgspec.msgpack.Encoder()
+
+
+#: From key and value of a record to its event; raises Unreadable.
+Decode = Callable[[bytes | None, bytes | None], Envelope]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +96,22 @@ def _end_of_batch(records: Sequence[LedgerRecord], max_bytes: int) -> int:
     return len(records)
 
 
-def make_batch(topic: str, partition: int, records: Sequence[LedgerRecord], writer: UUID, salt: str = "") -> Batch:
-    """Encode what `cut` gave. `writer` is this run of the archiver.
+def make_batch(
+    topic: str,
+    partition: int,
+    records: Sequence[LedgerRecord],
+    writer: UUID,
+    salt: str = "",
+    decode: Decode = decode_record,
+) -> Batch:
+    """Encode what `cut` gave. `writer` is this run of the archiver, `decode` tells what is an event of the topic.
 
     `salt` sets a repair apart from the batch it repairs: ClickHouse would take it for the same and drop it.
     """
     keys, values = [record.key for record in records], [record.value for record in records]
     offsets = [record.offset for record in records]
     unreadable: dict[int, str] = {}
-    events = [_event(record, unreadable) for record in records]
+    events = [_event(record, unreadable, decode) for record in records]
     ledger = (
         offsets,
         [record.timestamp for record in records],
@@ -133,15 +144,15 @@ def _values(rows: Iterable[Iterable[object]]) -> memoryview:
     return memoryview(_encoder.encode(values))[head:]
 
 
-def _event(record: LedgerRecord, unreadable: dict[int, str]) -> Event | None:
+def _event(record: LedgerRecord, unreadable: dict[int, str], decode: Decode) -> Envelope | None:
     try:
-        return decode_record(record.key, record.value)
+        return decode(record.key, record.value)
     except Unreadable as refusal:
         unreadable[record.offset] = str(refusal)
         return None
 
 
-def _promised(event: Event | None) -> int | None:
+def _promised(event: Envelope | None) -> int | None:
     if event is None or not isinstance(event.data, Received) or event.data.promised is None:
         return None
     return microseconds(event.data.promised)

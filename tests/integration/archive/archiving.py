@@ -131,6 +131,11 @@ class Archiving:
         """Write records to the ledger, confirmed; their offsets and times are the broker's to give."""
         asyncio.run(_publish(self.broker, self.topic, list(records), partition))
 
+    def publish_on(self, topic: str, records: Iterable[Ledgered]) -> None:
+        """Write records to another topic, confirmed, in this order."""
+        for record in records:
+            asyncio.run(_publish(self.broker, topic, [record], None))
+
     def publish_events(self, first: int, end: int) -> None:
         self.publish(a_record(number) for number in range(first, end))
 
@@ -141,7 +146,11 @@ class Archiving:
         return int(rows)
 
     def reconcile(self, wait_seconds: float = DEADLINE_SECONDS) -> Reconciliation:
-        return asyncio.run(reconcile(self.broker, self.archive, wait_seconds, lambda _done, _total: None))
+        return self.reconcile_topic(self.topic, wait_seconds)
+
+    def reconcile_topic(self, topic: str, wait_seconds: float = DEADLINE_SECONDS) -> Reconciliation:
+        archive = Archive(self.client, topic)
+        return asyncio.run(reconcile(self.broker, archive, wait_seconds, lambda _done, _total: None))
 
     def require_exact(self, records: int) -> None:
         """Law 5: every record of the ledger is archived once, with its bytes."""

@@ -38,6 +38,8 @@ def test_what_is_due_comes_in_order_and_each_timer_once(
                 if due is not None:
                     assert plain[due] == min(plain.values())
                     del plain[due]
+            case _:
+                raise AssertionError(step)
         assert len(timers) == len(plain)
         assert timers.next() == min(plain.values(), default=None)
 
