@@ -8,35 +8,49 @@ from zoneinfo import ZoneInfo
 import httpx
 from pydantic import ValidationError
 
-from cli.console import CommandError, err
+from cli.console import EXIT_FOUND, EXIT_SURROUNDINGS, EXIT_USAGE, CommandError, err
 from schemas import api
 
 B = TypeVar("B", bound=api.Body)
 
 #: How much longer than the asked wait an answer may take.
-_GRACE_SECONDS: Final = 15.0
+_GRACE_SECONDS: Final = 60.0
 
 VIETNAM: Final = ZoneInfo("Asia/Ho_Chi_Minh")
 
 
-def ask(gateway: str, path: str, body: type[B], wait_seconds: float) -> B:
-    """GET one answer; with a wait, the gateway first reads to the end of the ledger as of now.
+def ask(gateway: str, path: str, body: type[B], wait_seconds: float, **asked: str | int | None) -> B:
+    """GET one answer; with a wait, the gateway first reads to the end of the ledger as of now. None is not asked for.
 
     Raises:
         CommandError: the gateway does not answer, or not with this.
     """
+    parameters = {name: value for name, value in asked.items() if value is not None}
     try:
         answer = httpx.get(
-            f"{gateway}{path}", params={"wait": wait_seconds}, timeout=wait_seconds + _GRACE_SECONDS, trust_env=False
+            f"{gateway}{path}",
+            params={"wait": wait_seconds, **parameters},
+            timeout=wait_seconds + _GRACE_SECONDS,
+            trust_env=False,
         )
         answer.raise_for_status()
         return body.model_validate_json(answer.content)
     except httpx.HTTPStatusError as error:
-        raise CommandError(f"the gateway at {gateway} answers {error.response.status_code}") from error
+        raise _refused(gateway, error.response) from error
     except httpx.HTTPError as error:
         raise CommandError(f"no answer from the gateway at {gateway}: is `dossier up` running?") from error
     except ValidationError as error:
         raise CommandError(f"{gateway} is not a gateway of this version of the ledger") from error
+
+
+def _refused(gateway: str, answer: httpx.Response) -> CommandError:
+    """What the gateway says is wrong with the question, if it is the question."""
+    try:
+        problem = api.Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return CommandError(f"the gateway at {gateway} answers {answer.status_code}")
+    code = {400: EXIT_USAGE, 404: EXIT_FOUND}.get(problem.status_code, EXIT_SURROUNDINGS)
+    return CommandError(problem.detail, code)
 
 
 def is_incomplete(freshness: api.Freshness) -> bool:

@@ -14,12 +14,12 @@ from cli.console import fail
 # In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
-    "summary", "queues", "replay", "clock", "rebuild", "reconcile", "quarantine", "rulebook",
+    "summary", "queues", "deadlines", "explain", "replay", "clock", "rebuild", "reconcile", "quarantine", "rulebook",
     "projector", "archiver", "gateway", "webhooks", "migrate", "topics", "config", "schemas",
 )  # fmt: skip
 
 # The module of a command that is not named like it.
-_MODULES = {"import": "import_log", "down": "up", "status": "up"}
+_MODULES = {"import": "import_log", "down": "up", "status": "up", "breaches": "deadlines", "due": "deadlines"}
 
 
 def command_line(modules: Iterable[str] = COMMANDS) -> typer.Typer:

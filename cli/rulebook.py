@@ -12,6 +12,7 @@ import yaml
 
 from cli.asking import VIETNAM
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.impact import impact
 from cli.surroundings import surroundings
 from schemas.difference import differences
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
     rulebook = typer.Typer(
         no_args_is_help=True, help="Bộ quy tắc · The rulebook: procedures, calendars and limits, as one document."
     )
-    for command in (check, diff, publish, show):
+    for command in (check, diff, publish, show, impact):
         rulebook.command()(command)
     app.add_typer(rulebook, name="rulebook")
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, emit_json, out
+from cli.replay import instant
 from cli.surroundings import surroundings
 from projections.expectation import Timeliness
 from projections.standing import State
@@ -25,6 +26,9 @@ def summary(
     wait: Annotated[
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the end of the ledger.")
     ] = 30.0,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As it was then: what occurred later is left out.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Tổng hợp · How many dossiers, in which states, how timely, and how fresh this is.
@@ -32,9 +36,16 @@ def summary(
     Waits until the live state has read to the end of the ledger as it is now, so that you read your own writes; if
     that takes longer than --wait, prints what there is and exits with 1.
 
-    Example: dossier summary --json
+    Example: dossier summary --as-of 2020-06-30T17:00+07:00 --json
     """
-    answer = ask(surroundings(load_settings()).gateway, "/v1/summary", api.Summary, wait)
+    asked = instant(as_of, "--as-of")
+    answer = ask(
+        surroundings(load_settings()).gateway,
+        "/v1/summary",
+        api.Summary,
+        wait,
+        as_of=asked.isoformat() if asked else None,
+    )
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
@@ -51,6 +62,16 @@ def _print(answer: api.Summary) -> None:
         if count:
             name = STATE_NAMES[State(state)]
             table.add_row(str(count), f"  {name.vi} · {name.en}")
+    table.add_section()
+    for count, words in (
+        (answer.received, "tiếp nhận · received"),
+        (answer.resolved, "  đã giải quyết · resolved"),
+        (answer.pending_in_time, "  đang giải quyết, trong hạn · pending in time"),
+        (answer.not_yet_due, "    chưa đến hạn · not yet due"),
+        (answer.stopped, "    tạm dừng · stopped"),
+        (answer.overdue, "  quá hạn · overdue"),
+    ):
+        table.add_row(str(count), words)
     table.add_section()
     for kind, count in answer.by_timeliness.items():
         name = TIMELINESS_NAMES[Timeliness(kind)]

@@ -220,15 +220,18 @@ async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Insta
 async def events(
     gateway: FromApp, dossier_id: PathId, offset: Annotated[int, QueryParameter(ge=0)] = 0, limit: Limit = 200
 ) -> api.Timeline:
-    """Dòng thời gian: the dossier's events in effective order, both times, and the state after each."""
+    """Dòng thời gian: the dossier's events in effective order, both times, and the state after each.
+
+    None yet, of a dossier that the live state has: the archive is behind, and `freshness` says how far.
+    """
     asked = unquote(dossier_id)
     try:
         reached = await gateway.history.reached()  # first, so that it does not claim more than the records show
         records = await gateway.history.records_of(asked)
     except HistoryUnavailable as error:
         raise ServiceUnavailableException(str(error)) from error
-    if not records:
-        raise NotFoundException("the archive has no events of a dossier with this id")
+    if not records and answers.dossier(gateway.reader.view, asked, None) is None:
+        raise NotFoundException("neither the archive nor the live state has a dossier with this id")
     told = await asyncio.to_thread(timeline, asked, records)  # a long past is not folded between two other answers
     return api.Timeline(
         dossier=asked,

@@ -91,13 +91,13 @@ class Deadlines:
         self.waiting.pop(dossier_id, None)
         self._replace(dossier_id, None)
 
-    def advance(self, now: int, limit: int | None = None) -> bool:
-        """Let time pass up to `now`, for `limit` dossiers at most. True: some count has changed.
+    def advance(self, to: int, limit: int | None = None) -> bool:
+        """Let time pass up to `to`, for `limit` dossiers at most. True: some count has changed.
 
-        Time does not go back: an earlier `now` changes nothing.
+        Time does not go back: an earlier `to` changes nothing.
         """
         changed, done = False, 0
-        while self._heap and self._heap[0][0] <= now and (limit is None or done < limit):
+        while self._heap and self._heap[0][0] <= to and (limit is None or done < limit):
             instant, dossier_id = heappop(self._heap)
             self.at = max(self.at, instant)
             waiting = self.waiting.get(dossier_id)
@@ -108,8 +108,8 @@ class Deadlines:
             changed = changed or row != self._rows[dossier_id]
             self._replace(dossier_id, row)
             self._wake(dossier_id, waiting.ahead)
-        if not self._heap or self._heap[0][0] > now:
-            self.at = max(self.at, now)
+        if not self._heap or self._heap[0][0] > to:
+            self.at = max(self.at, to)
         return changed
 
     @property

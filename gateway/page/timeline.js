@@ -23,7 +23,7 @@ export async function showDossier(id, words) {
   }
   place.replaceChildren(
     ...(dossier ? [standing(dossier, words)] : []),
-    history ? timeline(history, dossier?.zone, words) : make("p", { class: "notice" }, say(past.status === 404 ? "archive_behind" : "no_archive")),
+    history?.total ? timeline(history, dossier?.zone, words) : make("p", { class: "notice" }, say(history ? "archive_behind" : "no_archive")),
   );
 }
 

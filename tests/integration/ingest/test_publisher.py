@@ -110,7 +110,6 @@ def test_quarantined_lines_are_there_once_an_origin(broker: str, ledger: str, pu
     assert quarantine.decode(next(iter(held.values()))[1]) == line
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_without_an_answer_the_outcome_is_unknown_and_a_retry_with_the_same_id_is_safe(
     start_broker: Callable[[], contextlib.AbstractContextManager[str]], caplog: pytest.LogCaptureFixture
 ) -> None:

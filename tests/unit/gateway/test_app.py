@@ -89,7 +89,14 @@ async def test_an_id_may_hold_slashes_spaces_and_any_letter() -> None:
 async def test_an_unknown_dossier_is_not_found() -> None:
     async with client(reader_with(A)) as http:
         assert "no dossier" in (await get(http, "/v1/dossiers/B", expect=404))["detail"]
-        assert "no events" in (await get(http, "/v1/dossiers/B/events", expect=404))["detail"]
+        assert "neither" in (await get(http, "/v1/dossiers/B/events", expect=404))["detail"]
+
+
+@run
+async def test_a_dossier_that_is_not_archived_yet_has_no_events_and_is_no_error() -> None:
+    async with client(reader_with(A, next_offset=0, ledger_end=2)) as http:
+        page = await get(http, "/v1/dossiers/A/events")
+    assert (page["total"], page["timeline"], page["freshness"]["lag"]) == (0, [], 2)
 
 
 @run

@@ -1,0 +1,106 @@
+"""`dossier explain`: why a dossier is due when it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.asking import ask, freshness_line, is_incomplete
+from cli.console import EXIT_FOUND, emit_json, out
+from cli.replay import instant
+from cli.surroundings import surroundings
+from cli.watching import both, day, moment, status
+from projections.expectation import Timeliness
+from replay.words import TIMELINESS_NAMES
+from schemas import api
+from schemas.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(explain)
+
+
+def explain(
+    dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="TIME", help="As of then: what occurred later is left out.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the end of the ledger.")
+    ] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Giải thích thời hạn · Why a dossier is due when it is: what counts, what does not, by which rule and event.
+
+    Example: dossier explain H21.18-260209-0042 --at 2026-02-12T09:00+07:00
+    """
+    asked = instant(at, "--at")
+    answer = ask(
+        surroundings(load_settings()).gateway,
+        f"/v1/dossiers/{quote(dossier, safe='')}/clocks",
+        api.Explanation,
+        wait,
+        at=asked.isoformat() if asked else None,
+    )
+    if json:
+        emit_json(answer.model_dump(mode="json"))
+    else:
+        _print(answer)
+    if is_incomplete(answer.freshness):
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _print(answer: api.Explanation) -> None:
+    procedure = both(answer.procedure_name) if answer.procedure_name else answer.procedure or "–"
+    out.print(Text.assemble((answer.dossier, "bold"), f"  {both(answer.state_name)}  {procedure}"))
+    out.print(f"lúc · at {moment(answer.at, answer.zone)}")
+    if answer.clock is None:
+        out.print("chưa có hạn để giải thích · nothing is known to be due")
+    else:
+        _print_clock(answer.clock, answer)
+    if answer.not_before is not None:
+        word = "chưa đến hạn · not yet due" if answer.not_yet_due else "đã đến · has come"
+        out.print(f"không trả trước · no result before {day(answer.not_before)}: {word}")
+    if answer.clocks:
+        out.print()
+        out.print(_clocks(answer))
+    for each in answer.anomalies:
+        out.print(Text(f"⚠ {each.code} {both(each.name)} ({each.id})", style="yellow"))
+    out.print(freshness_line(answer.freshness), style="dim")
+
+
+def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
+    table = Table("từ · from", "đến · to", "tính · counted", "", "lý do · why", box=None, pad_edge=False)
+    table.add_column("sự kiện · event", overflow="fold")
+    for each in clock.stretches:
+        mark = Text("có · yes", "green") if each.counted else Text("không · no", "yellow")
+        amount = str(each.days) if each.minutes is None else f"{each.minutes // 60}:{each.minutes % 60:02d}"
+        why = f"{each.rule} {both(each.why)}"
+        event = each.event
+        cause = f"{both(event.name)} {moment(event.occurred_at, answer.zone)} ({event.id})" if event else ""
+        table.add_row(day(each.first), day(each.last), mark, amount if each.counted else "", why, Text(cause))
+    out.print(table)
+    out.print(both(clock.total), style="bold")
+    due = f"{day(clock.due_day)} ({moment(clock.due, answer.zone)})" if clock.due_day else "tạm dừng · stopped"
+    out.print(f"hạn · due {due}; hẹn đầu · first promise {moment(answer.promised, answer.zone)}")
+    line = status(clock.status)
+    if clock.remaining:
+        line.append(f": {both(clock.remaining.words)}")
+    out.print(line)
+    if clock.ended_at:
+        official, first = (TIMELINESS_NAMES[Timeliness(each)] for each in (clock.official_class, clock.first_class))
+        out.print(f"kết thúc · ended {moment(clock.ended_at, answer.zone)}")
+        out.print(f"theo hạn hiện hành · official {both(official)}; theo hẹn đầu · against the promise {both(first)}")
+
+
+def _clocks(answer: api.Explanation) -> Table:
+    table = Table("đồng hồ · clock", "từ · from", "hạn · due", "xong · done", "", "", box=None, pad_edge=False)
+    for each in answer.clocks:
+        left = both(each.remaining.words) if each.remaining else ""
+        times = (moment(when, answer.zone) for when in (each.began_at, each.due, each.ended_at))
+        table.add_row(Text(f"{both(each.name)} {each.step}".strip()), *times, Text(left), status(each.status))
+    return table

@@ -1,0 +1,57 @@
+"""`--watch`: a table that is drawn again as long as one looks at it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rich.console import RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from cli.asking import VIETNAM
+from cli.console import out
+
+if TYPE_CHECKING:
+    from schemas import api
+
+#: Remaining time is shown in minutes, deadlines come by the second.
+EVERY_SECONDS: Final = 1.0
+
+#: Beside the word, never instead of it.
+COLOURS: Final = {"late": "bold red", "soon": "yellow", "done_late": "red", "stopped": "cyan", "not_yet_due": "cyan"}
+
+
+def watch(draw: Callable[[], RenderableType]) -> None:
+    """Draw again every second, until interrupted."""
+    with Live(draw(), console=out, screen=True, auto_refresh=False) as live:
+        while True:
+            time.sleep(EVERY_SECONDS)
+            live.update(draw(), refresh=True)
+
+
+def status(of: api.Status) -> Text:
+    """`Quá hạn · Late`, with its colour."""
+    return Text(f"{of.name.vi} · {of.name.en}", style=COLOURS.get(of.code, "green"))
+
+
+def both(name: api.Name) -> str:
+    return f"{name.vi} · {name.en}"
+
+
+def day(of: date | None) -> str:
+    return f"{of:%d/%m/%Y}" if of else "–"
+
+
+def moment(instant: datetime | None, zone: str | None = None) -> str:
+    """dd/MM/yyyy HH:mm in a zone; one that nobody knows counts as Vietnam's."""
+    if instant is None:
+        return "–"
+    try:
+        local = instant.astimezone(ZoneInfo(zone) if zone else VIETNAM)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        local = instant.astimezone(VIETNAM)
+    return f"{local:%d/%m/%Y %H:%M}"
