@@ -141,7 +141,7 @@ def explain(
     spans = [each for each in clock.spans if each.begins <= until]
     by_the_hour = case.legal is not None and case.legal.unit == "h"
     told = _Telling(case, until, by_the_hour, _causes(steps))
-    days = [day for number, span in enumerate(spans) for day in told.days(span, spans[:number])]
+    days = [day for number in range(len(spans)) for day in told.days(spans, number)]
     due = spans[-1].due if spans else None
     return Explanation(
         clock,
@@ -223,9 +223,9 @@ class _Telling(NamedTuple):
     by_the_hour: bool
     causes: dict[int, str]
 
-    def days(self, span: Span, earlier: Sequence[Span]) -> Iterator[_Day]:
+    def days(self, spans: Sequence[Span], number: int) -> Iterator[_Day]:
         """The days of one span; its first is shared with the span before, which has counted it if it counts."""
-        calendar = self.case.calendar
+        calendar, span, earlier = self.case.calendar, spans[number], spans[:number]
         ends = self.until if span.ends is None else min(span.ends, self.until)
         first, last = calendar.local_date(span.begins), calendar.local_date(ends)
         cause = self.causes.get(span.begins)
@@ -235,7 +235,7 @@ class _Telling(NamedTuple):
                 yield _Day(day, Why.NO_DUE, cause)
             return
         if span.due is None:  # the day of the stop has been counted, the day of the resumption is the next span's
-            running_again = span.ends is not None and span.ends <= self.until
+            running_again = number + 1 < len(spans)  # else the dossier was finished while stopped
             shared = not self.by_the_hour
             for day in _range(first + _DAY * shared, last - _DAY * (shared and running_again)):
                 yield _Day(day, Why.STOPPED, cause)

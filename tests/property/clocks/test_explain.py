@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -67,6 +67,14 @@ def test_used_and_left_are_the_whole_time(happened: list[tuple[str, AnyFact]], a
     explained = told(dossier(*happened), microseconds(at))
     if explained is not None and explained.left is not None:
         assert explained.used + explained.left == 3
+
+
+def test_who_finishes_while_stopped_is_told_the_last_day_too() -> None:
+    done = dossier(("05/01/2026 08:00", received("5d")), ("07/01/2026 09:00", ASKED), ("10/01/2026 08:00", DONE))
+    explained = told(done, microseconds(datetime(2026, 1, 12, tzinfo=ZONE)))
+    assert explained is not None
+    last = explained.stretches[-1]
+    assert (last.why, last.last) == (Why.STOPPED, date(2026, 1, 10))
 
 
 @settings(max_examples=300)
