@@ -76,6 +76,11 @@ def _print(answer: api.Summary) -> None:
     for kind, count in answer.by_timeliness.items():
         name = TIMELINESS_NAMES[Timeliness(kind)]
         table.add_row(str(count), f"{name.vi} · {name.en}")
+    if any(answer.steps_by_timeliness.values()):
+        table.add_section()
+        for kind, count in answer.steps_by_timeliness.items():
+            name = TIMELINESS_NAMES[Timeliness(kind)]
+            table.add_row(str(count), f"bước {name.vi.lower()} · steps {name.en}")
     table.add_section()
     for month, count in answer.received_by_month.items():
         table.add_row(str(count), f"tiếp nhận {month[5:]}/{month[:4]} · received")

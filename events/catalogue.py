@@ -158,11 +158,12 @@ class StepStarted(Fact, frozen=True):
 
 
 class StepCompleted(Fact, frozen=True):
-    """Hoàn thành bước: a step is done."""
+    """Hoàn thành bước: a step is done. `finished` is for who enters it at another time than it was done at."""
 
     step: Code
     outcome: Text | None = None
     step_due: Instant | None = None
+    finished: Instant | None = None
 
 
 class ConsultationRequested(Fact, frozen=True):

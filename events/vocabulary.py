@@ -69,6 +69,7 @@ FIELDS: dict[str, Meaning] = {
     "direction": Meaning("chiều chuyển", "forward, back a step, recalled, or on to the competent authority", "forward"),
     "due": Meaning("hạn nộp", "until when to pay", "2020-03-19T17:00:00+07:00"),
     "field": Meaning("trường sửa", "name of the field of `data` that is corrected", "promised"),
+    "finished": Meaning("ngày làm xong", "when the step was done; absent: at `time`", "2020-03-16T16:00:00+07:00"),
     "id": Meaning("mã người", "reference of the person in the office's own system", "cb-017"),
     "item_code": Meaning("mã bưu gửi", "code of the postal item", "EA123456789VN"),
     "items": Meaning("giấy tờ", "papers asked for, or brought", ("giấy khám sức khỏe",)),

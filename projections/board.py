@@ -8,15 +8,18 @@ different queues and months, and with one small row a dossier that the caller ke
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
 from projections.calendar import local_date
-from projections.expectation import Expectation, PromisedDates, Timeliness, timeliness
+from projections.expectation import Expectation, PromisedDates, Timeliness, steps_timeliness, timeliness
 from projections.standing import Queue, Standing, State, queue_of
 
 K = TypeVar("K")
+
+#: What a step can be: one without a due, or without an end, is none of these.
+_STEP_CLASSES: Final = (Timeliness.EARLY, Timeliness.ON_THE_DAY, Timeliness.LATE)
 
 
 class Row(Struct, frozen=True):
@@ -27,6 +30,7 @@ class Row(Struct, frozen=True):
     timeliness: Timeliness
     received_month: str | None  # YYYY-MM, local; None: not received
     queue: Queue | None
+    steps: tuple[int, ...]  # how many of its steps were early, on the day, late; (): none
 
 
 def row_of(standing: Standing, expectation: Expectation) -> Row:
@@ -38,11 +42,17 @@ def row_of(standing: Standing, expectation: Expectation) -> Row:
         timeliness(standing, expectation),
         f"{local_date(received, standing.zone):%Y-%m}" if received is not None else None,
         queue_of(standing),
+        _step_counts(standing),
     )
 
 
+def _step_counts(standing: Standing) -> tuple[int, ...]:
+    classes = steps_timeliness(standing)
+    return tuple(classes.count(kind) for kind in _STEP_CLASSES) if classes else ()
+
+
 class Board:
-    """Live counts by state, office, timeliness, month of reception and queue."""
+    """Live counts by state, office, timeliness, month of reception and queue; of steps by timeliness."""
 
     def __init__(self, expectation: Expectation | None = None) -> None:
         self._expectation = expectation or PromisedDates()
@@ -50,6 +60,7 @@ class Board:
         self.by_state: Counter[State] = Counter()
         self.by_office: Counter[tuple[str, State]] = Counter()
         self.by_timeliness: Counter[Timeliness] = Counter()
+        self.steps_by_timeliness: Counter[Timeliness] = Counter()
         self.received_by_month: Counter[str] = Counter()
         self.queues: Counter[Queue] = Counter()
 
@@ -73,6 +84,7 @@ class Board:
             "by_state": {state.value: self.by_state[state] for state in State if state is not State.NONE}
             | ({"NONE": self.by_state[State.NONE]} if self.by_state[State.NONE] else {}),
             "by_timeliness": {kind.value: self.by_timeliness[kind] for kind in Timeliness},
+            "steps_by_timeliness": {kind.value: self.steps_by_timeliness[kind] for kind in _STEP_CLASSES},
             "received_by_month": dict(sorted((+self.received_by_month).items())),
         }
 
@@ -81,6 +93,8 @@ class Board:
         _add(self.by_state, row.state, by)
         _add(self.by_office, (row.office, row.state), by)
         _add(self.by_timeliness, row.timeliness, by)
+        for kind, count in zip(_STEP_CLASSES, row.steps, strict=False):
+            _add(self.steps_by_timeliness, kind, by * count)
         if row.received_month is not None:
             _add(self.received_by_month, row.received_month, by)
         if row.queue is not None:

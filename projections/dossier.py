@@ -28,7 +28,7 @@ from projections.amend import AMENDMENTS, amended, effective_order
 from projections.evolve import Entry, evolve
 from projections.standing import Anomaly, AnomalyCode, Standing
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 
 
 class Dossier(Struct, frozen=True, array_like=True, gc=False):

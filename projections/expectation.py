@@ -44,7 +44,20 @@ def timeliness(standing: Standing, expectation: Expectation) -> Timeliness:
     due = expectation.due(standing)
     if due is None:
         return Timeliness.NO_PROMISE
-    finish, expected = local_date(standing.processed_at, standing.zone), local_date(due, standing.zone)
-    if finish < expected:
+    return _by_local_date(standing.processed_at, due, standing.zone)
+
+
+def steps_timeliness(standing: Standing) -> tuple[Timeliness, ...]:
+    """One class for each run of a step that has ended and was given a due (R19); a step missing either has none."""
+    return tuple(
+        _by_local_date(run.ends, run.due, standing.zone)
+        for run in standing.timing.steps
+        if run.ends is not None and run.due is not None
+    )
+
+
+def _by_local_date(finish: int, due: int, zone: str | None) -> Timeliness:
+    finished, expected = local_date(finish, zone), local_date(due, zone)
+    if finished < expected:
         return Timeliness.EARLY
-    return Timeliness.ON_THE_DAY if finish == expected else Timeliness.LATE
+    return Timeliness.ON_THE_DAY if finished == expected else Timeliness.LATE

@@ -136,13 +136,16 @@ def _step_started(t: Timing, before: Standing, _after: Standing, e: Entry) -> Ti
 def _step_completed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
     fact: Any = e.fact
     due = _instant(fact.step_due)
+    ends = e.at if fact.finished is None else microseconds(fact.finished)
     running = _running(t.steps, fact.step)
     if running is not None:
         run = t.steps[running]
-        ended = StepRun(run.step, run.begins, e.at, run.due if due is None else due)
+        # Said to be done before it began: of the two, only its end is sure.
+        begins = run.begins if run.begins is not None and run.begins <= ends else None
+        ended = StepRun(run.step, begins, ends, run.due if due is None else due)
         return _worked(t, before, e, (*t.steps[:running], ended, *t.steps[running + 1 :]))
     if due is not None:
-        return _worked(t, before, e, (*t.steps, StepRun(fact.step, None, e.at, due)))
+        return _worked(t, before, e, (*t.steps, StepRun(fact.step, None, ends, due)))
     return _worked(t, before, e, t.steps)
 
 

@@ -68,6 +68,12 @@ class Summary(Body):
         dict[str, int],
         Field(description="early, on_the_day, late by local date against the promise; no_finish, no_promise"),
     ]
+    steps_by_timeliness: Annotated[
+        dict[str, int],
+        Field(
+            description="finished steps that were given a due: early, on_the_day, late by local date · bước hoàn thành"
+        ),
+    ]
     received_by_month: Annotated[dict[str, int], Field(description="YYYY-MM, local → dossiers received")]
     by_official_due: Annotated[
         dict[str, int],

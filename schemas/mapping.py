@@ -119,10 +119,12 @@ class RowRule(_Model):
 class CaseRule(_Model):
     """A column that says the same of the whole case and becomes one event a case, where it is not empty.
 
-    It happens at the time written in `column`.
+    It happens at the time written in `column`: after the case's rows of that instant, or, with `before_rows: true`,
+    before them.
     """
 
     column: Column
+    before_rows: bool = False
     type: str
     fields: dict[str, FieldValue] = {}
 

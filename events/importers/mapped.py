@@ -22,8 +22,10 @@ from events.importers.values import Cells, Reader, Unfit, constants, instants, r
 from schemas.lines import Place
 from schemas.mapping import CaseRule, FieldValue, MappingFile, RowRule, columns_of
 
-#: Rows before what their cases tell, where both happened at the same instant: ids decide then.
-_ROW_ID, _CASE_ID = "row-{number:09d}-{digest}", "then-{number:02d}-{digest}"
+#: What a case tells comes after its rows of the same instant, or before them if the rule says so: ids decide then.
+_BEFORE_ROWS_ID: Final = "first-{number:02d}-{digest}"
+_ROW_ID: Final = "row-{number:09d}-{digest}"
+_AFTER_ROWS_ID: Final = "then-{number:02d}-{digest}"
 _DEFAULT_ZONE: Final = "Asia/Ho_Chi_Minh"
 _KINDS: Final[dict[str, type[AnyFact]]] = {name.removeprefix("dossier."): kind for kind, name in WIRE_NAMES.items()}
 
@@ -101,7 +103,8 @@ class Mapper:
         cell = row.cells[rule.column]
         digest = sha256(f"{case}\n{rule.column}\n{cell}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
         time = self._read_instant(rule.column, cell)
-        return self._event(build(row.cells), _CASE_ID.format(number=number, digest=digest), case, time)
+        event_id = (_BEFORE_ROWS_ID if rule.before_rows else _AFTER_ROWS_ID).format(number=number, digest=digest)
+        return self._event(build(row.cells), event_id, case, time)
 
     def _read_instant(self, column: str, cell: str) -> datetime:
         try:

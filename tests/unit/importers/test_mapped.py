@@ -53,6 +53,35 @@ def test_ids_keep_the_order_of_the_file_and_case_events_come_after_rows(tmp_path
     assert steps == [*(f"a{number}" for number in range(12)), "end"]
 
 
+def test_a_case_event_that_goes_before_the_rows_is_first_of_its_instant(tmp_path: Path) -> None:
+    same = "2020-01-05T00:00:00+01:00"
+    before = MAPPING.replace("  - column: end\n", "  - column: end\n    before_rows: true\n")
+    events = [each.event for each in mapped(tmp_path, HEADER + f"c1,a,{same},r,,,{same}\n" * 2, before)]
+    in_order = sorted(events, key=lambda event: (event.time, event.sourcerank, event.source, event.id))
+    assert [type(event.data) for event in in_order] == [Processed, StepCompleted, StepCompleted]
+
+
+def test_a_step_keeps_its_due_and_its_finish_beside_the_time_of_its_row(tmp_path: Path) -> None:
+    rules = """
+name: book
+zone: Europe/Amsterdam
+case: "{case}"
+activity: what
+time: {column: when}
+office: gl
+events:
+  - type: step-completed
+    fields: {step_due: "{due}", finished: "{end}"}
+"""
+    rows = "c1,a,2020-01-02T08:00:00Z,r,2020-01-07,,2020-01-05 00:00:00\nc1,b,2020-01-03T08:00:00Z,r,,,\n"
+    given, missing = (each.event.data for each in mapped(tmp_path, HEADER + rows, rules))
+    assert isinstance(given, StepCompleted)
+    assert isinstance(missing, StepCompleted)
+    assert given.finished == datetime(2020, 1, 4, 23, tzinfo=UTC), "midnight where the office is"
+    assert given.step_due == datetime(2020, 1, 6, 23, tzinfo=UTC)
+    assert (missing.step_due, missing.finished) == (None, None)
+
+
 def test_reading_again_gives_the_same_bytes_packed_or_not(tmp_path: Path) -> None:
     content = HEADER + "c1,in,2020-01-02,r,,web,2020-01-05\nc2,b,2020-01-02,r,,,\n"
     once = [encode(each.event) for each in mapped(tmp_path, content)]

@@ -48,6 +48,18 @@ def test_every_row_is_an_event_in_the_order_of_the_file(mapping: str, log: str) 
     assert len(tally.dossiers) == reference["counts"]["cases"]
 
 
+def test_dues_and_finishes_of_steps_of_the_permit_log_compare_as_the_reference_says() -> None:
+    reference: Any = json.loads((DATA / "BPIC15_1.reference.json").read_text(encoding="utf-8"))["step_deadlines"]
+    compared: Counter[str] = Counter()
+    for each in read_log(DATA / "BPIC15_1.csv.gz", find_mapping("bpic15")):
+        assert isinstance(each, Mapped)
+        fact = each.event.data
+        if isinstance(fact, StepCompleted) and fact.step_due and fact.finished:
+            days = (fact.finished.astimezone(AMSTERDAM).date() - fact.step_due.astimezone(AMSTERDAM).date()).days
+            compared["early" if days < 0 else "late" if days else "on_the_day"] += 1
+    assert compared == reference["dateFinished_vs_dueDate"]["local_calendar_date"]
+
+
 @pytest.fixture(scope="module")
 def receipt() -> list[Mapped]:
     found = [each for each in read_log(DATA / "receipt.csv.gz", find_mapping("receipt")) if isinstance(each, Mapped)]
