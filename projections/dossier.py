@@ -60,14 +60,10 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
         offset: its offset in the dossier's ledger partition.
         recorded: its append time on the broker, in microseconds.
     """
-    fact = event.data
-    if fact.attributes or fact.note:
-        fact = replace(fact, attributes={}, note=None)
-    identity = f"{event.source}\n{event.id}"
-    entry = Entry(microseconds(event.time), event.sourcerank, identity, recorded, fact)
-    if f"\t{identity}\t" in dossier.seen:
+    entry = entry_of(event, recorded)
+    if f"\t{entry.identity}\t" in dossier.seen:
         return _again(dossier, entry, offset)
-    if dossier.amending or isinstance(fact, AMENDMENTS) or not _is_beyond(dossier, entry):
+    if dossier.amending or isinstance(entry.fact, AMENDMENTS) or not _is_beyond(dossier, entry):
         return _refolded(dossier, [*unpack_entries(dossier), entry], offset)
     return Dossier(
         STATE_VERSION,
@@ -77,10 +73,18 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
         entry.at,
         entry.rank,
         dossier.count + 1,
-        f"{dossier.seen}{identity}\t",
-        dossier.packed + _pack_entry(entry),
+        f"{dossier.seen}{entry.identity}\t",
+        dossier.packed + pack_entry(entry),
         dossier.conflicts,
     )
+
+
+def entry_of(event: Event, recorded: int) -> Entry:
+    """What the fold reads of an event; `recorded` in microseconds."""
+    fact = event.data
+    if fact.attributes or fact.note:
+        fact = replace(fact, attributes={}, note=None)
+    return Entry(microseconds(event.time), event.sourcerank, f"{event.source}\n{event.id}", recorded, fact)
 
 
 def fold(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> Dossier:
@@ -170,7 +174,7 @@ def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
         entries[-1].rank,
         len(entries),
         "".join(("\t", *(f"{entry.identity}\t" for entry in entries))),
-        b"".join(map(_pack_entry, entries)),
+        b"".join(map(pack_entry, entries)),
         dossier.conflicts,
         any(isinstance(entry.fact, AMENDMENTS) for entry in entries),
     )
@@ -209,7 +213,8 @@ _KINDS: Final[dict[type[AnyFact], int]] = {fact: number for number, fact in enum
 _FACT_DECODERS: Final[list[msgspec.msgpack.Decoder[AnyFact]]] = [msgspec.msgpack.Decoder(fact) for fact in CATALOGUE]
 
 
-def _pack_entry(entry: Entry) -> bytes:
+def pack_entry(entry: Entry) -> bytes:
+    """One of the arrays that `Dossier.packed` is made of."""
     return _encoder.encode((entry.at, entry.rank, entry.recorded, _KINDS[type(entry.fact)], entry.fact))
 
 
