@@ -152,7 +152,7 @@ def explain(
         tuple(_stretches(days)),
         by_the_hour,
         _used(days, by_the_hour),
-        _left(case.calendar, spans, until, by_the_hour),
+        told.left(spans, until),
         due and remaining(case.calendar, due, until),
     )
 
@@ -181,19 +181,6 @@ def remaining_words(left: Remaining) -> tuple[str, str]:
 def _days_and_minutes(calendar: WorkingCalendar, worked: int) -> tuple[int, int]:
     days, rest = divmod(worked, calendar.day_length)
     return days, rest // MINUTE_US
-
-
-def _left(calendar: WorkingCalendar, spans: Sequence[Span], until: int, by_the_hour: bool) -> int | None:
-    """What is not over of the time towards the last due there was; while stopped nothing passes."""
-    for span in reversed(spans):
-        if span.due is None:
-            continue
-        at = until if span.ends is None else min(until, span.ends)
-        if by_the_hour:
-            return calendar.time_between(at, span.due.operational) if at <= span.due.operational else None
-        day = calendar.local_date(at)
-        return calendar.count(day, span.due.day) if day <= span.due.day else None
-    return None
 
 
 def _causes(steps: Sequence[tuple[Entry, Standing]]) -> dict[int, str]:
@@ -245,7 +232,7 @@ class _Telling(NamedTuple):
         why_first = self._why_first(span, before) if due_before or before is None else Why.MOVED
         for day in _range(first, min(anchor, last)):
             yield _Day(day, why_first, cause, self._worked(span.begins, ends, day))
-        if why_first is Why.RESUMED and not _left(calendar, earlier, span.begins, self.by_the_hour):
+        if self._is_used_up(spans, number):
             for day in _range(anchor + _DAY, min(span.due.day, last)):
                 yield _Day(day, Why.USED_UP, cause)
             anchor = max(anchor, span.due.day)
@@ -253,6 +240,28 @@ class _Telling(NamedTuple):
         for day in _range(anchor + _DAY, last):
             why = Why.CALENDAR if by_calendar else _why(calendar, day)
             yield _Day(day, why, None, self._worked(span.begins, ends, day))
+
+    def left(self, spans: Sequence[Span], until: int) -> int | None:
+        """What is not over of the time towards the last due there was; while stopped nothing passes."""
+        calendar = self.case.calendar
+        for number in range(len(spans) - 1, -1, -1):
+            span = spans[number]
+            if span.due is None:
+                continue
+            at = until if span.ends is None else min(until, span.ends)
+            if self.by_the_hour:
+                return calendar.time_between(at, span.due.operational) if at <= span.due.operational else None
+            day = calendar.local_date(at)
+            if day > span.due.day:
+                return None
+            return 0 if self._is_used_up(spans, number) else calendar.count(day, span.due.day)
+        return None
+
+    def _is_used_up(self, spans: Sequence[Span], number: int) -> bool:
+        """Nothing of the time was left when it went on: what there is to the due is no part of it."""
+        span, earlier = spans[number], spans[:number]
+        resumed = any(each.due is not None for each in earlier) and self._why_first(span, earlier[-1]) is Why.RESUMED
+        return resumed and not self.left(earlier, span.begins)
 
     def _day_zero(self, begins: int) -> date:
         """The day that is not counted; after closing it may be the next working day."""
