@@ -71,9 +71,12 @@ def test_used_and_left_are_the_whole_time(happened: list[tuple[str, AnyFact]], a
 
 def test_of_a_time_that_is_used_up_nothing_is_left_on_the_day_that_is_given_all_the_same() -> None:
     """Stopped again on that very day, which adds nothing to the five."""
-    happened = [("06/01/2026 08:00", received("resume")), ("12/01/2026 08:00", ASKED), ("14/02/2026 08:00", GIVEN)]
+    one = dossier(
+        ("06/01/2026 08:00", received("resume")), ("12/01/2026 08:00", ASKED), ("14/02/2026 08:00", GIVEN),
+        ("14/02/2026 10:00", ASKED),
+    )  # fmt: skip
     for at in (datetime(2026, 2, 14, 9, tzinfo=ZONE), datetime(2026, 3, 1, tzinfo=ZONE)):
-        explained = told(dossier(*happened, ("14/02/2026 10:00", ASKED)), microseconds(at))
+        explained = told(one, microseconds(at))
         assert explained is not None
         assert (explained.used, explained.left) == (5, 0)
 

@@ -11,6 +11,8 @@ from events.catalogue import (
     PaymentRequested,
     Processed,
     Rescheduled,
+    Returned,
+    StepStarted,
     SupplementReceived,
     SupplementRequested,
 )
@@ -20,6 +22,7 @@ from projections.timeliness import official_class
 from tests.unit.clocks.office import (
     PROCEDURES,
     at,
+    clock,
     dossier,
     due_day,
     on,
@@ -40,6 +43,12 @@ def test_r1_the_clock_starts_with_the_reception_not_the_submission() -> None:
     assert due_day(dossier(("02/03/2026 08:00", submitted("5d")), ("04/03/2026 08:00", received("5d")))) == on(
         "11/03/2026"
     )
+
+
+def test_r1_nor_does_a_promise_make_it_start_sooner() -> None:
+    promised = received("5d", promised=at("11/03/2026 17:00"))
+    told = dossier(("02/03/2026 08:00", submitted("5d")), ("04/03/2026 08:00", promised))
+    assert clock(told, ClockKind.PROCEDURE).spans[0].begins == us("04/03/2026 08:00")
 
 
 @pytest.mark.parametrize(("hour", "due"), [("16:59", "09/03/2026"), ("17:01", "10/03/2026")])
@@ -89,6 +98,24 @@ def test_r13_consultation_does_not_stop_the_clock() -> None:
         ("02/03/2026 08:00", received("5d")), ("03/03/2026 09:00", ConsultationRequested(office="so", agency="stnmt")),
     )  # fmt: skip
     assert due_day(told) == on("09/03/2026")
+
+
+def test_r15_the_clock_ends_with_the_result_not_with_its_handing_over() -> None:
+    told = dossier(
+        ("02/03/2026 08:00", received("5d")), ("05/03/2026 08:00", Processed(office="so", outcome="issued")),
+        ("12/03/2026 08:00", Returned(office="so", mode="direct")),
+    )  # fmt: skip
+    assert clock(told, ClockKind.PROCEDURE).spans[-1].ends == us("05/03/2026 08:00")
+    assert official_class(told.standing, rules()) is Timeliness.EARLY
+
+
+@pytest.mark.parametrize(("given", "due"), [(None, "04/03/2026 17:00"), ("03/03/2026 17:00", "03/03/2026 17:00")])
+def test_r19_a_step_has_the_time_of_its_procedure_unless_it_was_given_a_date(given: str | None, due: str) -> None:
+    begun = StepStarted(office="so", step="tham-dinh", step_due=at(given) if given else None)
+    told = dossier(("02/03/2026 08:00", received("steps")), ("02/03/2026 09:00", begun))
+    expected = clock(told, ClockKind.STEP).spans[-1].due
+    assert expected is not None
+    assert expected.operational == us(due)
 
 
 def test_a_date_given_while_the_clock_is_stopped_holds_when_it_goes_on() -> None:
