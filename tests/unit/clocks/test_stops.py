@@ -103,7 +103,7 @@ def test_r13_consultation_does_not_stop_the_clock() -> None:
 def test_r15_the_clock_ends_with_the_result_not_with_its_handing_over() -> None:
     told = dossier(
         ("02/03/2026 08:00", received("5d")), ("05/03/2026 08:00", Processed(office="so", outcome="issued")),
-        ("12/03/2026 08:00", Returned(office="so", mode="direct")),
+        ("12/03/2026 08:00", Returned(office="so", mode="counter")),
     )  # fmt: skip
     assert clock(told, ClockKind.PROCEDURE).spans[-1].ends == us("05/03/2026 08:00")
     assert official_class(told.standing, rules()) is Timeliness.EARLY
