@@ -1,28 +1,34 @@
-"""`dossier rebuild`: fold the whole archive and compare it with the live state."""
+"""`dossier rebuild`: fold the whole archive, keep what comes of it as a table, and compare it with the live state."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Annotated, Final
+import multiprocessing
+import os
+import queue
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 import typer
-from msgspec.structs import replace
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
-from cli.past import ledger_ends, open_archive
-from cli.surroundings import surroundings
+from cli.checking import Done, Job, alarm_events, check_partition, open_states
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.past import ledger_ends
+from cli.surroundings import Surroundings, surroundings
 from schemas import api
+from schemas.clock import ClockError, parse_instant
 from schemas.settings import load_settings
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from replay.archive import Archive, ArchiveRow
-    from replay.live_topic import LiveTopic
-    from replay.rebuild import Comparison
-
 SHOWN: Final = 20
+#: Fewer events than this are folded sooner than a second process has started.
+_WORTH_PROCESSES: Final = 100_000
+_LOOK_SECONDS: Final = 0.2
+
+Seen = Callable[[int, int, int], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,29 +36,45 @@ def register(app: typer.Typer) -> None:
 
 
 def rebuild(
-    wait: Annotated[
-        float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long live state and archive may take.")
+    since: Annotated[
+        str | None, typer.Option(metavar="INSTANT", help="Compare the dossiers touched since; writes no new version.")
+    ] = None,
+    compare_only: Annotated[
+        bool, typer.Option("--compare-only", help="Write nothing: as the user that may only read.")
+    ] = False,
+    announce: Annotated[
+        bool, typer.Option("--announce", help="Publish a ProjectionDiverged for each dossier that differs.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes; default: one a processor, fewer if little is there.")
+    ] = None,
+    wait_seconds: Annotated[
+        float,
+        typer.Option("--wait", min=0, max=3600, metavar="SECONDS", help="How long live state and archive may take."),
     ] = 120.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Tính lại từ kho lưu · Fold the whole archive and compare it with the live state, byte for byte.
+    """Tính lại từ kho lưu · Fold the whole archive and compare it with the live state and the published alarms.
 
-    Compares up to the end of the ledger as it is now; events may go on coming. Exits with 1 if any dossier differs.
+    States are compared byte for byte, alarms as sets, up to the end of the ledger as it is now; events may go on
+    coming. If nothing differs the recomputed states become what `dossier_states_now` shows. Exits with 1 otherwise.
 
     Example: dossier rebuild --json
     """
-    from aiokafka.errors import KafkaError
-
-    from replay.live_topic import NotReached
-
     around = surroundings(load_settings())
-    try:
-        with open_archive(around) as archive, _progress() as progress:
-            answer = asyncio.run(_rebuild(around.kafka, archive, wait, progress))
-    except NotReached as error:
-        raise CommandError(f"{error} (waited {wait:g} s; see `dossier status`, and --wait)") from error
-    except KafkaError as error:
-        raise CommandError(f"Kafka at {around.kafka} does not answer: {error}") from error
+    version = None if compare_only or since is not None else time.time_ns() // 1_000_000
+    ends = ledger_ends(around.kafka)
+    jobs = [
+        Job(around, partition, end, wait_seconds, _instant(since), version) for partition, end in sorted(ends.items())
+    ]
+    began = time.monotonic()
+    with _progress() as progress:
+        done = list(_run(jobs, workers or _enough(sum(ends.values()), len(jobs)), _shown(progress)))
+    answer = _answer(done, time.monotonic() - began)
+    if announce:
+        alarm_events(around, done)
+    if version is not None:
+        answer = answer.model_copy(update={"version": _settle(around, version, answer)})
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
@@ -61,66 +83,103 @@ def rebuild(
         raise typer.Exit(EXIT_FOUND)
 
 
-async def _rebuild(kafka: str, archive: Archive, wait_seconds: float, progress: Progress) -> api.Rebuild:
-    """For each partition: live states up to the ledger's end, then the archive as far as they go, then compare."""
-    from replay.live_topic import reading
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else parse_instant(text)
+    except ClockError as error:
+        raise CommandError(f"--since: {error}", EXIT_USAGE) from error
 
-    ends = ledger_ends(kafka)
-    found: dict[int, Comparison] = {}
-    positions: dict[str, int] = {}
-    async with reading(kafka) as topic:
-        for partition, end in sorted(ends.items()):
-            found[partition], positions[str(partition)] = await _compare(
-                topic, archive, partition, end, wait_seconds, progress
-            )
+
+def _enough(events: int, partitions: int) -> int:
+    return min(os.cpu_count() or 1, partitions) if events >= _WORTH_PROCESSES else 1
+
+
+def _run(jobs: list[Job], workers: int, seen: Seen) -> Iterator[Done]:
+    """Each partition's comparison: here one after the other, or in processes of their own."""
+    if workers == 1:
+        yield from (check_partition(job, seen) for job in jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    told: Any = context.Queue()
+    with ProcessPoolExecutor(workers, context, _begin, (told,)) as pool:
+        pending: set[Future[Done]] = {pool.submit(_work, job) for job in jobs}
+        try:
+            while pending:
+                finished, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
+                _pass_on(told, seen)
+                yield from (each.result() for each in finished)
+        except BrokenProcessPool as error:
+            raise CommandError("a process of the rebuild was killed; with less memory try --workers 1") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_told: Any = None  # in a worker: where it tells how far it has read
+
+
+def _begin(told: Any) -> None:
+    global _told  # a process of a pool is given its surroundings once
+    _told = told
+
+
+def _work(job: Job) -> Done:
+    return check_partition(job, lambda *position: _told.put(position))
+
+
+def _pass_on(told: Any, seen: Seen) -> None:
+    while True:
+        try:
+            seen(*told.get_nowait())
+        except queue.Empty:
+            return
+
+
+def _answer(done: list[Done], seconds: float) -> api.Rebuild:
+    checked = {each.partition: each.checked for each in done}
     differing = [
-        api.DifferingDossier(dossier=key, partition=partition, fault=fault)
-        for partition, each in found.items()
-        for key, fault in each.differing.items()
+        api.DifferingDossier(dossier=key, partition=partition, fault=", ".join(found.faults))
+        for partition, each in sorted(checked.items())
+        for key, found in each.differing.items()
     ]
+    events = sum(each.events for each in done)
+    peaks: dict[int, int] = {}
+    for each in done:
+        peaks[each.pid] = max(peaks.get(each.pid, 0), each.peak_bytes)
     return api.Rebuild(
-        compared=sum(each.compared for each in found.values()),
+        compared=sum(each.compared for each in checked.values()),
         differing=len(differing),
         first_differing=differing[:SHOWN],
-        unreadable=sum(each.unreadable for each in found.values()),
-        positions=positions,
+        unsettled=sum(each.unsettled for each in checked.values()),
+        unreadable=sum(each.unreadable for each in checked.values()),
+        alarms=api.AlarmTally(
+            **{
+                name: sum(getattr(each.alarms, name) for each in checked.values())
+                for name in api.AlarmTally.model_fields
+            }
+        ),
+        positions={str(partition): each.position for partition, each in sorted(checked.items())},
+        version=None,
+        rulebook=done[0].rulebook if done else "",
+        events=events,
+        events_per_second=round(events / seconds) if seconds else 0,
+        peak_memory_mib=round(sum(peaks.values()) / 2**20),
     )
 
 
-async def _compare(
-    topic: LiveTopic, archive: Archive, partition: int, ledger_end: int, wait_seconds: float, progress: Progress
-) -> tuple[Comparison, int]:
-    """A difference counts when it is seen twice: compaction may take away a record while the topic is being read."""
-    comparison, position = await _compare_once(topic, archive, partition, ledger_end, wait_seconds, progress)
-    if comparison.differing:
-        again, position = await _compare_once(topic, archive, partition, ledger_end, wait_seconds, progress)
-        seen_twice = {key: fault for key, fault in again.differing.items() if key in comparison.differing}
-        comparison = replace(again, differing=seen_twice)
-    return comparison, position
+def _settle(around: Surroundings, version: int, answer: api.Rebuild) -> int | None:
+    """Show the new version if it agrees with the live state; else drop it, the old one stays."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
 
-
-async def _compare_once(
-    topic: LiveTopic, archive: Archive, partition: int, ledger_end: int, wait_seconds: float, progress: Progress
-) -> tuple[Comparison, int]:
-    from replay.live_topic import NotReached
-    from replay.rebuild import bounds, compare
-
-    live = await topic.partition(partition, ledger_end, wait_seconds)
-    end = bounds(live).end
-    if not await asyncio.to_thread(archive.wait_until_archived, {partition: end}, wait_seconds):
-        raise NotReached(f"the archive has not got to offset {end} of partition {partition}")
-    task = progress.add_task(f"partition {partition}", total=end)
-    rows = _counted(archive.stream_partition(partition, 0, end), progress, task)
-    comparison = await asyncio.to_thread(compare, live, rows)
-    progress.update(task, completed=end)
-    return comparison, live.next_offset
-
-
-def _counted(blocks: Iterator[list[ArchiveRow]], progress: Progress, task: TaskID) -> Iterator[list[ArchiveRow]]:
-    for block in blocks:
-        yield block
-        if block:
-            progress.update(task, completed=block[-1].offset + 1)
+    try:
+        with open_states(around) as states:
+            if answer.differing:
+                states.discard(version)
+                return None
+            positions = {int(partition): end for partition, end in answer.positions.items()}
+            states.publish(version, positions, answer.compared, answer.rulebook)
+            return version
+    except ClickHouseError as error:
+        raise CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}") from error
 
 
 def _progress() -> Progress:
@@ -130,9 +189,30 @@ def _progress() -> Progress:
     )  # fmt: skip
 
 
+def _shown(progress: Progress) -> Seen:
+    tasks: dict[int, TaskID] = {}
+
+    def seen(partition: int, offset: int, end: int) -> None:
+        if partition not in tasks:
+            tasks[partition] = progress.add_task(f"partition {partition}", total=end)
+        progress.update(tasks[partition], completed=offset)
+
+    return seen
+
+
 def _print(answer: api.Rebuild) -> None:
     out.print(f"{answer.compared} hồ sơ so sánh · dossiers compared, {answer.differing} khác · differ")
+    alarms = answer.alarms
+    out.print(
+        f"{alarms.recomputed} cảnh báo tính lại · alarms recomputed, {alarms.published} đã phát · published, "
+        f"{alarms.missing} thiếu · missing, {alarms.extra} thừa · extra"
+    )
     for each in answer.first_differing:
         out.print(f"  {each.dossier} (partition {each.partition}): {each.fault}", markup=False)
     if answer.differing > len(answer.first_differing):
         out.print(f"  … {answer.differing - len(answer.first_differing)} more")
+    if answer.unsettled:
+        out.print(f"{answer.unsettled} chưa đứng yên · changed all the time; the next comparison will have them")
+    if answer.version is not None:
+        out.print(f"phiên bản · version {answer.version} → dossier_states_now")
+    out.print(f"{answer.events_per_second:,} sự kiện/giây · events/s, {answer.peak_memory_mib} MiB")

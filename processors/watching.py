@@ -19,7 +19,7 @@ import structlog
 
 from events.alarms import AlarmEvent
 from processors.timers import Timers
-from projections.live import Cursor, is_state_key, peek_last, watch_key, watched_key
+from projections.live import Cursor, is_state_key, peek_last, rulebook_mark, watch_key, watched_key
 from projections.rules import RuleHistory
 from projections.standing import Standing
 from projections.watch import BLANK, Watch, alarm_event, cleared_event, heard_of, look, pack_watch, unpack_watch
@@ -110,7 +110,7 @@ class PartitionWatch:
     def use(self, rules: RuleHistory) -> None:
         """From now on this rulebook holds; if it is another one, every dossier is looked at by it, little by little."""
         self._rules = rules
-        if _mark(rules) == self._rulebook:
+        if rulebook_mark(rules) == self._rulebook:
             self._again = None
         else:
             self._again = iter([key for key in self._stored if is_state_key(key)])
@@ -198,7 +198,7 @@ class PartitionWatch:
             return None
         key = next(self._again, None)
         if key is None:
-            self._again, self._rulebook, self._has_marks = None, _mark(self._rules), True
+            self._again, self._rulebook, self._has_marks = None, rulebook_mark(self._rules), True
         return key
 
     def _watch(self, key: bytes) -> Watch:
@@ -207,11 +207,6 @@ class PartitionWatch:
             packed = self._stored.get(watch_key(key))
             watch = BLANK if packed is None else unpack_watch(packed)
         return watch
-
-
-def _mark(rules: RuleHistory) -> str:
-    """Tells one history from those before it, even where the newest rulebook is an old one again."""
-    return f"{len(rules.published)}:{rules.newest.version}"
 
 
 def _wakes(stored: Mapping[bytes, bytes]) -> dict[bytes, int]:

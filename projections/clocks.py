@@ -72,7 +72,7 @@ class Clock(NamedTuple):
     spans: tuple[Span, ...]
 
 
-_Key = tuple[AlarmKind, ClockKind, str, int]
+AlarmKey = tuple[AlarmKind, ClockKind, str, int]
 
 
 class Alarm(NamedTuple):
@@ -85,7 +85,7 @@ class Alarm(NamedTuple):
     due: int  # the instant counted as due: end of the office's day, or of the day in law, as the rulebook says
 
     @property
-    def key(self) -> _Key:
+    def key(self) -> AlarmKey:
         """What makes an alarm the same, whenever it was noticed."""
         return self.kind, self.clock, self.name, self.due
 
@@ -106,7 +106,7 @@ _ANSWERED_CHANNELS: Final = ("online", "ministry")
 
 def agenda(standing: Standing, rules: RuleHistory, until: int) -> Agenda:
     """The alarms up to and including `until`, in order of time, each once; and the next instant that has one."""
-    found: dict[_Key, Alarm] = {}
+    found: dict[AlarmKey, Alarm] = {}
     later: list[Alarm] = []
     for alarm in _alarms(Case(standing, rules)):
         if alarm.at > until:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from projections.dossier import STATE_VERSION, Dossier, unpack
+from projections.rules import RuleHistory
 from projections.standing import Standing
 from projections.watch import Watch, unpack_watch
 
@@ -46,6 +47,11 @@ class Cursor(Struct, frozen=True, array_like=True):
 def new_cursor(partition: int) -> Cursor:
     """The cursor of a partition of which nothing has been read."""
     return Cursor(CURSOR_VERSION, partition, 0, 0, 0, 0)
+
+
+def rulebook_mark(rules: RuleHistory) -> str:
+    """`Cursor.rulebook`: tells one history from those before it, even where the newest rulebook is an old one again."""
+    return f"{len(rules.published)}:{rules.newest.version}"
 
 
 def watch_key(key: bytes) -> bytes:

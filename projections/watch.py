@@ -95,7 +95,7 @@ def look(watch: Watch, standing: Standing, rules: RuleHistory, until: int, *, no
 
 def heard_of(watch: Watch, event: AlarmEvent) -> Watch:
     """The watch after an alarm that is on the alarms topic, whoever wrote it there."""
-    alarm = _alarm_in(event)
+    alarm = alarm_in(event)
     if alarm is None:
         return watch
     others = tuple(each for each in watch.said if each.key != alarm.key)
@@ -140,6 +140,16 @@ def id_of(dossier_id: str, alarm: Alarm) -> str:
     return alarm_id(dossier_id, alarm.kind, alarm.clock, alarm.name, alarm.due)
 
 
+def alarm_in(event: AlarmEvent) -> Alarm | None:
+    """The alarm that an event tells or takes back; None: it is about no clock."""
+    data: AnyAlarm = event.data
+    if not isinstance(data, ClockAlarm):
+        return None
+    breached = isinstance(data, (*BREACHES, BreachCleared))
+    kind = AlarmKind.BREACHED if breached else AlarmKind.WARNED
+    return Alarm(microseconds(event.time), kind, ClockKind(data.clock), data.name or "", microseconds(data.due))
+
+
 def _event(
     kind: type[ClockAlarm],
     dossier_id: str,
@@ -180,15 +190,6 @@ def _kind_of(alarm: Alarm) -> type[ClockAlarm]:
             return ClockBreached
         case _:
             assert_never(alarm.clock)
-
-
-def _alarm_in(event: AlarmEvent) -> Alarm | None:
-    data: AnyAlarm = event.data
-    if not isinstance(data, ClockAlarm):
-        return None
-    breached = isinstance(data, (*BREACHES, BreachCleared))
-    kind = AlarmKind.BREACHED if breached else AlarmKind.WARNED
-    return Alarm(microseconds(event.time), kind, ClockKind(data.clock), data.name or "", microseconds(data.due))
 
 
 def _local(instant: int, zone: ZoneInfo) -> datetime:

@@ -18,9 +18,16 @@ _COLUMNS: Final = (
 )
 #: Strings come as bytes: the ledger may hold anything.
 _AS_BYTES: Final = {"String": "bytes"}
+#: As it stands on the ledger; offsets and times as integers, bytes as bytes, and no time spent on compressing.
+_ARROW: Final = {"output_format_arrow_string_as_string": "0", "output_format_arrow_compression_method": "none"}
+_ARCHIVED: Final = "offset, toUnixTimestamp64Milli(recorded_at), key, raw, unreadable = ''"
 _MAX_IDS_A_QUERY: Final = 5_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POLL_SECONDS: Final = 0.1
+
+
+#: What the fold reads of a record: offset, append time in ms, key, value, and whether it is an event.
+Archived = tuple[int, int, bytes | None, bytes | None, bool]
 
 
 class ArchiveRow(NamedTuple):
@@ -50,7 +57,7 @@ class Archive:
     """
 
     def __init__(self, client: Any, topic: str = LEDGER_TOPIC) -> None:
-        self._client = client
+        self.client = client
         self.topic = topic
 
     def events_of(self, dossier_id: str) -> list[ArchiveRow]:
@@ -77,6 +84,35 @@ class Archive:
         )
         parameters = {"partition": partition, "first": first, "end": 2**63 if end is None else end, "none": ""}
         yield from self._blocks(sql, parameters)
+
+    def fold_partition(
+        self, partition: int, end: int, dossiers: Collection[str] | None = None
+    ) -> Iterator[list[Archived]]:
+        """The records before `end` of a partition for the fold, a block at a time, six times as fast as in full.
+
+        In the order of the ledger; of `dossiers` alone, if some are given, each dossier's in that order.
+        """
+        sql = (
+            f"SELECT {_ARCHIVED} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
+            "WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset < {end:UInt64}"
+        )
+        order = " ORDER BY topic, partition, offset"
+        parameters = {"partition": partition, "end": end}
+        if dossiers is None:
+            yield from self._arrow(sql + order, parameters)
+            return
+        wanted = sorted(dossiers)
+        for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
+            some = {"dossiers": wanted[start : start + _MAX_IDS_A_QUERY]}
+            yield from self._arrow(f"{sql} AND dossier_id IN {{dossiers:Array(String)}}{order}", {**parameters, **some})
+
+    def dossiers_since(self, partition: int, since: datetime) -> set[str]:
+        """The dossiers of a partition of which something was recorded at that time or later."""
+        sql = (
+            "SELECT DISTINCT dossier_id FROM dossier_events WHERE topic = {topic:String} "
+            "AND partition = {partition:UInt32} AND recorded_at >= {since:DateTime64(3, 'UTC')} AND unreadable = ''"
+        )
+        return {str(dossier) for (dossier,) in self._rows(sql, {"partition": partition, "since": since})}
 
     def stream(self, *, readable_only: bool = False) -> Iterator[list[ArchiveRow]]:
         """The whole archive in the order of (partition, offset), a block at a time."""
@@ -130,11 +166,17 @@ class Archive:
             time.sleep(_POLL_SECONDS)
 
     def _rows(self, sql: str, parameters: dict[str, object]) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._client.query(sql, {"topic": self.topic} | parameters).result_rows
+        rows: list[tuple[Any, ...]] = self.client.query(sql, {"topic": self.topic} | parameters).result_rows
         return rows
 
+    def _arrow(self, sql: str, parameters: Mapping[str, object]) -> Iterator[list[Any]]:
+        stream = self.client.query_arrow_stream(sql, {"topic": self.topic, **parameters}, _ARROW, use_strings=False)
+        with stream as batches:
+            for batch in batches:
+                yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+
     def _blocks(self, sql: str, parameters: dict[str, object]) -> Iterator[list[ArchiveRow]]:
-        stream = self._client.query_row_block_stream(sql, {"topic": self.topic} | parameters, query_formats=_AS_BYTES)
+        stream = self.client.query_row_block_stream(sql, {"topic": self.topic} | parameters, query_formats=_AS_BYTES)
         with stream as blocks:
             for block in blocks:
                 yield [_row(*each) for each in block]

@@ -244,7 +244,17 @@ class DifferingDossier(Body):
 
     dossier: str
     partition: int
-    fault: Annotated[str, Field(description="other state, not live, or not in the archive")]
+    fault: Annotated[str, Field(description="other state, not live, not in the archive, missing alarms, extra alarms")]
+
+
+class AlarmTally(Body):
+    """Alarms recomputed from the archive, and those that were published: missing and extra are 0 where all is well."""
+
+    recomputed: int
+    published: int
+    missing: int
+    extra: int
+    superseded: Annotated[int, Field(description="warnings that later facts or rules overtook")]
 
 
 class Rebuild(Body):
@@ -253,8 +263,15 @@ class Rebuild(Body):
     compared: int
     differing: int
     first_differing: list[DifferingDossier]
+    unsettled: Annotated[int, Field(description="dossiers that never stood still for long enough")]
     unreadable: Annotated[int, Field(description="archived records that are no events")]
+    alarms: AlarmTally
     positions: Annotated[dict[str, int], Field(description="partition → ledger offset up to which it was compared")]
+    version: Annotated[int | None, Field(description="of the states that dossier_states_now shows from now on")]
+    rulebook: Annotated[str, Field(description="version of the newest rulebook")]
+    events: Annotated[int, Field(description="ledger records up to the positions")]
+    events_per_second: int
+    peak_memory_mib: Annotated[int, Field(description="most memory that the folding processes had, together")]
 
 
 class Status(Body):

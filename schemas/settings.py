@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     webhooks: Annotated[tuple[WebhookEndpoint, ...], AfterValidator(_named_apart)] = Field(
         (), description="endpoints that alarms are posted to: [[webhooks]] with name, url, secret, types, private"
     )
+    nightly_at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = Field(
+        "02:00", description="local time at which live state and archive are compared, HH:MM; null: never"
+    )
     log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = Field(
         "info", description="debug, info, warning or error"
     )

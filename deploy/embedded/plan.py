@@ -78,7 +78,8 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
 
 
 def _processes(settings: Settings) -> tuple[str, ...]:
-    return (*PROCESSES, "webhooks") if settings.webhooks else PROCESSES
+    more = {"webhooks": settings.webhooks, "nightly": settings.nightly_at}
+    return (*PROCESSES, *(name for name, wanted in more.items() if wanted))
 
 
 async def _require_answers(settings: Settings) -> None:

@@ -11,12 +11,19 @@ from msgspec.structs import replace
 from events.catalogue import Received, Routed
 from events.envelope import Event, encode, make_event
 from projections.dossier import Dossier, admit, new_dossier, pack
-from replay.archive import ArchiveRow
-from replay.rebuild import LivePartition, bounds, compare
+from projections.live import new_cursor
+from projections.rules import rule_history
+from replay.alarms import Clocks
+from replay.archive import Archived
+from replay.check import diverged_event
+from replay.rebuild import Bounds, Comparison, LivePartition, bounds, compare, fold
+from schemas.rulebook import shipped
 from tests.strategies import events as any_event
 
 START = datetime(2026, 3, 2, 1, tzinfo=UTC)
 RECORDED_MS = 1_772_413_200_000
+#: The procedure `P` is in no rulebook, so that there are no clocks here; they have tests of their own.
+RULES = rule_history(shipped())
 
 
 def event(dossier_id: str, number: int) -> Event:
@@ -25,10 +32,9 @@ def event(dossier_id: str, number: int) -> Event:
     return make_event(fact, id=f"{dossier_id}-{number}", source="motcua", subject=dossier_id, time=time)
 
 
-def rows(events: list[Event]) -> list[ArchiveRow]:
+def rows(events: list[Event]) -> list[Archived]:
     return [
-        ArchiveRow(0, offset, RECORDED_MS + offset, each.time, each.subject.encode(), encode(each), (), "")
-        for offset, each in enumerate(events)
+        (offset, RECORDED_MS + offset, each.subject.encode(), encode(each), True) for offset, each in enumerate(events)
     ]
 
 
@@ -41,58 +47,98 @@ def folded(events: list[Event], end: int | None = None) -> dict[str, Dossier]:
 
 
 def live(states: dict[str, Dossier], next_offset: int) -> LivePartition:
-    return LivePartition(0, next_offset, {key: pack(state) for key, state in states.items()})
+    cursor = replace(new_cursor(0), next_offset=next_offset)
+    return LivePartition(cursor, {key: pack(state) for key, state in states.items()}, {}, {})
+
+
+def compared(found: LivePartition, archived: list[Archived], end: int | None = None) -> Comparison:
+    clocks = Clocks(RULES, {}, due_by=0, alarmed_until=0)
+    until = bounds(found, len(archived) if end is None else end)
+    return compare(found, fold([archived], until, clocks), clocks)
+
+
+def faults(comparison: Comparison) -> dict[str, tuple[str, ...]]:
+    return {key: tuple(each.faults) for key, each in comparison.differing.items()}
 
 
 EVENTS = [event("A", 0), event("B", 0), event("A", 1), event("B", 1)]
 
 
 def test_equal_states_do_not_differ() -> None:
-    comparison = compare(live(folded(EVENTS), 4), [rows(EVENTS)])
+    comparison = compared(live(folded(EVENTS), 4), rows(EVENTS))
     assert (comparison.compared, comparison.differing, comparison.unreadable) == (2, {}, 0)
 
 
 def test_a_state_with_an_event_too_few_differs() -> None:
     states = folded(EVENTS) | {"A": folded(EVENTS, 2)["A"]}
-    assert compare(live(states, 4), [rows(EVENTS)]).differing == {"A": "other state"}
+    assert faults(compared(live(states, 4), rows(EVENTS))) == {"A": ("other state",)}
 
 
 def test_a_state_that_says_something_else_differs() -> None:
     states = folded(EVENTS)
     states["B"] = replace(states["B"], standing=replace(states["B"].standing, room="van-tai"))
-    assert compare(live(states, 4), [rows(EVENTS)]).differing == {"B": "other state"}
+    assert faults(compared(live(states, 4), rows(EVENTS))) == {"B": ("other state",)}
+
+
+def test_a_state_that_cannot_be_read_differs() -> None:
+    found = live(folded(EVENTS), 4)
+    found.states["A"] = b"\xc1"
+    assert faults(compared(found, rows(EVENTS))) == {"A": ("other state",)}
 
 
 def test_a_dossier_that_is_on_one_side_only_differs() -> None:
     states = folded([*EVENTS, event("C", 0)])
     del states["A"]
-    assert compare(live(states, 4), [rows(EVENTS)]).differing == {"A": "not live", "C": "not in the archive"}
+    assert faults(compared(live(states, 4), rows(EVENTS))) == {"A": ("not live",), "C": ("not in the archive",)}
 
 
 def test_an_altered_archive_differs() -> None:
     altered = rows(EVENTS)
-    raw = altered[3].raw
+    offset, recorded_ms, key, raw, _ = altered[3]
     assert raw is not None
-    altered[3] = altered[3]._replace(raw=raw.replace(b'"P1"', b'"P9"'))
-    assert compare(live(folded(EVENTS), 4), [altered]).differing == {"B": "other state"}
+    altered[3] = (offset, recorded_ms, key, raw.replace(b'"P1"', b'"P9"'), True)
+    assert faults(compared(live(folded(EVENTS), 4), altered)) == {"B": ("other state",)}
+
+
+def test_a_record_moved_to_another_dossier_is_no_event_of_either() -> None:
+    altered = rows(EVENTS)
+    offset, recorded_ms, _, raw, _ = altered[3]
+    altered[3] = (offset, recorded_ms, b"A", raw, True)
+    comparison = compared(live(folded(EVENTS), 4), altered)
+    assert (faults(comparison), comparison.unreadable) == ({"B": ("other state",)}, 1)
 
 
 def test_events_beyond_the_cursor_wait_for_the_next_comparison() -> None:
-    comparison = compare(live(folded(EVENTS, 1), 1), [rows(EVENTS)])
+    comparison = compared(live(folded(EVENTS, 1), 1), rows(EVENTS))
     assert (comparison.compared, comparison.differing) == (1, {})
 
 
 def test_a_state_ahead_of_the_cursor_is_compared_as_far_as_it_goes() -> None:
     states = {"A": folded(EVENTS)["A"], "B": folded(EVENTS, 2)["B"]}
     partition = live(states, 2)
-    assert bounds(partition).end == 3
-    assert compare(partition, [rows(EVENTS)]).differing == {}
+    assert bounds(partition, 4) == Bounds(2, {"A": 3})
+    assert compared(partition, rows(EVENTS)).differing == {}
+
+
+def test_a_state_that_claims_more_than_the_ledger_has_makes_nobody_wait() -> None:
+    states = {"A": replace(folded(EVENTS)["A"], last=2**40)}
+    assert bounds(live(states, 2), 4).end == 4
 
 
 def test_an_unreadable_row_is_counted_and_stops_nothing() -> None:
-    found = rows(EVENTS)
-    comparison = compare(live(folded(EVENTS), 5), [found, [found[0]._replace(offset=4, raw=b"{")]])
-    assert (comparison.differing, comparison.unreadable) == ({}, 1)
+    found = [*rows(EVENTS), (4, RECORDED_MS, b"A", b"{", True), (5, RECORDED_MS, None, None, False)]
+    comparison = compared(live(folded(EVENTS), 6), found)
+    assert (comparison.differing, comparison.unreadable) == ({}, 2)
+
+
+def test_the_same_difference_is_told_under_the_same_id_and_another_under_another() -> None:
+    states = folded(EVENTS)
+    states["B"] = replace(states["B"], standing=replace(states["B"].standing, room="van-tai"))
+    found = compared(live(states, 4), rows(EVENTS)).differing["B"]
+    told = diverged_event("B", 0, found, "ledger")
+    assert told == diverged_event("B", 0, found, "ledger")
+    assert told.id != diverged_event("B", 0, replace(found, live="other"), "ledger").id
+    assert told.id != diverged_event("A", 0, found, "ledger").id
 
 
 @given(
@@ -109,4 +155,7 @@ def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
         state = folded(events, max(next_offset, end)).get(dossier_id)
         if state is not None:
             states[dossier_id] = state
-    assert compare(live(states, next_offset), [rows(events)]).differing == {}
+    found = live(states, next_offset)
+    clocks = Clocks(RULES, {}, due_by=0, alarmed_until=0)
+    comparison = compare(found, fold([rows(events)], bounds(found, len(events)), clocks), clocks)
+    assert {fault for each in comparison.differing.values() for fault in each.faults} <= {"missing alarms"}

@@ -1,0 +1,187 @@
+"""One partition recomputed and compared, in whatever process: what `rebuild` and the nightly check are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cli.console import CommandError
+from cli.past import open_archive
+from cli.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from projections.live import Cursor
+    from projections.rules import RuleHistory
+    from replay.check import Checked
+    from replay.rebuild import Folded
+    from replay.states import StatesTable
+
+#: Real seconds a projector may take to say what is due; twice the time after which its supervisor restarts it.
+_GRACE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One partition to compare, at least up to `ledger_end`.
+
+    `since`: only dossiers touched since. `version`: of the states to write; None: write none.
+    """
+
+    around: Surroundings
+    partition: int
+    ledger_end: int
+    wait_seconds: float
+    since: datetime | None
+    version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What came of a job, and what it took. `events`: records that were read of the ledger."""
+
+    partition: int
+    checked: Checked
+    rulebook: str
+    events: int
+    pid: int
+    peak_bytes: int
+
+
+def check_partition(job: Job, seen: Callable[[int, int, int], None]) -> Done:
+    """Do one job; blocking.
+
+    Raises:
+        CommandError: a server does not answer, or live state or archive did not get there in time.
+    """
+    from aiokafka.errors import KafkaError
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    from events.publisher import BrokerUnreachable
+    from replay.live_topic import NotReached
+
+    around = job.around
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 100)  # states are trees of frozen Structs, without cycles
+    try:
+        checked, rulebook = _checked(job, seen)
+    except NotReached as error:
+        raise CommandError(f"{error} (waited {job.wait_seconds:g} s; see `dossier status`, and --wait)") from error
+    except BrokerUnreachable as error:
+        raise CommandError(str(error)) from error
+    except KafkaError as error:
+        raise CommandError(f"Kafka at {around.kafka} does not answer: {error}") from error
+    except ClickHouseError as error:
+        raise CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}") from error
+    return Done(job.partition, checked, rulebook, checked.position, os.getpid(), _peak_bytes())
+
+
+def _checked(job: Job, seen: Callable[[int, int, int], None]) -> tuple[Checked, str]:
+    from events.alarms import ALARMS_TOPIC
+    from replay.archive import Archive
+    from replay.check import Check
+    from replay.live_topic import reading
+
+    around, clock = job.around, job.around.clock
+    rules = _rules(around.kafka)
+    with open_archive(around) as archive, _keeping(job) as keep:
+        alarms = Archive(archive.client, ALARMS_TOPIC)
+        due_by = clock.at_us(time.time_ns() // 1_000 - round(_GRACE_SECONDS * 1e6))
+
+        async def check() -> Checked:
+            async with reading(around.kafka) as topic:
+                one = Check(topic, archive, alarms, lambda: _rules(around.kafka), job.wait_seconds, due_by, job.since,
+                            seen, keep)  # fmt: skip
+                return await one.partition(job.partition, job.ledger_end)
+
+        return asyncio.run(check()), rules.newest.version
+
+
+def _rules(kafka: str) -> RuleHistory:
+    from events.rulebook_topic import read_rulebooks
+    from projections.rules import rule_history
+    from schemas.rulebook import shipped
+
+    return rule_history(shipped(), read_rulebooks(kafka).published)
+
+
+@contextmanager
+def _keeping(job: Job) -> Iterator[Callable[[Cursor, Folded], None] | None]:
+    version = job.version
+    if version is None:
+        yield None
+        return
+    with open_states(job.around) as states:
+        yield lambda cursor, folded: states.write(version, cursor.partition, folded)
+
+
+@contextmanager
+def open_states(around: Surroundings) -> Iterator[StatesTable]:
+    """The table of recomputed states, as the user that may write."""
+    from deploy.clickhouse.client import connect
+    from replay.states import StatesTable
+
+    password = around.clickhouse_password.get_secret_value()
+    with connect(
+        around.clickhouse, user=around.clickhouse_user, password=password, database=around.clickhouse_database
+    ) as client:
+        yield StatesTable(client)
+
+
+def alarm_events(around: Surroundings, done: Iterable[Done]) -> int:
+    """Publish a ProjectionDiverged for each dossier that differs and was not told of yet; how many those were.
+
+    Raises:
+        CommandError: a server does not answer.
+    """
+    from events.alarms import ALARMS_TOPIC
+    from events.ledger import LEDGER_TOPIC
+    from replay.archive import Archive
+    from replay.check import SOURCE, diverged_event
+
+    events = [
+        (each.partition, diverged_event(dossier_id, each.partition, found, LEDGER_TOPIC))
+        for each in done
+        for dossier_id, found in each.checked.differing.items()
+    ]
+    if not events:
+        return 0
+    with open_archive(around) as archive:
+        known = Archive(archive.client, ALARMS_TOPIC).known_ids(SOURCE, [event.id for _, event in events])
+    new = [(partition, event) for partition, event in events if event.id not in known]
+    _publish(around.kafka, ALARMS_TOPIC, new)
+    return len(new)
+
+
+def _publish(kafka: str, topic: str, events: Iterable[tuple[int, Any]]) -> None:
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaError
+
+    from events.envelope import encode, headers
+
+    try:
+        producer = KafkaProducer(bootstrap_servers=kafka.split(","), acks="all", enable_idempotence=True)
+        try:
+            sent = [
+                producer.send(topic, encode(event), event.subject.encode(), headers(event), partition)
+                for partition, event in events
+            ]
+            for each in sent:
+                each.get(30)
+        finally:
+            producer.close(30)
+    except KafkaError as error:
+        raise CommandError(f"Kafka at {kafka} did not take the alarms: {type(error).__name__}; run it again") from error
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

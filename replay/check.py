@@ -1,0 +1,174 @@
+"""The comparison of live and recomputed as it is run: read, wait, compare, and look again at what differs.
+
+    live topic ──▶ ┌─────────┐        ┌──────────────┐ yes
+    archive    ──▶ │ compare │ ─────▶ │ any differs? │ ────▶ only those again, until each is confirmed or equal
+    rulebooks  ──▶ └─────────┘        └──────────────┘
+
+A difference counts when it is seen twice alike. Compaction may take away a record while the topic is being read; and
+a dossier that has just been touched is looked at by the projector a little later, which is given its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from events.alarms import ALARMS, AlarmEvent, ProjectionDiverged, alarm_id
+from events.envelope import from_microseconds, microseconds
+from events.quarantine import position_text
+from projections.live import Cursor, rulebook_mark
+from projections.rules import RuleHistory
+from projections.watch import id_of
+from replay.alarms import Clocks, Tally, standing_alarms
+from replay.archive import Archive, Archived
+from replay.live_topic import LiveTopic, NotReached
+from replay.rebuild import Bounds, Comparison, Difference, Folded, LivePartition, bounds, compare, fold
+
+SOURCE: Final = "urn:dossier-ledger:check"
+#: The projector waits so long for a dossier to be quiet, and a little, before it says what is long past.
+_SETTLE_SECONDS: Final = 12.0
+_ASK_AGAIN_SECONDS: Final = 1.0
+#: More dossiers than this are not asked for one by one: the whole partition is read.
+_MANY: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome for one partition: how many dossiers were compared, and those of which it is sure that they differ.
+
+    `unsettled`: dossiers that never stood still for long enough; they are for the next check.
+    """
+
+    position: int
+    compared: int
+    unreadable: int
+    differing: dict[str, Difference]
+    unsettled: int
+    alarms: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a comparison reads, and how long it waits for it.
+
+    `due_by`: alarms of instants up to this one (microseconds since 1970 UTC) must have been published by now.
+    `since`: compare the dossiers of which something was written since; None: all. Real time.
+    `seen`: told how far a partition has been read (partition, offset, end).
+    `keep`: given each partition's dossiers as folded, if all of them are.
+    """
+
+    topic: LiveTopic
+    ledger: Archive
+    alarms: Archive
+    read_rules: Callable[[], RuleHistory]
+    wait_seconds: float
+    due_by: int
+    since: datetime | None
+    seen: Callable[[int, int, int], None]
+    keep: Callable[[Cursor, Folded], None] | None = None
+
+    async def partition(self, number: int, ledger_end: int) -> Checked:
+        """Compare a partition as of the end of the ledger, at least.
+
+        Raises:
+            NotReached: live state or archive did not get there in time.
+        """
+        first, live = await self._compare(number, ledger_end, None)
+        confirmed: dict[str, Difference] = {}
+        suspects, tally = first.differing, first.alarms
+        deadline = time.monotonic() + max(self.wait_seconds, 2 * _SETTLE_SECONDS)
+        while suspects and time.monotonic() < deadline:
+            if any(_may_settle(live, each) for each in suspects.values()):
+                await asyncio.sleep(_SETTLE_SECONDS)
+            again, live = await self._compare(number, ledger_end, suspects)
+            sure = {key: each for key, each in again.differing.items() if each == suspects[key]}
+            confirmed |= sure
+            tally = tally.plus(again.alarms)
+            suspects = {key: each for key, each in again.differing.items() if key not in sure}
+        for each in (*confirmed.values(), *suspects.values()):
+            tally = tally.plus(each.alarms)
+        return Checked(live.next_offset, first.compared, first.unreadable, confirmed, len(suspects), tally)
+
+    async def _compare(
+        self, number: int, ledger_end: int, suspects: Collection[str] | None
+    ) -> tuple[Comparison, LivePartition]:
+        live, rules = await self._snapshot(number, ledger_end)
+        until = bounds(live, await self.topic.ledger_end(number))
+        await self._archived(self.ledger, number, until.end)
+        await self._archived(self.alarms, number, live.cursor.alarms_offset)
+        return await asyncio.to_thread(self._compare_archived, live, until, rules, suspects), live
+
+    def _compare_archived(
+        self, live: LivePartition, until: Bounds, rules: RuleHistory, suspects: Collection[str] | None
+    ) -> Comparison:
+        cursor = live.cursor
+        only = self._changed(live) if suspects is None else set(suspects)
+        said = standing_alarms(_records(self.alarms, cursor.partition, cursor.alarms_offset, only))
+        clocks = Clocks(rules, said, self.due_by, cursor.alarmed_until)
+        records = self._watched(cursor.partition, until.end, _records(self.ledger, cursor.partition, until.end, only))
+        folded = fold(records, until, clocks)
+        if self.keep is not None and only is None:
+            self.keep(cursor, folded)
+        return compare(live, folded, clocks, only)
+
+    async def _snapshot(self, number: int, ledger_end: int) -> tuple[LivePartition, RuleHistory]:
+        """The live records, when every dossier has been looked at by the newest rulebook, and that rulebook."""
+        deadline = time.monotonic() + self.wait_seconds
+        while True:
+            live = await self.topic.partition(number, ledger_end, self.wait_seconds)
+            rules = await asyncio.to_thread(self.read_rules)
+            if live.cursor.rulebook == rulebook_mark(rules) or not live.states:
+                return live, rules
+            if time.monotonic() > deadline:
+                raise NotReached(f"the projector has not looked at all dossiers of partition {number} by the newest "
+                                 f"rulebook ({rules.newest.version})")  # fmt: skip
+            await asyncio.sleep(_ASK_AGAIN_SECONDS)
+
+    async def _archived(self, archive: Archive, number: int, end: int) -> None:
+        if not await asyncio.to_thread(archive.wait_until_archived, {number: end}, self.wait_seconds):
+            raise NotReached(f"the archive has not got to offset {end} of {archive.topic}, partition {number}")
+
+    def _changed(self, live: LivePartition) -> set[str] | None:
+        """Every dossier whose live records, events or alarms are new, and those whose alarm has not come."""
+        if self.since is None:
+            return None
+        since_ms, number = microseconds(self.since) // 1_000, live.cursor.partition
+        written = {dossier for dossier, at in live.written_ms.items() if at >= since_ms}
+        overdue = {dossier for dossier in live.watches if (live.watch(dossier).wake or self.due_by) < self.due_by}
+        recorded = self.ledger.dossiers_since(number, self.since) | self.alarms.dossiers_since(number, self.since)
+        return written | overdue | recorded
+
+    def _watched(self, number: int, end: int, blocks: Iterator[list[Archived]]) -> Iterator[list[Archived]]:
+        for block in blocks:
+            yield block
+            if block:
+                self.seen(number, block[-1][0] + 1, end)
+        self.seen(number, end, end)
+
+
+def diverged_event(dossier_id: str, partition: int, found: Difference, topic: str) -> AlarmEvent:
+    """The alarm that a dossier differs: the same, with the same id, whenever the same difference is found.
+
+    `topic` is the ledger.
+    """
+    position = position_text(topic, partition, found.last)
+    differs = tuple(fault.replace(" ", "-") for fault in found.faults)
+    alarms = (id_of(dossier_id, each) for each in (*found.missing, *found.extra))
+    return ALARMS.make(
+        ProjectionDiverged(differs=differs, position=position, live=found.live, archived=found.archived),
+        id=alarm_id(dossier_id, "diverged", position, found.live, found.archived, *differs, *alarms),
+        source=SOURCE, subject=dossier_id, time=from_microseconds(found.at),
+    )  # fmt: skip
+
+
+def _records(archive: Archive, partition: int, end: int, only: Collection[str] | None) -> Iterator[list[Archived]]:
+    return archive.fold_partition(partition, end, None if only is not None and len(only) > _MANY else only)
+
+
+def _may_settle(live: LivePartition, found: Difference) -> bool:
+    """May the projector still be about to look at this dossier's clocks?"""
+    return bool(found.missing or found.extra) and found.last >= live.cursor.looked_offset

@@ -1,0 +1,87 @@
+"""The recomputed states as a table: written as a version that nobody sees, then made the one that everybody sees.
+
+    fold ──▶ dossier_states (version N) ──compare──▶ a row in dossier_state_versions ──▶ dossier_states_now shows N
+
+A rebuild that dies leaves rows of a version that no row names; the next one that is published drops them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+import pyarrow as pa
+
+from events.ledger import LEDGER_TOPIC
+from projections.dossier import STATE_VERSION, Dossier, anomalies
+from replay.rebuild import Folded
+
+#: Rows of an insert: a few megabytes.
+_ROWS: Final = 20_000
+#: Versions that stay: the one that is shown and the one before it, for readers in the middle of a query.
+_KEPT: Final = 2
+
+_INSTANT: Final = pa.timestamp("us", "UTC")
+_TEXT: Final = pa.string()
+_COLUMNS: Final[dict[str, pa.DataType]] = {
+    "topic": _TEXT, "version": pa.uint64(), "partition": pa.uint32(), "dossier_id": _TEXT, "last": pa.int64(),
+    "state": _TEXT, "office": _TEXT, "room": _TEXT, "step": _TEXT, "procedure": _TEXT, "channel": _TEXT,
+    "outcome": _TEXT, "received_at": _INSTANT, "promised": _INSTANT, "due": _INSTANT, "processed_at": _INSTANT,
+    "ended_at": _INSTANT, "anomalies": pa.list_(_TEXT), "packed": pa.binary(),
+}  # fmt: skip
+
+
+class StatesTable:
+    """Versions of the states of one ledger, over a clickhouse-connect client that may write and stays the caller's.
+
+    Every method raises clickhouse_connect.driver.exceptions.ClickHouseError when ClickHouse does not answer.
+    """
+
+    def __init__(self, client: Any, topic: str = LEDGER_TOPIC) -> None:
+        self._client = client
+        self._topic = topic
+
+    def write(self, version: int, partition: int, folded: Folded) -> None:
+        """Add the dossiers of a partition to a version that is not published yet."""
+        rest = iter(folded.dossiers.values())
+        while some := list(islice(rest, _ROWS)):
+            rows = (_row(self._topic, version, partition, each, folded.packed[each.dossier_id]) for each in some)
+            columns = zip(zip(*rows, strict=True), _COLUMNS.values(), strict=True)
+            table = pa.Table.from_arrays([pa.array(column, kind) for column, kind in columns], names=list(_COLUMNS))
+            self._client.insert_arrow("dossier_states", table)
+
+    def publish(self, version: int, positions: Mapping[int, int], dossiers: int, rulebook: str) -> None:
+        """Make a version the one that is shown, and drop those that nobody needs any more."""
+        row = [self._topic, version, STATE_VERSION, rulebook, dict(positions), dossiers]
+        names = ["topic", "version", "state_version", "rulebook", "positions", "dossiers"]
+        self._client.insert("dossier_state_versions", [row], column_names=names)
+        for old in self._superseded(version):
+            self.discard(old)
+
+    def discard(self, version: int) -> None:
+        """Drop the rows of a version."""
+        self._client.command("ALTER TABLE dossier_states DROP PARTITION {version:UInt64}", {"version": version})
+
+    def _superseded(self, version: int) -> Iterator[int]:
+        """Versions older than the newest that are kept; a rebuild that is still at work has a newer one than this."""
+        kept = self._column(
+            "SELECT DISTINCT version FROM dossier_state_versions WHERE topic = {topic:String} "
+            "ORDER BY version DESC LIMIT {kept:UInt32}", {"kept": _KEPT},
+        )  # fmt: skip
+        there = self._column("SELECT DISTINCT version FROM dossier_states WHERE topic = {topic:String}", {})
+        yield from (each for each in there if each < version and each not in kept)
+
+    def _column(self, sql: str, parameters: dict[str, object]) -> list[int]:
+        rows = self._client.query(sql, {"topic": self._topic, **parameters}).result_rows
+        return [int(value) for (value,) in rows]
+
+
+def _row(topic: str, version: int, partition: int, dossier: Dossier, packed: bytes) -> tuple[Any, ...]:
+    s = dossier.standing
+    return (
+        topic, version, partition, dossier.dossier_id, dossier.last, s.state.value, s.office or "", s.room or "",
+        s.step or "", s.procedure or "", s.channel or "", s.outcome or "",
+        s.received_at, s.promised, s.due, s.processed_at, s.ended_at,
+        [each.code.value for each in anomalies(dossier)], packed,
+    )  # fmt: skip

@@ -1,0 +1,37 @@
+"""When the night's comparison is due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.main import main
+from cli.nightly import ZONE, next_night
+
+AT = time(2, 0)
+START = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@given(now=st.integers(0, 10 * 365 * 86_400).map(lambda each: START + timedelta(seconds=each)))
+def test_it_is_the_next_time_the_clock_on_the_wall_shows_it(now: datetime) -> None:
+    due = next_night(now, AT)
+    assert due.astimezone(ZONE).time() == AT
+    assert timedelta() < due - now <= timedelta(days=1)
+
+
+def test_at_that_very_time_it_is_the_next_night() -> None:
+    two = datetime(2026, 3, 2, 2, tzinfo=ZONE)
+    assert next_night(two, AT) == two + timedelta(days=1)
+
+
+def test_without_a_time_it_says_what_to_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOSSIER_NIGHTLY_AT", "null")
+    with pytest.raises(SystemExit) as ended:
+        main(["nightly"])
+    assert ended.value.code == 2
+    assert "nightly_at" in capsys.readouterr().err
