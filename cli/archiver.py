@@ -19,7 +19,7 @@ import uuid_utils
 
 from cli.console import CommandError
 from cli.logs import configure_logging
-from cli.surroundings import Surroundings, surroundings
+from cli.surroundings import Surroundings, listening_kafka, surroundings
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 
@@ -60,7 +60,7 @@ def archiver(
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
     configure_logging("archiver", settings.log_level)
     found = surroundings(settings)
-    ledger = ArchiverOptions(found.kafka, prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
+    ledger = ArchiverOptions(listening_kafka(found), prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
     alarms = replace(ledger, topic=prefix + ALARMS_TOPIC, group=f"{prefix}{GROUP}-alarms", decode=ALARMS.decode_record)
     try:
         asyncio.run(_run((ledger, alarms), found))

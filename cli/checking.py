@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cli.console import CommandError
 from cli.past import open_archive
-from cli.surroundings import Surroundings
+from cli.surroundings import Surroundings, not_answered
 
 if TYPE_CHECKING:
     from projections.live import Cursor
@@ -80,7 +80,7 @@ def check_partition(job: Job, seen: Callable[[int, int, int], None]) -> Done:
     except KafkaError as error:
         raise CommandError(f"Kafka at {around.kafka} does not answer: {error}") from error
     except ClickHouseError as error:
-        raise CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}") from error
+        raise not_answered(around, error) from error
     return Done(job.partition, checked, rulebook, checked.position, os.getpid(), _peak_bytes())
 
 

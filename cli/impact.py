@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import ledger_ends
-from cli.surroundings import surroundings
+from cli.surroundings import listening_kafka, surroundings
 from cli.watching import day
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
@@ -45,7 +45,7 @@ def impact(
         raise CommandError(
             f"{len(error.mistakes)} mistakes: `dossier rulebook check {file}` lists them", EXIT_FOUND
         ) from error
-    address = surroundings(load_settings(kafka=kafka)).kafka
+    address = listening_kafka(surroundings(load_settings(kafka=kafka)))
     before, after = _histories(address, rulebook)
     lines = sorted(_lines(asyncio.run(_states(address, wait)), before, after), key=lambda each: each["dossier"])
     by_office = dict(sorted(Counter(each["office"] for each in lines).items()))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.console import CommandError, emit_json, out
-from cli.surroundings import surroundings
+from cli.surroundings import not_answered, surroundings
 from schemas.settings import load_settings
 
 
@@ -41,7 +41,7 @@ def migrate(
     except MigrationError as error:
         raise CommandError(str(error)) from error
     except ClickHouseError as error:
-        raise CommandError(f"ClickHouse at {found.clickhouse}: {str(error)[:400]}") from error
+        raise not_answered(found, error) from error
     if json:
         emit_json({"applied": applied})
         return

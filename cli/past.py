@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from cli.console import CommandError
-from cli.surroundings import Surroundings
+from cli.surroundings import Surroundings, not_answered
 
 if TYPE_CHECKING:
     from replay.archive import Archive
@@ -40,7 +40,7 @@ def open_archive(around: Surroundings) -> Iterator[Archive]:
         with connect_report(around) as client:
             yield Archive(client)
     except ClickHouseError as error:
-        raise CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}") from error
+        raise not_answered(around, error) from error
 
 
 def ledger_ends(kafka: str) -> dict[int, int]:

@@ -20,7 +20,7 @@ import typer
 
 from cli.console import CommandError, fail
 from cli.logs import configure_logging
-from cli.surroundings import surroundings
+from cli.surroundings import listening_kafka, surroundings
 from schemas.clock import Clock
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
@@ -55,7 +55,9 @@ def projector(
     for name in ("faust", "mode", "aiokafka"):  # at info they draw tables; our own lines tell positions
         logging.getLogger(name).setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="dossier-projector-") as folder:
-        options = ProjectorOptions(surroundings(settings).kafka, settings.partitions, folder).prefixed(prefix)
+        options = ProjectorOptions(listening_kafka(surroundings(settings)), settings.partitions, folder).prefixed(
+            prefix
+        )
         asyncio.run(_project(options, settings.time))
 
 

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.surroundings import surroundings
+from cli.surroundings import listening_kafka, surroundings
 from events.envelope import Unreadable
 from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, WebhookOrigin, origin_text
 from schemas.settings import load_settings
@@ -138,7 +138,7 @@ async def _post_again(record: QuarantineRecord, origin: WebhookOrigin) -> str:
 
 
 def _brokers(kafka: str | None) -> str:
-    return surroundings(load_settings(kafka=kafka)).kafka
+    return listening_kafka(surroundings(load_settings(kafka=kafka)))
 
 
 def _read(brokers: str, prefix: str) -> dict[str, QuarantineRecord]:

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from cli.checking import Done, Job, alarm_events, check_partition, open_states
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.past import ledger_ends
-from cli.surroundings import Surroundings, surroundings
+from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from schemas import api
 from schemas.clock import ClockError, parse_instant
 from schemas.settings import load_settings
@@ -63,7 +63,7 @@ def rebuild(
     """
     around = surroundings(load_settings())
     version = None if compare_only or since is not None else time.time_ns() // 1_000_000
-    ends = ledger_ends(around.kafka)
+    ends = ledger_ends(listening_kafka(around))
     jobs = [
         Job(around, partition, end, wait_seconds, _instant(since), version) for partition, end in sorted(ends.items())
     ]
@@ -179,7 +179,7 @@ def _settle(around: Surroundings, version: int, answer: api.Rebuild) -> int | No
             states.publish(version, positions, answer.compared, answer.rulebook)
             return version
     except ClickHouseError as error:
-        raise CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}") from error
+        raise not_answered(around, error) from error
 
 
 def _progress() -> Progress:

@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
-from cli.surroundings import surroundings
+from cli.surroundings import listening_kafka, not_answered, surroundings
 from schemas.settings import load_settings
 
 
@@ -40,6 +40,7 @@ def reconcile(
     from replay.reconcile import reconcile as compare
 
     found = surroundings(load_settings(kafka=kafka, clickhouse=clickhouse))
+    listening_kafka(found)
     try:
         with (
             connect(
@@ -58,7 +59,7 @@ def reconcile(
     except KafkaError as error:
         raise CommandError(f"the ledger at {found.kafka} cannot be read: {type(error).__name__}") from error
     except ClickHouseError as error:
-        raise CommandError(f"the archive at {found.clickhouse} cannot be read: {str(error)[:300]}") from error
+        raise not_answered(found, error) from error
     result = asdict(counts)
     if json:
         emit_json(result)

@@ -90,6 +90,28 @@ def nothing_runs(data_dir: Path, variable: str | None = None) -> CommandError:
     )
 
 
+def listening_kafka(around: Surroundings, within_seconds: float = 5.0) -> str:
+    """The bootstrap servers, when something listens there: a client would go on trying where nothing does.
+
+    Raises:
+        CommandError: nothing does, or no address is known.
+    """
+    from events.publisher import BrokerUnreachable, require_listener
+
+    try:
+        require_listener(around.kafka, within_seconds)
+    except BrokerUnreachable as error:
+        raise CommandError(str(error)) from error
+    return around.kafka
+
+
+def not_answered(around: Surroundings, error: Exception) -> CommandError:
+    """What to tell of an error of the ClickHouse client."""
+    if "NewConnectionError" in str(error) or "ConnectTimeoutError" in str(error):
+        return CommandError(f"no ClickHouse answers at {around.clickhouse}: check the address, and that it runs")
+    return CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}")
+
+
 def surroundings(settings: Settings) -> Surroundings:
     """What `settings` say, completed by the `dossier up` that runs on their data folder."""
     running = find(settings.data_dir)

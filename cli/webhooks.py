@@ -17,7 +17,7 @@ import typer
 
 from cli.console import EXIT_USAGE, CommandError
 from cli.logs import configure_logging
-from cli.surroundings import surroundings
+from cli.surroundings import listening_kafka, surroundings
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 from schemas.webhook import WebhookEndpoint
@@ -54,7 +54,7 @@ def webhooks(
         raise CommandError("no endpoints: write them as [[webhooks]] in dossier.toml (name, url, secret)", EXIT_USAGE)
     configure_logging("webhooks", settings.log_level)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
-    options = WebhookOptions(surroundings(settings).kafka, prefix=prefix, group=prefix + GROUP)
+    options = WebhookOptions(listening_kafka(surroundings(settings)), prefix=prefix, group=prefix + GROUP)
     try:
         asyncio.run(_run(options, settings.webhooks))
     except (KafkaError, ExceptionGroup) as error:

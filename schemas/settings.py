@@ -7,9 +7,10 @@ Precedence, strongest first: command line (passed as arguments), environment, TO
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import (
@@ -23,7 +24,16 @@ from pydantic_settings import SettingsError as NotJson
 from schemas.clock import REAL, Clock
 from schemas.webhook import WebhookEndpoint
 
-HostPort = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._\[\]:-]+:\d{1,5}(,[A-Za-z0-9._\[\]:-]+:\d{1,5})*$")]
+_HOST_PORT: Final = re.compile(r"[A-Za-z0-9._\[\]:-]+:\d{1,5}")
+
+
+def _is_host_port(text: str) -> str:
+    if not all(_HOST_PORT.fullmatch(each) for each in text.split(",")):
+        raise ValueError("write HOST:PORT, for several brokers HOST:PORT,HOST:PORT")
+    return text
+
+
+HostPort = Annotated[str, AfterValidator(_is_host_port)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 
 
