@@ -20,7 +20,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.logs import configure_logging
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 DOWN_LIMIT_SECONDS = 90.0
+#: Healths of a process that does its work, were it slowly.
+_WORKING = ("ok", "behind", "finished")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the state lives; default: .dossier (DOSSIER_DATA_DIR).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -123,7 +125,7 @@ def _run(folder: Path, settings: Settings, wishes: Wishes, terminal: Terminal) -
             terminal.say(f"stopped {name}, left over from a run that was killed")
         plan = make_plan(folder, settings, wishes, terminal.say)
         terminal.say(f"starting; data and logs are in {folder}")
-        asyncio.run(Supervisor(plan, folder, terminal.say, terminal.show).run())
+        asyncio.run(Supervisor(plan, folder, terminal.say, terminal.warn, terminal.show).run())
         terminal.say("stopped")
 
 
@@ -170,15 +172,24 @@ def _signal(pid: int, number: signal.Signals) -> None:
 def status(data_dir: DataDir = None, json: Json = False) -> None:
     """Tình trạng · What runs on this data folder, how well, how far it has read, and the addresses.
 
+    Exits with 1 while something of it does not work yet, or not any more; with 3 if nothing runs.
+
     Example: dossier status --json
     """
     folder = load_settings(data_dir=data_dir).data_dir.resolve()
     running = find(folder)
     if running is None:
         raise nothing_runs(folder)
+    now = _as_json(folder, running)
     if json:
-        emit_json(_as_json(folder, running))
-        return
+        emit_json(now)
+    else:
+        _show(folder, running)
+    if not now["ready"]:
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _show(folder: Path, running: Running) -> None:
     out.print(_table(folder, running))
     for name, address in _addresses(running).items():
         out.print(f"{name:<11} {address}", markup=False)
@@ -195,13 +206,14 @@ def _simulated(running: Running) -> dict[str, Any] | None:
 
 
 def _as_json(folder: Path, running: Running) -> dict[str, Any]:
+    processes = [_process(folder, entry) for entry in running.processes]
     return {
         "data_dir": str(folder),
         "pid": running.pid,
-        "ready": running.ready,
+        "ready": running.ready and all(each["health"] in _WORKING for each in processes),
         "addresses": _addresses(running),
         "clock": _simulated(running),
-        "processes": [_process(folder, entry) for entry in running.processes],
+        "processes": processes,
     }
 
 
@@ -252,6 +264,10 @@ class Terminal:
     def say(self, line: str) -> None:
         log.info(line)
         err.print(line, markup=False, soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        log.warning(line)
+        err.print(line, style="yellow", markup=False, soft_wrap=True)
 
     def show(self, running: Running) -> None:
         """The processes changed; the first time all of them work, say where the board is."""

@@ -8,7 +8,7 @@ not expected they leave an anomaly too. No fact is refused, none is repaired.
 
 from __future__ import annotations
 
-from typing import Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -48,6 +48,9 @@ from events.catalogue import (
 from events.envelope import microseconds
 from projections.standing import AT_WORK, BEFORE_RECEPTION, FINAL, OPEN, Anomaly, AnomalyCode, Standing, State
 from projections.track import track
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 #: A clock may be this far ahead of the broker's before it counts as an anomaly (A08).
 CLOCK_TOLERANCE_US: Final = 5 * 60 * 1_000_000
@@ -123,15 +126,16 @@ def _apply(s: Standing, e: Entry) -> Standing:  # noqa: C901  # one flat case fo
             return _expect(s, e, AT_WORK, State.WAIT_PAYMENT, payment_due=True)
         case PaymentReceived():
             to = State.PROCESSING if s.state is State.WAIT_PAYMENT else s.state
-            return _note(s, e, state=to, payment_due=False)
+            paid = _note(s, e, state=to, payment_due=False)
+            return _mark(paid, e, _unexpected(s.state)) if s.state in (*BEFORE_RECEPTION, *FINAL) else paid
         case Rescheduled() as f:
-            moved = _expect(s, e, OPEN, None, due=microseconds(f.new_due), reschedules=s.reschedules + 1)
+            moved = _moved(s, e, f.new_due, reschedules=s.reschedules + 1)
             return _mark(moved, e, AnomalyCode.SECOND_RESCHEDULE) if s.reschedules else moved
         case DueOverridden() as f:
-            moved = _expect(s, e, OPEN, None, due=microseconds(f.new_due), overrides=s.overrides + 1)
+            moved = _moved(s, e, f.new_due, overrides=s.overrides + 1)
             return moved if f.form else _mark(moved, e, AnomalyCode.OVERRIDE_WITHOUT_FORM)
         case DueRecomputed() as f:
-            return _expect(s, e, OPEN, None, due=microseconds(f.new_due))
+            return _moved(s, e, f.new_due)
         case Withdrawn():
             return _ended(s, e, (*_AT_INTAKE, *OPEN), State.WITHDRAWN)
         case Stopped():
@@ -226,6 +230,12 @@ def _expect(
     if s.state in expected:
         return _note(s, e, state=to or s.state, **changes)
     return _mark(_note(s, e, **changes), e, otherwise or _unexpected(s.state))
+
+
+def _moved(s: Standing, e: Entry, new_due: datetime, **changes: Any) -> Standing:
+    """Another due, for a dossier that is still being worked on: when the result exists, what was due is settled."""
+    settled = s.processed_at is not None or s.state in FINAL
+    return _expect(s, e, OPEN, None, due=s.due if settled else microseconds(new_due), **changes)
 
 
 def _ended(s: Standing, e: Entry, expected: tuple[State, ...], to: State) -> Standing:

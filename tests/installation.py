@@ -54,7 +54,13 @@ class Installation:
 
     def pid(self, process: str) -> int:
         """The pid of one of the processes of `dossier status`."""
-        return next(int(each["pid"]) for each in self.json("status")["processes"] if each["name"] == process)
+        return next(int(each["pid"]) for each in self.status()["processes"] if each["name"] == process)
+
+    def status(self) -> Any:
+        """`dossier status`, also while something does not work."""
+        done = self.run("status", "--json")
+        assert done.returncode in (0, 1), done.stderr
+        return json.loads(done.stdout)
 
     def kill(self, process: str) -> None:
         """kill -9, and wait until the operating system has it."""

@@ -55,6 +55,7 @@ class Supervised:
     child: Child
     log: Path
     say: Callable[[str], None]
+    warn: Callable[[str], None]
     changed: Callable[[], None]
     entry: ProcessEntry = field(init=False)
     working: asyncio.Event = field(init=False, default_factory=asyncio.Event)
@@ -98,7 +99,7 @@ class Supervised:
         await asyncio.wait({ended, hurried}, timeout=self.child.stop_seconds, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not ended.done():
-            self.say(f"{self.child.name} did not stop within {self.child.stop_seconds:.0f} s: killed")
+            self.warn(f"{self.child.name} did not stop within {self.child.stop_seconds:.0f} s: killed")
         await self._kill()
         await ended
         self._update(state="stopped", pid=None, created=None)
@@ -118,7 +119,7 @@ class Supervised:
                 return
             pause = pause_seconds(failures)
             self._update(state="restarting", detail=reason, pid=None, created=None, restarts=self.entry.restarts + 1)
-            self.say(f"{self._what_happened(reason)}; starting it again in {pause:.1f} s (its log: {self.log})")
+            self.warn(f"{self._what_happened(reason)}; starting it again in {pause:.1f} s (its log: {self.log})")
             await asyncio.sleep(pause)
 
     async def _live_once(self) -> str:
@@ -147,7 +148,7 @@ class Supervised:
         why = f"{self._what_happened(reason)} (its log: {self.log})"
         if not self.working.is_set():
             raise StartError(why)
-        self.say(f"{why}; it is not started again")
+        self.warn(f"{why}; it is not started again")
 
     def _what_happened(self, reason: str) -> str:
         """With its own last words where it ended by itself; one that was killed had no time to say why."""

@@ -37,12 +37,13 @@ class Plan:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Runs a plan until it is told to stop. `say` gets one line for each thing a person should know, `show` each
-    change of the processes."""
+    """Runs a plan until it is told to stop. `say` gets one line for each thing a person should know, `warn` each that
+    should not have happened, `show` each change of the processes."""
 
     plan: Plan
     data_dir: Path
     say: Callable[[str], None]
+    warn: Callable[[str], None]
     show: Callable[[Running], None]
     _children: list[Supervised] = field(init=False, default_factory=list)
     _ready: bool = field(init=False, default=False)
@@ -89,7 +90,7 @@ class Supervisor:
     def _supervise(self, child: Child) -> Supervised:
         logs = self.data_dir / "logs"
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
-        supervised = Supervised(child, logs / f"{child.name}.log", self.say, self._changed)
+        supervised = Supervised(child, logs / f"{child.name}.log", self.say, self.warn, self._changed)
         self._children.append(supervised)
         supervised.start()
         return supervised

@@ -55,6 +55,6 @@ def board(context: BrowserContext, watched: Installation) -> Iterator[Page]:
     errors: list[str] = []
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(watched.json("status")["addresses"]["gateway"] + "/")
+    page.goto(watched.status()["addresses"]["gateway"] + "/")
     yield page
     assert errors == []

@@ -102,7 +102,11 @@ def check_kind(kind: StatementKind, statements: int, *, read_only: bool) -> None
             "Send settings and the database with each request instead.",
         )
     if read_only:
-        raise ServerError.of(Code.READONLY, "Cannot execute query in readonly mode: this user may only read.")
+        raise ServerError.of(
+            Code.READONLY,
+            "Cannot execute query in readonly mode: this user may only read, or the request is no POST. "
+            "What changes anything must be sent with the method POST, by a user that may write.",
+        )
 
 
 def check_syntax(syntax: Syntax, refused_functions: frozenset[str]) -> None:

@@ -71,7 +71,7 @@ class Load(threading.Thread):
 
 
 def test_every_acknowledged_event_is_there_once(installation: Installation) -> None:
-    sender = Load(installation.json("status")["addresses"]["kafka"])
+    sender = Load(installation.status()["addresses"]["kafka"])
     sender.start()
     for turn, victim in enumerate(VICTIMS, start=1):
         sender.wait_for(EVENTS * turn // (len(VICTIMS) + 1))

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_poison_goes_to_quarantine_and_stops_nothing(installation: Installation) -> None:
-    kafka = installation.json("status")["addresses"]["kafka"]
+    kafka = installation.status()["addresses"]["kafka"]
     producer = KafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=2_000_000)
     for number, row in enumerate(POISON):
         nothing = row.key is None and row.value is None  # kafka-python does not send that: an empty key comes closest

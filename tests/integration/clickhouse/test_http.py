@@ -207,6 +207,13 @@ def test_errors_have_the_status_and_words_of_clickhouse(http: httpx.Client, sql:
     assert re.fullmatch(rf"Code: {code}\. DB::Exception: .*\([A-Z_]+\) \(version [0-9.]+\)\n", answer.text, re.DOTALL)
 
 
+@pytest.mark.parametrize("sql", ["CREATE TABLE gotten (a Int8) ENGINE = Memory", "INSERT INTO gotten VALUES (1)"])
+def test_what_changes_anything_must_be_posted(http: httpx.Client, sql: str) -> None:
+    answer = http.get("/", params={"query": sql})
+    assert answer.headers["X-ClickHouse-Exception-Code"] == "164"
+    assert "POST" in answer.text
+
+
 def test_a_syntax_error_does_not_show_how_we_asked(http: httpx.Client) -> None:
     assert "parseQueryToJSON" not in http.post("/", content="SELECT 'a' 'b' FROM").text
 

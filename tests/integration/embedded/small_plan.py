@@ -78,7 +78,7 @@ def main(folder: Path, processes: list[str]) -> None:
         with exclusive(folder):
             run_dir(folder).mkdir(parents=True, exist_ok=True)
             say("left over: " + " ".join(stop_leftovers(folder)))
-            asyncio.run(Supervisor(plan, folder, say, lambda _: None).run())
+            asyncio.run(Supervisor(plan, folder, say, say, lambda _: None).run())
     except EmbeddedError as error:
         sys.exit(f"error {error}")
 

@@ -29,11 +29,11 @@ def own(tmp_path: Path) -> Iterator[Installation]:
 
 
 def processes(installation: Installation) -> dict[str, psutil.Process]:
-    return {each["name"]: psutil.Process(each["pid"]) for each in installation.json("status")["processes"]}
+    return {each["name"]: psutil.Process(each["pid"]) for each in installation.status()["processes"]}
 
 
 def test_status_shows_each_process_and_the_addresses(running: Installation) -> None:
-    status = running.json("status")
+    status = running.status()
     assert status["ready"] is True
     by_name = {each["name"]: each for each in status["processes"]}
     assert list(by_name) == ["kafka", "clickhouse", "projector", "archiver", "gateway"]
@@ -53,13 +53,13 @@ def test_every_port_is_on_loopback_only(running: Installation) -> None:
 
 
 def test_a_second_up_on_the_same_folder_is_refused(running: Installation) -> None:
-    before = running.json("status")
+    before = running.status()
     for arguments in (["up"], ["up", "--detach"]):
         refused = running.run(*arguments)
         assert refused.returncode == 3
         assert f"(pid {before['pid']})" in refused.stderr
         assert "dossier down" in refused.stderr
-    assert running.json("status")["pid"] == before["pid"]
+    assert running.status()["pid"] == before["pid"]
 
 
 def test_other_commands_find_it(running: Installation) -> None:
@@ -78,7 +78,7 @@ def test_another_number_of_partitions_is_refused_with_the_one_that_is(running: I
 
 def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Installation) -> None:
     own.up()
-    first = own.json("status")
+    first = own.status()
     pids = processes(own)
     with_producer(first["addresses"]["kafka"], b"D-1")
     psutil.Process(first["pid"]).kill()
@@ -87,7 +87,7 @@ def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Instal
     assert own.run("status").returncode == 3
 
     own.up()
-    second = own.json("status")
+    second = own.status()
     pids = processes(own)
     assert second["addresses"] == first["addresses"]
     assert [record.key for record in records_on(second["addresses"]["kafka"], LEDGER)] == [b"D-1"]
@@ -103,23 +103,27 @@ def test_a_killed_broker_and_a_killed_archive_come_back(running: Installation) -
         running.kill(name)
 
         def is_back(name: str = name, old: int = old) -> bool:
-            process = next(each for each in running.json("status")["processes"] if each["name"] == name)
+            process = next(each for each in running.status()["processes"] if each["name"] == name)
             return bool(process["health"] == "ok" and process["pid"] != old)
 
         eventually(is_back, f"{name} back: {running.logs()}")
-    assert "works again" in (running.data_dir / "logs" / "up.log").read_text(encoding="utf-8")
+    told = [json.loads(line) for line in (running.data_dir / "logs" / "up.log").read_text("utf-8").splitlines()]
+    assert any("works again" in each["event"] for each in told)
+    crashes = [each["level"] for each in told if "SIGKILL; starting it again" in each["event"]]
+    assert len(crashes) >= 2
+    assert set(crashes) == {"warning"}
 
 
 def test_servers_of_the_users_own_are_used_instead(own: Installation, running: Installation) -> None:
     """The servers of another run stand for the user's own."""
-    theirs = running.json("status")["addresses"]
+    theirs = running.status()["addresses"]
     passwords = json.loads((running.data_dir / "run" / "credentials.json").read_text(encoding="utf-8"))
     own.settings |= {
         "DOSSIER_CLICKHOUSE_PASSWORD": passwords["archiver"],
         "DOSSIER_CLICKHOUSE_REPORT_PASSWORD": passwords["report"],
     }
     own.up("--kafka", theirs["kafka"], "--clickhouse", theirs["clickhouse"])
-    status = own.json("status")
+    status = own.status()
     assert status["addresses"]["kafka"] == theirs["kafka"]
     assert status["addresses"]["clickhouse"] == theirs["clickhouse"]
     assert [each["name"] for each in status["processes"]] == ["projector", "archiver", "gateway"]

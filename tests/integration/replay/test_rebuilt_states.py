@@ -21,7 +21,7 @@ def asked(installation: Installation, sql: str) -> list[Any]:
     """What the user that may only read is told."""
     passwords = read_credentials(installation.data_dir)
     assert passwords is not None
-    url = installation.json("status")["addresses"]["clickhouse"]
+    url = installation.status()["addresses"]["clickhouse"]
     with connect(url, user="report", password=passwords.report.get_secret_value(), database="default") as client:
         rows: list[Any] = client.query(sql).result_rows
     return rows
@@ -41,7 +41,7 @@ def shown(installation: Installation) -> tuple[int, int]:
 
 def forge_state(installation: Installation, dossier_id: str) -> None:
     """On the live topic the dossier becomes one that nothing is known of."""
-    producer = KafkaProducer(bootstrap_servers=installation.json("status")["addresses"]["kafka"], acks="all")
+    producer = KafkaProducer(bootstrap_servers=installation.status()["addresses"]["kafka"], acks="all")
     producer.send(LIVE_TOPIC, pack(new_dossier(dossier_id)), dossier_id.encode()).get(30)
     producer.close()
 

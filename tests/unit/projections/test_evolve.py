@@ -16,6 +16,7 @@ from events.catalogue import (
     Corrected,
     DeliveredByPost,
     DueOverridden,
+    DueRecomputed,
     FeedbackReceived,
     HandedToPost,
     HandoffConfirmed,
@@ -142,6 +143,8 @@ def test_expected_facts_lead_to_the_state_without_anomaly(facts: list[AnyFact], 
         ([submitted, ask_intake, closed, received], State.CLOSED, ["A15"]),
         ([received, ConsultationAnswered(office="GL", agency="police")], State.RECEIVED, ["A00"]),
         ([submitted, ask_intake, received], State.RECEIVED, ["A00"]),
+        ([submitted, paid], State.SUBMITTED, ["A01"]),
+        ([received, processed, returned, paid], State.RETURNED, ["A15"]),
     ],
 )
 def test_unexpected_facts_are_kept_and_marked(facts: list[AnyFact], state: State, codes: list[str]) -> None:
@@ -190,6 +193,23 @@ def test_nobody_waits_for_a_dossier_that_ended() -> None:
 def test_a_reschedule_moves_the_due_and_leaves_the_promise() -> None:
     standing = given(received, rescheduled).standing
     assert (standing.promised, standing.due) == (microseconds(PROMISE), microseconds(LATER))
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        rescheduled, DueRecomputed(office="GL", new_due=LATER, rulebook="2"),
+        DueOverridden(office="GL", new_due=LATER, reason="storm", approver=CHIEF, form="01"),
+    ],
+    ids=lambda date: type(date).__name__,
+)  # fmt: skip
+@pytest.mark.parametrize("settled", [[processed], [processed, returned], [withdrawn]], ids=len)
+def test_what_was_due_when_the_result_came_or_the_dossier_ended_is_settled(
+    date: AnyFact, settled: list[AnyFact]
+) -> None:
+    dossier = given(received, *settled, date)
+    assert dossier.standing.due == microseconds(PROMISE)
+    assert anomalies(dossier)
 
 
 def test_an_override_without_a_form_is_marked_and_counted() -> None:
