@@ -10,8 +10,9 @@ What makes it exact, whatever dies when:
 - Only the owner of a partition writes it: each commit is a lease, since the broker refuses it from a member that has
   lost its partitions, and gives them to nobody else for a session time-out after it. Who was paused for longer gets
   no new lease, learns from the group that its partitions are gone, and drops what it has in hand.
-- A body that was on its way when its sender was paused may still arrive, beside its successor's rows. The count
-  after each insert sees that, and one of the two is taken out.
+- A body that was on its way when its sender was paused or died may still arrive, beside its successor's rows. The
+  count after each insert sees that, and one of the two is taken out; where nothing more is inserted, the last rows
+  are counted again some times, for longer than a body can be on its way.
 
 One insert is on its way while the next batch is fetched and encoded; within a partition they stay in order.
 """
@@ -36,7 +37,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from events.envelope import decode_record
 from events.ledger import LEDGER_TOPIC, LedgerRecord
-from processors.archive_table import ArchiveTable
+from processors.archive_table import ArchiveTable, Count
 from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Decode, cut, make_batch, weight
 from processors.lean import make_records_lean
 
@@ -55,6 +56,8 @@ _FETCH_WAIT_MS: Final = 100
 _RETRY_SECONDS: Final = (0.1, 5.0)
 #: How many of the rows written last are counted with each batch: a stray body arrives soon or never.
 _WATCHED_ROWS: Final = 4 * MAX_ROWS
+#: When they are counted again if no batch follows, after the last one or after taking over.
+_LOOK_AGAIN_SECONDS: Final = (2.0, 10.0, 30.0, 90.0)
 #: The longest wait for the broker's answer to a commit.
 _COMMIT_SECONDS: Final = 5.0
 
@@ -97,6 +100,7 @@ class _Partition:
     pending_bytes: int = 0
     since: float = 0.0
     written: deque[tuple[int, int]] = field(default_factory=deque)  # first offset and rows of the last batches
+    looks: list[float] = field(default_factory=list)  # when to count again, in the process's monotonic time
 
     def add(self, records: Sequence[LedgerRecord], now: float) -> None:
         self.since = self.since if self.pending else now
@@ -106,6 +110,10 @@ class _Partition:
     def take(self, count: int) -> None:
         self.pending_bytes -= self.pending_bytes if count == len(self.pending) else weight(self.pending[:count])
         del self.pending[:count]
+
+    def look_again(self, now: float) -> None:
+        """From now on, count again after a while, and then some times more."""
+        self.looks = [now + seconds for seconds in _LOOK_AGAIN_SECONDS]
 
     def watch(self, batch: Batch) -> tuple[int, int]:
         """Add a batch to those that are counted; gives the first offset to count from and the rows there should be."""
@@ -157,6 +165,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 batch = self._next_batch(partition)  # 3. while the insert before is on its way
                 await self._sent()
                 self._sending = asyncio.create_task(self._send(partition, batch))
+            await self._look_again()  # 7. a body may have come late
         await self._sent()
 
     async def _send(self, partition: _Partition, batch: Batch) -> None:
@@ -168,6 +177,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         first, expected = partition.watch(batch)
         await self._check(partition, batch, first, expected)  # 5. and only once
         partition.next_offset = batch.last + 1
+        partition.look_again(time.monotonic())
         await self._commit()  # 6. for tools that show lag; and a lease for the next batch
 
     # Reading ------------------------------------------------------------------------------------------------------
@@ -196,6 +206,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 continue
             self._joining.discard(tp)
             self._ours[tp] = _Partition(tp.partition, cursor)
+            self._ours[tp].look_again(time.monotonic())
             self._consumer.seek(tp, cursor)
             log.info("assigned", partition=tp.partition, position=cursor)
 
@@ -265,20 +276,38 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     async def _check(self, partition: _Partition, batch: Batch, first: int, expected: int) -> None:
         """Each offset from `first` on must be there, and once."""
-        count = partial(self._table.count, partition.number, first, batch.last)
+        found = await self._take_out_doubled(partition, first, batch.last)
+        if found.offsets < expected:
+            await self._repair(batch)
+
+    async def _look_again(self) -> None:
+        """Where nothing was inserted for a while: are the last rows still there once?"""
+        now = time.monotonic()
+        for partition in [each for each in self._ours.values() if each.looks and each.looks[0] <= now]:
+            await self._sent()
+            partition.looks = [each for each in partition.looks if each > now]
+            last = partition.next_offset - 1
+            if last >= 0:
+                await self._take_out_doubled(partition, max(0, last - _WATCHED_ROWS), last)
+
+    async def _take_out_doubled(self, partition: _Partition, first: int, last: int) -> Count:
+        """What the table holds of these offsets, each of them once.
+
+        Raises:
+            ArchiverFailed: one run wrote rows twice.
+        """
+        count = partial(self._table.count, partition.number, first, last)
         found = await self._insist(count)
         if found.rows > found.offsets:
-            remove = partial(self._table.remove_doubled, partition.number, first, batch.last)
-            removed = await self._insist(remove)
+            removed = await self._insist(partial(self._table.remove_doubled, partition.number, first, last))
             log.warning("rows of another run taken out", partition=partition.number, first=first, rows=removed)
             found = await self._insist(count)
         if found.rows > found.offsets:
             raise ArchiverFailed(
-                f"rows are there twice in {batch.topic}/{batch.partition}@{first}-{batch.last}, written by one run: "
+                f"rows are there twice in {self.options.topic}/{partition.number}@{first}-{last}, written by one run: "
                 "the table does not deduplicate. `dossier reconcile` shows where"
             )
-        if found.offsets < expected:
-            await self._repair(batch)
+        return found
 
     async def _repair(self, batch: Batch) -> None:
         """ClickHouse knows the token but not the rows: somebody deleted them. Send what is missing."""

@@ -24,7 +24,7 @@ from replay.reconcile import Reconciliation, reconcile
 from schemas.health import HealthReport, read_health
 from tests.unit.archive.records import Ledgered, a_record
 
-DEADLINE_SECONDS = 90.0
+DEADLINE_SECONDS = 120.0
 #: As short as the broker allows: a dead archiver's partitions are another's after this.
 SESSION_SECONDS = 6.0
 
@@ -155,8 +155,8 @@ class Archiving:
     def require_exact(self, records: int) -> None:
         """Law 5: every record of the ledger is archived once, with its bytes."""
         found = self.reconcile()
-        assert found.findings == [], self.logs()
-        assert (found.ledger, found.archived + found.quarantined) == (records, records)
+        assert found.findings == [], f"{found}\n{self.logs()}"
+        assert (found.ledger, found.archived + found.quarantined) == (records, records), f"{found}\n{self.logs()}"
 
     def logs(self) -> str:
         return "\n".join(each.log.read_text(encoding="utf-8", errors="replace")[-3000:] for each in self.processes)

@@ -179,6 +179,21 @@ def test_rows_of_two_runs_with_other_bounds_are_found_and_one_of_each_stays(arch
     table.close()
 
 
+def test_a_body_that_comes_when_all_is_archived_is_found_though_nothing_follows_it(archiving: Archiving) -> None:
+    """Sent by a run that died, held up on its way, and arriving after its successor has written everything."""
+    archiving.start()
+    archiving.publish_events(0, 400)
+    eventually(partial(has_rows, archiving, 400), "all is archived")
+    rows = [row for block in archiving.archive.stream_partition(0) for row in block]
+    late = [Ledgered(row.offset, row.recorded_ms, row.key, row.raw, row.headers) for row in rows[-20:-5]]
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    table.insert(make_batch(archiving.topic, 0, late, UUID(int=(1 << 128) - 1)))
+    assert archiving.rows() == 415
+    eventually(lambda: archiving.rows() == 400, "its rows are taken out")
+    archiving.require_exact(400)
+    table.close()
+
+
 def test_the_same_batch_of_another_run_is_nothing(archiving: Archiving) -> None:
     table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
     records = [a_record(offset) for offset in range(100)]
