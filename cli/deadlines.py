@@ -12,7 +12,7 @@ from rich.text import Text
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, emit_json, out
 from cli.surroundings import surroundings
-from cli.watching import both, moment, status, watch
+from cli.watching import identified, moment, status, watch
 from schemas import api
 from schemas.settings import load_settings
 
@@ -70,11 +70,22 @@ def _answer(path: str, asked: dict[str, str | int | None], wait: float, *, watch
 
 
 def _table(answer: api.Deadlines) -> RenderableType:
-    heads = ("hồ sơ · dossier", "cơ quan · office", "phòng · room", "người · officer", "đồng hồ · clock")
-    table = Table(*heads, "hạn · due", "còn/quá · left/late", "", box=None, pad_edge=False)
+    """Two lines a clock, so that it fits a terminal of 80 columns: which and where, what and when, how late."""
+    table = Table(box=None, pad_edge=False)
+    identified(table, "hồ sơ · dossier\nnơi giữ · held by", (each.dossier for each in answer.deadlines))
+    table.add_column("đồng hồ · clock", overflow="fold")
+    table.add_column("hạn · due", no_wrap=True)
+    table.add_column("còn/quá · left/late", overflow="fold")
     for each in answer.deadlines:
-        clock = both(each.clock_name) + (f" {each.step}" if each.clock == "step" else "")
-        cells = (each.dossier, each.office, each.room or "–", each.person or "–", clock, moment(each.due))
-        table.add_row(*map(Text, cells), Text(both(each.remaining.words)), status(each.status))
+        held_by = " · ".join(part for part in (each.office, each.room, each.person) if part)
+        step = f" {each.step}" if each.clock == "step" else ""
+        day, hour = moment(each.due).split()
+        words = status(each.status).append(
+            f"\n{each.remaining.words.vi}\n{each.remaining.words.en}", "default not bold"
+        )
+        table.add_row(
+            Text.assemble((each.dossier, "bold"), f"\n{held_by}"),
+            Text(f"{each.clock_name.vi}{step}\n{each.clock_name.en}"), f"{day}\n{hour}", words,
+        )  # fmt: skip
     shown = f"{len(answer.deadlines)} / {answer.total} · lúc · at {moment(answer.at)}"
     return Group(table, Text(shown, style="bold"), Text(freshness_line(answer.freshness), style="dim"))

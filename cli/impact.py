@@ -16,7 +16,7 @@ from rich.text import Text
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import ledger_ends
 from cli.surroundings import listening_kafka, surroundings
-from cli.watching import day
+from cli.watching import day, identified
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
 
@@ -105,7 +105,9 @@ def _days(dues: Dues) -> dict[str, str | None]:
 def _print(lines: list[dict[str, Any]], by_office: dict[str, int]) -> None:
     from datetime import date
 
-    table = Table("hồ sơ · dossier", "cơ quan · office", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    identified(table, "hồ sơ · dossier", (each["dossier"] for each in lines[:_LISTED]))
+    table.add_column("cơ quan · office", overflow="fold")
     for head in ("hạn hiện hành · official", "hạn tính lại · computed"):
         table.add_column(head)
     for each in lines[:_LISTED]:
@@ -114,7 +116,7 @@ def _print(lines: list[dict[str, Any]], by_office: dict[str, int]) -> None:
             was, becomes = (
                 day(date.fromisoformat(text)) if (text := each[side][name]) else "–" for side in ("before", "after")
             )
-            moves.append(was if was == becomes else f"{was} → {becomes}")
+            moves.append(was if was == becomes else f"{was}\n→ {becomes}")
         table.add_row(Text(each["dossier"]), Text(each["office"]), *moves)
     out.print(table)
     if len(lines) > _LISTED:

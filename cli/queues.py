@@ -48,9 +48,11 @@ def queues(
 
 
 def _table(answer: api.Queues) -> RenderableType:
-    table = Table("cơ quan · office", "phòng · room", "bước · step", box=None, pad_edge=False)
-    for head in ("hồ sơ · dossiers", "quá hạn · late", "sắp đến hạn · due soon"):
-        table.add_column(head, justify="right")
+    table = Table(box=None, pad_edge=False)
+    for head in ("cơ quan\noffice", "phòng\nroom", "bước\nstep"):
+        table.add_column(head, overflow="fold")
+    for head in ("hồ sơ\ndossiers", "quá hạn\nlate", "sắp đến hạn\ndue soon"):
+        table.add_column(head, justify="right", no_wrap=True)
     for each in answer.queues:
         late = Text(str(each.late), style=COLOURS["late"] if each.late else "dim")
         soon = Text(str(each.soon), style=COLOURS["soon"] if each.soon else "dim")

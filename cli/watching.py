@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from cli.asking import VIETNAM
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 #: Remaining time is shown in minutes, deadlines come by the second.
 EVERY_SECONDS: Final = 1.0
 
+#: The width that a column of ids insists on; a longer id goes on in the next line.
+_WIDEST_ID: Final = 40
 #: Beside the word, never instead of it.
 COLOURS: Final = {"late": "bold red", "soon": "yellow", "done_late": "red", "stopped": "cyan", "not_yet_due": "cyan"}
 
@@ -31,6 +34,12 @@ def watch(draw: Callable[[], RenderableType]) -> None:
         while True:
             time.sleep(EVERY_SECONDS)
             live.update(draw(), refresh=True)
+
+
+def identified(table: Table, head: str, ids: Iterable[str]) -> None:
+    """A column for ids: whoever reads one wants to type it, so it is never cut short, whatever else is."""
+    widest = max((len(each) for each in ids), default=0)
+    table.add_column(head, overflow="fold", min_width=min(widest, _WIDEST_ID))
 
 
 def status(of: api.Status) -> Text:

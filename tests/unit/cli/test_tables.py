@@ -1,0 +1,64 @@
+"""The tables of deadlines on a terminal of 80 columns: nothing that one has to type is cut, colour is never alone."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from cli.deadlines import _table as deadlines_table
+from cli.queues import _table as queues_table
+from cli.watching import identified
+from schemas import api
+
+NOW = datetime(2026, 3, 9, 10, tzinfo=UTC)
+FRESH = api.Freshness(positions={"0": 1}, recorded_at=NOW, lag=0, complete=True)
+
+
+def shown(table: RenderableType, width: int) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None).print(table)
+    return file.getvalue()
+
+
+def deadline(dossier: str, *, late: bool) -> api.Deadline:
+    words = (
+        ("quá 3 ngày làm việc", "3 working days late") if late else ("còn 1 ngày 2 giờ làm việc", "1 working day left")
+    )
+    return api.Deadline(
+        dossier=dossier, office="H21.18", room="phong-van-tai", step="tham-dinh", person="cb-017",
+        clock="step", clock_name=api.Name(vi="Bước xử lý", en="Processing step"), due=NOW - timedelta(days=3),
+        status=api.Status(code="late" if late else "soon", name=api.Name(vi="Quá hạn" if late else "Sắp đến hạn",
+                                                                         en="Late" if late else "Due soon")),
+        remaining=api.Remaining(late=late, days=3, minutes=0, words=api.Name(vi=words[0], en=words[1])),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_deadlines_show_whole_ids_and_say_in_words_what_colour_says(width: int) -> None:
+    ids = ["GL1-2005-000123-000456-GTVT", "A"]
+    answer = api.Deadlines(at=NOW, deadlines=[deadline(ids[0], late=True), deadline(ids[1], late=False)], total=2,
+                           freshness=FRESH)  # fmt: skip
+    text = shown(deadlines_table(answer), width)
+    assert max(map(len, text.splitlines())) <= width
+    for expected in (*ids, "06/03/2026", "H21.18", "cb-017", "Quá hạn · Late", "Sắp đến hạn", "quá 3 ngày"):
+        assert expected in text
+    assert "…" not in text
+
+
+def test_an_id_that_is_too_long_for_its_column_goes_on_in_the_next_line() -> None:
+    table = Table(box=None)
+    identified(table, "hồ sơ", ["x" * 100])
+    table.add_row("x" * 100)
+    assert shown(table, 60).count("x") == 100
+
+
+def test_queues_fit_a_terminal() -> None:
+    queue = api.QueueCount(office="H21.18", room="phong-van-tai", step="tham-dinh", count=12, late=2, soon=1)
+    text = shown(queues_table(api.Queues(queues=[queue], freshness=FRESH)), 80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "phong-van-tai" in text
+    assert "…" not in text
