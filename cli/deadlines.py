@@ -72,7 +72,7 @@ def _answer(path: str, asked: dict[str, str | int | None], wait: float, *, watch
 def _table(answer: api.Deadlines) -> RenderableType:
     """Two lines a clock, so that it fits a terminal of 80 columns: which and where, what and when, how late."""
     table = Table(box=None, pad_edge=False)
-    identified(table, "hồ sơ · dossier\nnơi giữ · held by", (each.dossier for each in answer.deadlines))
+    table.add_column("hồ sơ · dossier\nnơi giữ · held by", no_wrap=True)
     table.add_column("đồng hồ · clock", overflow="fold")
     table.add_column("hạn · due", no_wrap=True)
     table.add_column("còn/quá · left/late", overflow="fold")
@@ -84,7 +84,7 @@ def _table(answer: api.Deadlines) -> RenderableType:
             f"\n{each.remaining.words.vi}\n{each.remaining.words.en}", "default not bold"
         )
         table.add_row(
-            Text.assemble((each.dossier, "bold"), f"\n{held_by}"),
+            identified(each.dossier, held_by),
             Text(f"{each.clock_name.vi}{step}\n{each.clock_name.en}"), f"{day}\n{hour}", words,
         )  # fmt: skip
     shown = f"{len(answer.deadlines)} / {answer.total} · lúc · at {moment(answer.at)}"

@@ -106,7 +106,7 @@ def _print(lines: list[dict[str, Any]], by_office: dict[str, int]) -> None:
     from datetime import date
 
     table = Table(box=None, pad_edge=False)
-    identified(table, "hồ sơ · dossier", (each["dossier"] for each in lines[:_LISTED]))
+    table.add_column("hồ sơ · dossier", no_wrap=True)
     table.add_column("cơ quan · office", overflow="fold")
     for head in ("hạn hiện hành · official", "hạn tính lại · computed"):
         table.add_column(head)
@@ -117,7 +117,7 @@ def _print(lines: list[dict[str, Any]], by_office: dict[str, int]) -> None:
                 day(date.fromisoformat(text)) if (text := each[side][name]) else "–" for side in ("before", "after")
             )
             moves.append(was if was == becomes else f"{was}\n→ {becomes}")
-        table.add_row(Text(each["dossier"]), Text(each["office"]), *moves)
+        table.add_row(identified(each["dossier"]), Text(each["office"]), *moves)
     out.print(table)
     if len(lines) > _LISTED:
         out.print(f"… {len(lines) - _LISTED}: --json")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from cli.asking import VIETNAM
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: Remaining time is shown in minutes, deadlines come by the second.
 EVERY_SECONDS: Final = 1.0
 
-#: The width that a column of ids insists on; a longer id goes on in the next line.
-_WIDEST_ID: Final = 40
+#: Of a column of ids; a longer one goes on in the next line.
+_WIDEST: Final = 30
 #: Beside the word, never instead of it.
 COLOURS: Final = {"late": "bold red", "soon": "yellow", "done_late": "red", "stopped": "cyan", "not_yet_due": "cyan"}
 
@@ -36,10 +36,10 @@ def watch(draw: Callable[[], RenderableType]) -> None:
             live.update(draw(), refresh=True)
 
 
-def identified(table: Table, head: str, ids: Iterable[str]) -> None:
-    """A column for ids: whoever reads one wants to type it, so it is never cut short, whatever else is."""
-    widest = max((len(each) for each in ids), default=0)
-    table.add_column(head, overflow="fold", min_width=min(widest, _WIDEST_ID))
+def identified(id_: str, *more: str) -> Text:
+    """A cell for a column that is not wrapped: whoever reads an id wants to type it, so no part of it is left out."""
+    lines = [Text(id_[start : start + _WIDEST], "bold") for start in range(0, len(id_), _WIDEST)]
+    return Text("\n").join([*lines, *(Text(line) for each in more for line in textwrap.wrap(each, _WIDEST))])
 
 
 def status(of: api.Status) -> Text:
