@@ -8,8 +8,10 @@ const FINAL = ["REFUSED", "RETURNED", "WITHDRAWN", "STOPPED", "CLOSED"];
 const QUEUES_SHOWN = 40;
 const LIST_SHOWN = 100;
 const ANNOUNCE_EVERY_MS = 20_000;
+const BREACHES_SHOWN = 20;
+const BREACHES_EVERY_MS = 5_000; // remaining time is told in minutes; the counts beside it come by the second
 
-const now = { summary: null, offices: [], queues: new Map(), words: null, connection: "connecting" };
+const now = { summary: null, offices: [], queues: new Map(), breaches: null, words: null, connection: "connecting" };
 
 // -- The live stream ---------------------------------------------------------------------------------------------
 
@@ -43,7 +45,7 @@ function connectionIs(state) {
 
 // -- Drawing -----------------------------------------------------------------------------------------------------
 
-const BOARD = [drawTiles, drawOffices, drawTimeliness, drawQueues, drawMonths];
+const BOARD = [drawTiles, drawOffices, drawBreaches, drawTimeliness, drawQueues, drawMonths];
 
 function draw() {
   drawFreshness();
@@ -66,11 +68,14 @@ function freshnessText() {
 }
 
 function drawTiles() {
-  const { dossiers, by_state: states, by_timeliness: timeliness, quarantined } = now.summary;
+  const { dossiers, by_state: states, by_timeliness: timeliness, overdue, quarantined } = now.summary;
+  const soon = [...now.queues.values()].reduce((sum, queue) => sum + queue.soon, 0);
   const ended = FINAL.reduce((sum, state) => sum + (states[state] ?? 0), 0);
   const tiles = [
     ["dossiers", dossiers, "#/list"],
     ["open", dossiers - ended],
+    ["overdue", overdue],
+    ["soon", soon],
     ["ended", ended],
     ["late", timeliness.late],
     ["quarantined", quarantined],
@@ -86,7 +91,7 @@ function drawTiles() {
       value.textContent = number(count);
       flash(value);
     }
-    list.children[index].classList.toggle("warn", (key === "late" || key === "quarantined") && count > 0);
+    list.children[index].classList.toggle("warn", ["overdue", "late", "quarantined"].includes(key) && count > 0);
   });
 }
 
@@ -133,17 +138,46 @@ function drawTimeliness() {
 
 function drawQueues() {
   const queues = [...now.queues.values()].sort((a, b) => b.count - a.count || compare(a, b));
-  const rows = queues.slice(0, QUEUES_SHOWN).map(({ office, room, step, count }) => ({
+  const rows = queues.slice(0, QUEUES_SHOWN).map(({ office, room, step, count, late, soon }) => ({
     key: [office, room, step],
     cells: [
       { text: room || say("no_room"), head: true }, step || "–",
-      { text: number(count), number: true, bar: count / queues[0].count }, office || "–",
+      { text: number(count), number: true, bar: count / queues[0].count },
+      { text: number(late), number: true, class: late ? "late" : "zero" },
+      { text: number(soon), number: true, class: soon ? "" : "zero" }, office || "–",
     ],
   }));
-  const head = [say("room"), say("step"), { text: say("waiting"), number: true }, say("office")];
+  const counts = ["waiting", "overdue", "soon"].map((key) => ({ text: say(key), number: true }));
+  const head = [say("room"), say("step"), ...counts, say("office")];
   fillOr(byId("queues"), head, rows, "no_queues");
   const rest = queues.length - QUEUES_SHOWN;
   byId("queues-more").textContent = rest > 0 ? say("more_queues", { n: number(rest) }) : "";
+}
+
+function drawBreaches() {
+  if (!now.breaches) return;
+  const { deadlines, total } = now.breaches;
+  const rows = deadlines.map((each) => ({
+    key: [each.dossier, each.clock, each.step],
+    cells: [
+      { text: each.dossier, head: true, href: `#/dossier/${encodeURIComponent(each.dossier)}` },
+      { text: nameIn(each.remaining.words), class: "late" }, nameIn(each.clock_name), time(each.due),
+      each.office || "–", [each.room, each.person].filter(Boolean).join(" · ") || "–",
+    ],
+  }));
+  fillOr(byId("breaches"), ["dossier", "how_late", "clock", "due", "office", "holder"].map((key) => say(key)), rows, "no_breaches");
+  const rest = total - deadlines.length;
+  byId("breaches-more").textContent = rest > 0 ? say("more_breaches", { n: number(rest) }) : "";
+}
+
+async function askBreaches() {
+  try {
+    const answer = await fetch(`/v1/breaches?limit=${BREACHES_SHOWN}`);
+    if (answer.ok) now.breaches = await answer.json();
+  } catch {
+    return; // the live stream tells that the connection is lost
+  }
+  draw();
 }
 
 function drawMonths() {
@@ -234,9 +268,11 @@ byId("search").addEventListener("submit", (event) => {
 });
 addEventListener("hashchange", () => { if (/^#\//.test(location.hash)) route(); });
 setInterval(announce, ANNOUNCE_EVERY_MS);
+setInterval(askBreaches, BREACHES_EVERY_MS);
 
 speak(language);
 drawFreshness();
 now.words = await (await fetch("/v1/words")).json();
 route(false);
 follow();
+askBreaches();

@@ -15,6 +15,8 @@ export async function showDossier(id, words) {
   const [state, past] = await Promise.all([fetch(address), fetch(`${address}/events?limit=${SHOWN}`)]);
   const dossier = state.ok ? await state.json() : null;
   const history = past.ok ? await past.json() : null;
+  const clocks = dossier ? await fetch(`${address}/clocks`) : null;
+  const explained = clocks?.ok ? await clocks.json() : null;
   if (mine !== asked) return;
   if (!dossier && !history) {
     const missing = state.status === 404;
@@ -23,6 +25,7 @@ export async function showDossier(id, words) {
   }
   place.replaceChildren(
     ...(dossier ? [standing(dossier, words)] : []),
+    ...(explained?.clock ? [deadline(explained)] : []),
     history?.total ? timeline(history, dossier?.zone, words) : make("p", { class: "notice" }, say(history ? "archive_behind" : "no_archive")),
   );
 }
@@ -52,6 +55,32 @@ function standing(dossier, words) {
     dossier.anomalies.length ? marks(dossier.anomalies.map((each) => each.code), words) : null,
   );
 }
+
+/** How the days to the due were counted: each stretch, whether it counts, by which rule and event. */
+function deadline({ clock, zone }) {
+  const left = clock.remaining ? `: ${nameIn(clock.remaining.words)}` : "";
+  const head = ["days", "counted", "why", "caused_by"].map((key) => make("th", { scope: "col" }, say(key)));
+  return make(
+    "section",
+    { class: "card deadline", "aria-labelledby": "deadline-title" },
+    make("h2", { id: "deadline-title" }, say("deadline")),
+    make("p", { class: "state" }, make("strong", { class: `status-${clock.status.code}` }, nameIn(clock.status.name)), left),
+    make("p", {}, [clock.due ? `${say("due")} ${time(clock.due, zone)}` : "", nameIn(clock.total)].filter(Boolean).join(" · ")),
+    make("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "deadline-title" },
+      make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...clock.stretches.map((each) => stretch(each, zone))))),
+  );
+}
+
+function stretch(each, zone) {
+  const days = each.first === each.last ? day(each.first) : `${day(each.first)} – ${day(each.last)}`;
+  const amount = each.minutes === null ? number(each.days) : `${Math.floor(each.minutes / 60)}:${String(each.minutes % 60).padStart(2, "0")}`;
+  const cause = each.event ? `${nameIn(each.event.name)}, ${time(each.event.occurred_at, zone)}` : "";
+  return make("tr", { class: each.counted ? null : "uncounted" },
+    make("th", { scope: "row" }, days), make("td", {}, each.counted ? `${say("yes")}: ${amount}` : say("no")),
+    make("td", {}, `${each.rule} ${nameIn(each.why)}`), make("td", {}, cause));
+}
+
+const day = (iso) => iso.split("-").reverse().join("/");
 
 function timeline(history, zone = VIETNAM, words) {
   const shown = history.timeline.length;

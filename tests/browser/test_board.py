@@ -82,6 +82,23 @@ def test_a_dossier_is_told_event_by_event(board: Page, watched: Installation) ->
     expect(steps.nth(3)).to_contain_text(re.compile(r"ghi sổ \d\d/\d\d/\d{4} .* vị trí \d+@\d+"))
 
 
+def test_what_is_overdue_is_listed_and_explained(board: Page, watched: Installation) -> None:
+    publish(watched, "Q-1", received("Ia Grai"), Routed(office="Ia Grai", to="van-tai", step="tham-dinh"))
+    watched.json("replay", "Q-1")
+    row = board.locator("#breaches tbody tr", has_text="Q-1")
+    expect(row.first).to_contain_text(re.compile(r"quá .* làm việc"), timeout=15_000)
+    assert tile(board, "overdue") >= 1
+    row.first.get_by_role("link").click()
+    explained = board.locator(".deadline")
+    expect(explained).to_contain_text("Quá hạn")
+    expect(explained).to_contain_text("R2 ngày đầu không tính")
+    expect(explained.locator("tbody tr").first).to_contain_text("02/03/2026")
+    expect(explained.locator("tbody tr").first).to_contain_text("không")
+    board.get_by_role("button", name="English").click()
+    expect(explained).to_contain_text("Why it is due then")
+    expect(explained).to_contain_text("the first day does not count")
+
+
 def test_a_count_leads_to_its_dossiers_and_on_to_one(board: Page, watched: Installation) -> None:
     publish(watched, "L-1", received("Kbang"))
     board.locator("#offices tbody tr", has_text="Kbang").get_by_role("link").first.click()
