@@ -17,9 +17,13 @@ from events.catalogue import (
     SupplementRequested,
 )
 from projections.clocks import AlarmKind, ClockKind, agenda, due_now
+from projections.dossier import pack
 from projections.expectation import Timeliness
+from projections.rules import rule_history
 from projections.timeliness import official_class
+from schemas.rulebook import Rulebook
 from tests.unit.clocks.office import (
+    ANNOUNCEMENTS,
     PROCEDURES,
     at,
     clock,
@@ -27,6 +31,7 @@ from tests.unit.clocks.office import (
     due_day,
     on,
     received,
+    rulebook,
     rules,
     rules_with,
     submitted,
@@ -153,3 +158,18 @@ def test_where_the_rule_is_limit_the_clock_stands_still_no_longer_than_the_limit
     assert due_day(told, history) == on("11/03/2026")  # used 2, three left from Friday's end
     told = dossier(("02/03/2026 08:00", received("limit")), ("04/03/2026 08:00", ASKED), ("05/03/2026 08:00", COMPLETE))
     assert due_day(told, history) == on("10/03/2026")
+
+
+def test_the_same_history_under_another_calendar_has_another_due_and_the_first_rules_know_nothing_of_it() -> None:
+    """What-if: rules are an argument of the clocks, and asking under others changes no state and says no alarm."""
+    told = dossier(("02/03/2026 08:00", received("5d")))
+    before = pack(told)
+    storm = {"basis": "storm", "announced": "2026-03-03", "off": ["2026-03-04"]}
+    calendar = {"code": "vn", "windows": ["07:00-11:30", "13:30-17:00"], "announcements": [*ANNOUNCEMENTS, storm]}
+    other = rule_history(Rulebook.model_validate(rulebook().content | {"calendars": [calendar]}))
+    assert (due_day(told), due_day(told, other), due_day(told)) == (
+        on("09/03/2026"),
+        on("10/03/2026"),
+        on("09/03/2026"),
+    )
+    assert pack(told) == before
