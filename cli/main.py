@@ -15,7 +15,7 @@ from cli.console import fail
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
     "summary", "queues", "deadlines", "explain", "replay", "clock", "rebuild", "reconcile", "quarantine", "rulebook",
-    "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "config", "schemas",
+    "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 
 # The module of a command that is not named like it.

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -31,6 +31,7 @@ WITNESS: Final = 4
 MAX_CHARACTERS: Final = 64 * 1024
 MAX_SIGNATURES: Final = 64
 _NAME: Final = re.compile(r"[^\s+—]{1,200}")
+_PRIVATE: Final = "PRIVATE+KEY+"
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -103,13 +104,33 @@ class Signer:
     """A private key and whose it is. Never shown: its repr has no key."""
 
     name: str
-    _key: Ed25519PrivateKey
+    _key: Ed25519PrivateKey = field(repr=False)
     type: int = LOG
 
     @classmethod
     def from_seed(cls, name: str, seed: bytes, type: int = LOG) -> Signer:  # noqa: A002  # the word of the format
         """From the 32 secret bytes."""
         return cls(name, Ed25519PrivateKey.from_private_bytes(seed), type)
+
+    @classmethod
+    def parse(cls, text: str) -> Signer:
+        """From `secret_text`; raises CheckpointRefused, whose message never has a part of the key."""
+        name, *rest = text.strip().removeprefix(_PRIVATE).split("+", 2)
+        if not text.startswith(_PRIVATE) or len(rest) != 2:
+            raise CheckpointRefused("a private key is written PRIVATE+KEY+NAME+ID+KEY")
+        packed = _from_base64(rest[1], "the private key")
+        if len(packed) != 33 or packed[0] not in (LOG, WITNESS):
+            raise CheckpointRefused("this is no Ed25519 key of a log (type 1) or a witness (type 4)")
+        signer = cls.from_seed(name, packed[1:], packed[0])
+        if signer.public.id.hex() != rest[0]:
+            raise CheckpointRefused(f"the private key of {name} is damaged: its id is not {rest[0]}")
+        return signer
+
+    @property
+    def secret_text(self) -> str:
+        """PRIVATE+KEY+NAME+ID+KEY, as other tools take it: for a file that only its owner reads."""
+        packed = b64encode(bytes((self.type,)) + self._key.private_bytes_raw()).decode()
+        return f"{_PRIVATE}{self.name}+{self.public.id.hex()}+{packed}"
 
     @property
     def public(self) -> PublicKey:

@@ -1,0 +1,121 @@
+"""`dossier keys`: the keys that checkpoints are signed with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import EXIT_USAGE, CommandError, emit_json, out
+
+if TYPE_CHECKING:
+    from replay.checkpoint import Signer
+
+#: A key file is a line; what is longer is another file.
+_MAX_BYTES = 4096
+
+
+def register(app: typer.Typer) -> None:
+    keys = typer.Typer(
+        help="Khóa ký điểm kiểm chứng · The keys that checkpoints are signed with.", no_args_is_help=True
+    )
+    keys.command("new")(new)
+    keys.command("show")(show)
+    app.add_typer(keys, name="keys")
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Whose key it is: no spaces and no +.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the two files.")],
+    witness: Annotated[bool, typer.Option(help="A key that co-signs checkpoints of others.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Tạo cặp khóa · Make a pair of keys: NAME.key, for its owner only, and NAME.pub, for everybody.
+
+    Example: dossier keys new gia-lai --out keys
+    """
+    from replay.checkpoint import LOG, WITNESS, CheckpointRefused, Signer
+
+    try:
+        signer = Signer.from_seed(name, secrets.token_bytes(32), WITNESS if witness else LOG)
+        private, public = write_keys(signer, folder)
+    except CheckpointRefused as error:
+        raise CommandError(str(error), EXIT_USAGE) from error
+    if json:
+        emit_json({"private": str(private), "public": str(public), "key": signer.public.text})
+        return
+    out.print(f"private  {private}  (keep it; who has it can sign as {name})", soft_wrap=True)
+    out.print(f"public   {public}", soft_wrap=True)
+    out.print(signer.public.text, soft_wrap=True)
+
+
+def show(file: Annotated[Path, typer.Argument(help="A .key or .pub file.")]) -> None:
+    """Hiện khóa công khai · Show the public key in a file, of either kind; the private one is never shown.
+
+    Example: dossier keys show keys/gia-lai.key
+    """
+    from replay.checkpoint import CheckpointRefused, PublicKey, Signer
+
+    text = _text_of(file)
+    try:
+        public = Signer.parse(text).public if text.startswith("PRIVATE+KEY+") else PublicKey.parse(text)
+    except CheckpointRefused as error:
+        raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
+    out.print(public.text, soft_wrap=True)
+
+
+def write_keys(signer: Signer, folder: Path) -> tuple[Path, Path]:
+    """Write NAME.key (mode 0600) and NAME.pub; gives their paths.
+
+    Raises:
+        CommandError: one of the two is there already, or the name is no name of a file.
+    """
+    if "/" in signer.name or signer.name.startswith("."):
+        raise CommandError(f"{signer.name!r} is no name of a file: no / in it, and no dot in front", EXIT_USAGE)
+    folder.mkdir(parents=True, exist_ok=True)
+    private, public = folder / f"{signer.name}.key", folder / f"{signer.name}.pub"
+    for path in (private, public):
+        if path.exists():
+            raise CommandError(f"{path} is there already; a key is never overwritten: choose another name", EXIT_USAGE)
+    _write_once(private, signer.secret_text, 0o600)
+    _write_once(public, signer.public.text, 0o644)
+    return private, public
+
+
+def read_signer(file: Path) -> Signer:
+    """The private key in a file.
+
+    Raises:
+        CommandError: there is none, or others may read the file.
+    """
+    from replay.checkpoint import CheckpointRefused, Signer
+
+    text = _text_of(file)
+    if file.stat().st_mode & 0o077:
+        raise CommandError(f"others may read {file}: run `chmod 600 {file}`", EXIT_USAGE)
+    try:
+        return Signer.parse(text)
+    except CheckpointRefused as error:
+        raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
+
+
+def _text_of(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_MAX_BYTES).decode()
+    except FileNotFoundError:
+        raise CommandError(f"{file} is not there", EXIT_USAGE) from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} is no key file", EXIT_USAGE) from None
+
+
+def _write_once(path: Path, text: str, mode: int) -> None:
+    """Never over another file, and with its mode from the first moment on."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(text + "\n")
+        opened.flush()
+        os.fsync(descriptor)
