@@ -18,14 +18,18 @@ import typer
 import uuid_utils
 
 from cli.console import CommandError
+from cli.keys import read_signer
 from cli.logs import configure_logging
 from cli.surroundings import Surroundings, listening_kafka, surroundings
+from events.ledger import LEDGER_TOPIC
 from schemas.health import Condition, HealthReport, health_path
-from schemas.settings import load_settings
+from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from processors.archive_table import ArchiveTable
     from processors.archiver import Archiver, ArchiverOptions
+    from processors.checkpoints import Checkpointer
+    from replay.checkpoint import Signer
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
@@ -54,7 +58,6 @@ def archiver(
     Example: dossier archiver --kafka broker:9092 --clickhouse http://clickhouse:8123
     """
     from events.alarms import ALARMS, ALARMS_TOPIC
-    from events.ledger import LEDGER_TOPIC
     from processors.archiver import GROUP, ArchiverFailed, ArchiverOptions
 
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
@@ -80,10 +83,12 @@ async def _run(topics: Sequence[ArchiverOptions], found: Surroundings) -> None:
     with contextlib.ExitStack() as tables:
         members = [Archiver(each, tables.enter_context(_table(found, each.topic)), writer) for each in topics]
         reporting = asyncio.create_task(_report(members))
+        signing = asyncio.create_task(_sign(members[0], found))
         running = [asyncio.create_task(member.run(stop)) for member in members]
         await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         stop.set()  # where one cannot go on, the others leave as they should
         reporting.cancel()
+        signing.cancel()
         await asyncio.gather(*running)
 
 
@@ -106,6 +111,48 @@ def _table(found: Surroundings, topic: str) -> Iterator[ArchiveTable]:
         yield table
     finally:
         table.close()
+
+
+async def _sign(ledger: Archiver, found: Surroundings) -> None:
+    """Checkpoints of the partitions that are ours, if there is a key to sign them with."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+    from kafka.errors import KafkaError
+
+    settings = load_settings()
+    if settings.signing_key is None:
+        return
+    signer = read_signer(settings.signing_key)
+    checkpointer: Checkpointer | None = None
+    while True:
+        await asyncio.sleep(_REPORT_SECONDS)
+        try:
+            if checkpointer is None:
+                checkpointer = await asyncio.to_thread(_checkpointer, ledger, found, settings, signer)
+            await asyncio.to_thread(checkpointer.sign_due, dict(ledger.positions()))
+        except (ClickHouseError, KafkaError, OSError) as error:  # the next turn goes on where this one stopped
+            log.warning("no checkpoint", error=type(error).__name__)
+
+
+def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer) -> Checkpointer:
+    from kafka import KafkaProducer
+
+    from deploy.clickhouse.client import connect
+    from processors.checkpoints import CHECKPOINTS_TOPIC, Checkpointer
+    from replay.log_table import LogTable
+
+    client = connect(
+        found.clickhouse, user=found.clickhouse_user, password=found.clickhouse_password.get_secret_value(),
+        database=found.clickhouse_database, timeout_seconds=_ANSWER_SECONDS,
+    )  # fmt: skip
+    topic = ledger.options.topic
+    prefix = topic.removesuffix(LEDGER_TOPIC)
+    producer = KafkaProducer(bootstrap_servers=found.kafka.split(","), acks="all", enable_idempotence=True)
+
+    def announce(origin: str, note: str) -> None:
+        producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(_ANSWER_SECONDS)
+
+    origin = f"{settings.ledger_name}/{topic}"
+    return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file)
 
 
 async def _report(members: Sequence[Archiver]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.keys import write_keys
 from cli.logs import configure_logging
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
@@ -96,7 +98,7 @@ def up(
         _detach(folder, [argument for argument in sys.argv[1:] if argument != "--detach"])
         return
     with _told_plainly(), _terminal(folder, settings.log_level) as terminal:
-        _run(folder, settings, Wishes(kafka_port, clickhouse_port, simulate), terminal)
+        _run(folder, _signing(folder, settings, terminal), Wishes(kafka_port, clickhouse_port, simulate), terminal)
 
 
 def _clock(start: str | None, speed: float | None) -> str | None:
@@ -113,6 +115,20 @@ def _clock(start: str | None, speed: float | None) -> str | None:
         return str(Clock(parse_instant(start), datetime.now(UTC), 1.0 if speed is None else speed))
     except ClockError as error:
         raise CommandError(f"--clock: {error}", EXIT_USAGE) from error
+
+
+def _signing(folder: Path, settings: Settings, terminal: Terminal) -> Settings:
+    """With a key to sign checkpoints, made when it is first needed, and a file that gets them all."""
+    from replay.checkpoint import Signer
+
+    name, keys = settings.ledger_name, folder / "keys"
+    key = settings.signing_key or keys / f"{name}.key"
+    if settings.signing_key is None and not key.exists():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _, public = write_keys(Signer.from_seed(name, secrets.token_bytes(32)), keys)
+        terminal.say(f"made a key to sign checkpoints; auditors get the public one: {public}")
+    file = settings.checkpoint_file or folder / "checkpoints.txt"
+    return settings.model_copy(update={"signing_key": key.resolve(), "checkpoint_file": file.resolve()})
 
 
 def _run(folder: Path, settings: Settings, wishes: Wishes, terminal: Terminal) -> None:

@@ -40,12 +40,14 @@ def asyncapi() -> Document:
             "quarantine": _channel(QUARANTINE_TOPIC, _QUARANTINE, ["dossier.unreadable"], "compact"),
             "alarms": _channel(ALARMS_TOPIC, _ALARMS, list(alarms), "delete", retention_ms=-1),
             "rulebooks": _channel(RULEBOOKS_TOPIC, _RULEBOOKS, list(rulebooks), "delete", retention_ms=-1),
+            "checkpoints": _channel("dossier.checkpoints.v1", _CHECKPOINTS, ["dossier.checkpoint"], "compact"),
         },
         "operations": {
             "publish": _operation("receive", "ledger", "A back-office publishes facts; the ledger takes them."),
             "state": _operation("send", "live", "The projector writes the newest state of each dossier it touched."),
             "set-aside": _operation("send", "quarantine", "A reader sets an unreadable record aside and goes on."),
             "alarm": _operation("send", "alarms", "A clock passes its due, or has not done so after all."),
+            "sign": _operation("send", "checkpoints", "The archiver signs the Merkle log of what it has archived."),
             "rule": _operation("receive", "rulebooks", "`dossier rulebook publish` publishes the rules that hold."),
         },
         "components": {"messages": ledger | alarms | rulebooks | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
@@ -64,6 +66,10 @@ _ALARMS: Final = (
 _RULEBOOKS: Final = (
     "Bộ quy tắc · Every rulebook that was published, whole, in the order in which they became known: the append time."
 )
+_CHECKPOINTS: Final = (
+    "Điểm kiểm chứng · The newest signed checkpoint of each partition's Merkle log, for who watches that it only grows."
+)
+_CHECKPOINT_KEY: Final[Document] = {"type": "string", "description": "the checkpoint's origin: LEDGER/TOPIC/PARTITION"}
 _RULEBOOK_KEY: Final[Document] = {"type": "string", "description": "tên · name of the rulebook (the event's subject)"}
 _RULEBOOK_PAYLOAD: Final[Document] = {
     "type": "object",
@@ -87,6 +93,13 @@ _OTHER_MESSAGES: Final[Document] = {
         "contentType": "application/vnd.msgpack",
         "payload": {"type": "string", "format": "binary"},
         "bindings": {"kafka": {"key": _DOSSIER_KEY, "bindingVersion": _BINDING_VERSION}},
+    },
+    "dossier.checkpoint": {
+        "title": "Điểm kiểm chứng · Signed checkpoint",
+        "summary": "A signed note as C2SP tlog-checkpoint has it: origin, size, root hash, Ed25519 signatures.",
+        "contentType": "text/plain; charset=utf-8",
+        "payload": {"type": "string"},
+        "bindings": {"kafka": {"key": _CHECKPOINT_KEY, "bindingVersion": _BINDING_VERSION}},
     },
     "dossier.unreadable": {
         "title": "Bản ghi không đọc được · Unreadable record",

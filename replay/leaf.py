@@ -6,8 +6,7 @@ header its name and value. A netstring says where it ends and a number never beg
 have different leaves. `deploy/clickhouse/sql` says the same in SQL, so that the table has the hash of each row from the
 moment the row is there; a test holds the two together.
 
-Leaf i of a partition's log is offset i. Where the ledger has no record (a transaction's marker) the leaf says so, with
-the position: a gap is as provable as a record.
+Leaf i of a partition's log is the record at offset i.
 """
 
 from __future__ import annotations
@@ -42,11 +41,6 @@ def leaf_bytes(
 def leaf_hash(leaf: bytes) -> bytes:
     """SHA-256 of a leaf as RFC 6962 has it: 32 bytes."""
     return hashlib.sha256(LEAF_PREFIX + leaf).digest()
-
-
-def no_record(topic: str, partition: int, offset: int) -> bytes:
-    """The bytes of the leaf of an offset at which the ledger has no record."""
-    return VERSION + b"".join(map(_netstring, (topic.encode(), b"%d" % partition, b"%d" % offset, None)))
 
 
 def _netstring(content: bytes | None) -> bytes:

@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     nightly_at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = Field(
         "02:00", description="local time at which live state and archive are compared, HH:MM; null: never"
     )
+    signing_key: Path | None = Field(None, description="file of `dossier keys new` that checkpoints are signed with")
+    ledger_name: Name = Field("dossier-ledger", description="what checkpoints call this ledger")
+    checkpoint_file: Path | None = Field(
+        None, description="file that gets every checkpoint too, to be copied to another host"
+    )
     log_level: Annotated[str, StringConstraints(pattern="^(debug|info|warning|error)$")] = Field(
         "info", description="debug, info, warning or error"
     )

@@ -215,8 +215,15 @@ def _environment(
         "DOSSIER_GATEWAY_PORT": str(gateway_port),
         "DOSSIER_PARTITIONS": str(settings.partitions),
         "DOSSIER_REPLICATION": str(settings.replication),
-        **({"DOSSIER_CLOCK": settings.clock} if settings.clock else {}),
+        "DOSSIER_LEDGER_NAME": settings.ledger_name,
+        **_given("DOSSIER_CLOCK", settings.clock),
+        **_given("DOSSIER_SIGNING_KEY", settings.signing_key),
+        **_given("DOSSIER_CHECKPOINT_FILE", settings.checkpoint_file),
     }
+
+
+def _given(name: str, value: str | Path | None) -> dict[str, str]:
+    return {} if value is None else {name: str(value)}
 
 
 def _python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.leaf import VERSION, leaf_bytes, leaf_hash, no_record
+from replay.leaf import VERSION, leaf_bytes, leaf_hash
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=4)
 BYTES = st.none() | st.binary(max_size=6) | st.sampled_from([b"", b"-", b"1:a,", b"0:,"])
@@ -34,18 +34,9 @@ def test_read_back_by_its_lengths_alone_a_leaf_gives_the_record(record: tuple[ob
     assert fields[6:] == [b"%d" % len(headers), *(part for name, held in headers for part in (name.encode(), held))]
 
 
-@given(RECORDS)
-def test_an_offset_without_a_record_is_no_record(record: tuple[object, ...]) -> None:
-    topic, partition, offset = str(record[0]), record[1], record[2]
-    assert isinstance(partition, int)
-    assert isinstance(offset, int)
-    assert no_record(topic, partition, offset) != leaf_bytes(*record)  # type: ignore[arg-type]  # a record's fields
-
-
 def test_version_1_does_not_change() -> None:
     leaf = leaf_bytes("t", 3, 5, 1_700_000_000_000, b"K", None, [("h", b"v"), ("n", None)])
     assert leaf == b"dossier-leaf/1\n1:t,1:3,1:5,13:1700000000000,1:K,-1:2,1:h,1:v,1:n,-"
-    assert no_record("t", 3, 5) == b"dossier-leaf/1\n1:t,1:3,1:5,-"
     assert leaf_hash(leaf) == sha256(b"\x00" + leaf).digest()
 
 

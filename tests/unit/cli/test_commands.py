@@ -81,7 +81,7 @@ def test_a_library_adds_no_lines_of_its_own_to_an_error() -> None:
     command = [sys.executable, "-m", "cli", "migrate", "--clickhouse", "http://127.0.0.1:1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert done.stderr.startswith("error ClickHouse at http://127.0.0.1:1")
+    assert done.stderr.startswith("error no ClickHouse answers at http://127.0.0.1:1")
     assert done.stderr.count("\n") == 1
 
 

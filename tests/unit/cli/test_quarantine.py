@@ -22,7 +22,7 @@ def one_held(monkeypatch: pytest.MonkeyPatch) -> None:
         key=b"D-1", value=b"{}", headers=[], recorded_at=NOW, reason=HOSTILE, quarantined_at=NOW,
     )  # fmt: skip
     monkeypatch.setattr(cli.quarantine, "_read", lambda *_: {"dossier.events.v1/3@1042": record})
-    monkeypatch.setenv("DOSSIER_KAFKA", "127.0.0.1:1")
+    monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
     monkeypatch.setenv("COLUMNS", "80")
 
 

@@ -1,0 +1,109 @@
+"""Checkpoints of what is archived: every so many records or seconds, the Merkle log of each partition, signed.
+
+    table ──leaves──▶ compact range ──root──▶ signed note ──▶ table, topic, file
+
+The leaves are the table's own, there since their rows are, so a log is always that of archived rows: no batch is
+without its leaves and no leaf without its row. A log is a function of the rows, so what dies here is done again with
+the same result; only the same checkpoint may be there twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
+from replay.log_table import LogTable, Missing
+from replay.merkle import CompactRange
+
+CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
+
+log = structlog.get_logger(__name__)
+
+#: Puts a signed note under a key where others read it.
+Announce = Callable[[str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointPolicy:
+    """When a partition's log is signed: after so many records, or after so long if there are any."""
+
+    records: int = 10_000
+    seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class Checkpointer:
+    """Keeps the logs of the partitions that this process archives. Methods block.
+
+    `origin`: names the ledger in its checkpoints, before the partition. `file`: gets every note too, to be copied to
+    another host; None: none.
+    """
+
+    table: LogTable
+    signer: Signer
+    origin: str
+    announce: Announce
+    file: Path | None = None
+    policy: CheckpointPolicy = CheckpointPolicy()
+    _logs: dict[int, CompactRange] = field(default_factory=dict)
+    _signed_at: dict[int, float] = field(default_factory=dict)
+
+    def sign_due(self, archived: Mapping[int, int]) -> None:
+        """Sign what is due. `archived`: by partition, the first offset that is not archived.
+
+        Raises:
+            ClickHouseError: ClickHouse does not answer; the next call goes on.
+        """
+        now = time.monotonic()
+        for partition, end in archived.items():
+            known = self._log(partition)
+            waited = now - self._signed_at.setdefault(partition, now - self.policy.seconds)
+            if end - known.size >= self.policy.records or (end > known.size and waited >= self.policy.seconds):
+                self._signed_at[partition] = now
+                self._sign(partition, known, end)
+
+    def sign_all(self, archived: Mapping[int, int]) -> None:
+        """Sign everything that is not signed yet, as at the end of a process."""
+        for partition, end in archived.items():
+            if end > self._log(partition).size:
+                self._sign(partition, self._log(partition), end)
+
+    def _log(self, partition: int) -> CompactRange:
+        known = self._logs.get(partition)
+        if known is None:
+            newest = self.table.newest(partition)
+            known = CompactRange(newest.size, newest.hashes) if newest else CompactRange()
+            self._logs[partition] = known
+        return known
+
+    def _sign(self, partition: int, known: CompactRange, end: int) -> None:
+        grown = CompactRange(known.size, known.hashes)
+        try:
+            for leaves in self.table.leaves(partition, known.size, end):
+                self.table.keep(partition, grown.extend(leaves))
+        except Missing as missing:
+            log.warning("no checkpoint: an archived row is gone", partition=partition, offset=missing.offset)
+            return
+        checkpoint = Checkpoint(f"{self.origin}/{partition}", grown.size, grown.root())
+        note = SignedCheckpoint(checkpoint).signed_by(self.signer, int(time.time())).text
+        self.table.add(partition, grown, note)
+        self._append(note)
+        self.announce(checkpoint.origin, note)
+        self._logs[partition] = grown
+        log.info("checkpoint", partition=partition, size=grown.size)
+
+    def _append(self, note: str) -> None:
+        """One note after the other, an empty line behind each."""
+        if self.file is None:
+            return
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(f"{note}\n")
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,115 @@
+"""The Merkle logs as they are kept in ClickHouse: leaves beside the rows, subtrees of 256 and 65,536, checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from events.ledger import LEDGER_TOPIC
+from replay.merkle import CompactRange
+
+#: Levels of the subtrees that are kept: a proof needs fewer than 256 hashes of each.
+KEPT_LEVELS: Final = (8, 16)
+#: Leaves of one question: two megabytes.
+_LEAVES: Final = 1 << 16
+
+
+class Missing(Exception):
+    """The table does not have a row that it should have; `offset` says which is the first."""
+
+    def __init__(self, partition: int, offset: int) -> None:
+        super().__init__(f"no row for offset {offset} of partition {partition}")
+        self.offset = offset
+
+
+class StoredCheckpoint(NamedTuple):
+    """A row of dossier_checkpoints."""
+
+    partition: int
+    size: int
+    root: bytes
+    hashes: tuple[bytes, ...]
+    note: str
+
+
+class LogTable:
+    """The logs of one ledger, over a clickhouse-connect client that stays the caller's.
+
+    Every method raises clickhouse_connect.driver.exceptions.ClickHouseError when ClickHouse does not answer.
+    """
+
+    def __init__(self, client: Any, topic: str = LEDGER_TOPIC) -> None:
+        self._client = client
+        self.topic = topic
+
+    def leaves(self, partition: int, first: int, end: int) -> Iterator[list[bytes]]:
+        """The leaf hashes from `first` to before `end`, in order, some at a time.
+
+        Raises:
+            Missing: there is no row for one of these offsets.
+        """
+        sql = (
+            "SELECT offset, leaf FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
+            "AND offset >= {first:UInt64} AND offset < {end:UInt64} ORDER BY topic, partition, offset LIMIT 1 BY offset"
+        )
+        for start in range(first, end, _LEAVES):
+            stop = min(end, start + _LEAVES)
+            rows = self._rows(sql, {"partition": partition, "first": start, "end": stop})
+            for expected, (offset, _) in enumerate(rows, start):
+                if offset != expected:
+                    raise Missing(partition, expected)
+            if len(rows) < stop - start:
+                raise Missing(partition, start + len(rows))
+            yield [bytes(leaf) for _, leaf in rows]
+
+    def keep(self, partition: int, subtrees: Sequence[tuple[int, int, bytes]]) -> None:
+        """Store those of the subtrees (level, index, hash) that proofs are made from."""
+        rows = [
+            [self.topic, partition, level, index, found] for level, index, found in subtrees if level in KEPT_LEVELS
+        ]
+        if rows:
+            names = ["topic", "partition", "level", "number", "hash"]
+            self._client.insert("dossier_log_nodes", rows, column_names=names)
+
+    def nodes(self, partition: int, level: int, first: int, end: int) -> dict[int, bytes]:
+        """The kept subtrees of a level, by index, from `first` to before `end`."""
+        rows = self._rows(
+            "SELECT number, any(hash) FROM dossier_log_nodes WHERE topic = {topic:String} "
+            "AND partition = {partition:UInt32} AND level = {level:UInt8} AND number >= {first:UInt64} "
+            "AND number < {end:UInt64} GROUP BY number",
+            {"partition": partition, "level": level, "first": first, "end": end},
+        )
+        return {int(index): bytes(found) for index, found in rows}
+
+    def add(self, partition: int, log: CompactRange, note: str) -> None:
+        """Store a checkpoint of the log as it is now."""
+        row = [self.topic, partition, log.size, log.root(), log.hashes, note]
+        names = ["topic", "partition", "size", "root", "hashes", "note"]
+        self._client.insert("dossier_checkpoints", [row], column_names=names)
+
+    def newest(self, partition: int) -> StoredCheckpoint | None:
+        """The checkpoint of the most leaves."""
+        found = self._checkpoints("AND partition = {partition:UInt32} ORDER BY size DESC LIMIT 1", partition)
+        return found[0] if found else None
+
+    def checkpoints(self, partition: int) -> list[StoredCheckpoint]:
+        """All checkpoints of a partition, the smallest first."""
+        return self._checkpoints("AND partition = {partition:UInt32} ORDER BY size", partition)
+
+    def partitions(self) -> list[int]:
+        """Those that have a checkpoint."""
+        sql = "SELECT DISTINCT partition FROM dossier_checkpoints WHERE topic = {topic:String} ORDER BY partition"
+        return [int(partition) for (partition,) in self._rows(sql, {})]
+
+    def _checkpoints(self, rest: str, partition: int) -> list[StoredCheckpoint]:
+        sql = (
+            f"SELECT partition, size, root, hashes, note FROM dossier_checkpoints WHERE topic = {{topic:String}} {rest}"  # noqa: S608  # our own words; values are parameters
+        )
+        return [
+            StoredCheckpoint(int(number), int(size), bytes(root), tuple(map(bytes, hashes)), str(note))
+            for number, size, root, hashes, note in self._rows(sql, {"partition": partition})
+        ]
+
+    def _rows(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = self._client.query(sql, {"topic": self.topic, **parameters}).result_rows
+        return rows
