@@ -137,8 +137,8 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
     from kafka import KafkaProducer
 
     from deploy.clickhouse.client import connect
-    from processors.checkpoints import CHECKPOINTS_TOPIC, Checkpointer
-    from replay.log_table import LogTable
+    from processors.checkpoints import Checkpointer
+    from replay.log_table import CHECKPOINTS_TOPIC, LogTable
 
     client = connect(
         found.clickhouse, user=found.clickhouse_user, password=found.clickhouse_password.get_secret_value(),

@@ -12,7 +12,7 @@ import typer
 from cli.console import EXIT_USAGE, CommandError, emit_json, out
 
 if TYPE_CHECKING:
-    from replay.checkpoint import Signer
+    from replay.checkpoint import PublicKey, Signer
 
 #: A key file is a line; what is longer is another file.
 _MAX_BYTES = 4096
@@ -98,6 +98,20 @@ def read_signer(file: Path) -> Signer:
         raise CommandError(f"others may read {file}: run `chmod 600 {file}`", EXIT_USAGE)
     try:
         return Signer.parse(text)
+    except CheckpointRefused as error:
+        raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
+
+
+def read_public(file: Path) -> PublicKey:
+    """The public key in a file.
+
+    Raises:
+        CommandError: there is none.
+    """
+    from replay.checkpoint import CheckpointRefused, PublicKey
+
+    try:
+        return PublicKey.parse(_text_of(file))
     except CheckpointRefused as error:
         raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
 

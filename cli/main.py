@@ -14,7 +14,8 @@ from cli.console import fail
 # In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
-    "summary", "queues", "deadlines", "explain", "replay", "clock", "rebuild", "reconcile", "quarantine", "rulebook",
+    "summary", "queues", "deadlines", "explain", "clock", "quarantine", "rulebook",
+    "replay", "prove", "verify", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import queue
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from cli.checking import Done, Job, alarm_events, check_partition, open_states
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import ledger_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
+from cli.workers import enough, progress_bar, run_jobs, shown
 from schemas import api
 from schemas.clock import ClockError, parse_instant
 from schemas.settings import load_settings
 
 SHOWN: Final = 20
-#: Fewer events than this are folded sooner than a second process has started.
-_WORTH_PROCESSES: Final = 100_000
-_LOOK_SECONDS: Final = 0.2
-
-Seen = Callable[[int, int, int], None]
 
 
 def register(app: typer.Typer) -> None:
@@ -68,8 +57,8 @@ def rebuild(
         Job(around, partition, end, wait_seconds, _instant(since), version) for partition, end in sorted(ends.items())
     ]
     began = time.monotonic()
-    with _progress() as progress:
-        done = list(_run(jobs, workers or _enough(sum(ends.values()), len(jobs)), _shown(progress)))
+    with progress_bar() as progress:
+        done = list(run_jobs(check_partition, jobs, workers or enough(sum(ends.values()), len(jobs)), shown(progress)))
     answer = _answer(done, time.monotonic() - began)
     if announce:
         alarm_events(around, done)
@@ -88,50 +77,6 @@ def _instant(text: str | None) -> datetime | None:
         return None if text is None else parse_instant(text)
     except ClockError as error:
         raise CommandError(f"--since: {error}", EXIT_USAGE) from error
-
-
-def _enough(events: int, partitions: int) -> int:
-    return min(os.cpu_count() or 1, partitions) if events >= _WORTH_PROCESSES else 1
-
-
-def _run(jobs: list[Job], workers: int, seen: Seen) -> Iterator[Done]:
-    """Each partition's comparison: here one after the other, or in processes of their own."""
-    if workers == 1:
-        yield from (check_partition(job, seen) for job in jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    told: Any = context.Queue()
-    with ProcessPoolExecutor(workers, context, _begin, (told,)) as pool:
-        pending: set[Future[Done]] = {pool.submit(_work, job) for job in jobs}
-        try:
-            while pending:
-                finished, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)
-                _pass_on(told, seen)
-                yield from (each.result() for each in finished)
-        except BrokenProcessPool as error:
-            raise CommandError("a process of the rebuild was killed; with less memory try --workers 1") from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_told: Any = None  # in a worker: where it tells how far it has read
-
-
-def _begin(told: Any) -> None:
-    global _told  # a process of a pool is given its surroundings once
-    _told = told
-
-
-def _work(job: Job) -> Done:
-    return check_partition(job, lambda *position: _told.put(position))
-
-
-def _pass_on(told: Any, seen: Seen) -> None:
-    while True:
-        try:
-            seen(*told.get_nowait())
-        except queue.Empty:
-            return
 
 
 def _answer(done: list[Done], seconds: float) -> api.Rebuild:
@@ -180,24 +125,6 @@ def _settle(around: Surroundings, version: int, answer: api.Rebuild) -> int | No
             return version
     except ClickHouseError as error:
         raise not_answered(around, error) from error
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("events"),
-        TimeRemainingColumn(), console=err, transient=True, disable=not err.is_terminal,
-    )  # fmt: skip
-
-
-def _shown(progress: Progress) -> Seen:
-    tasks: dict[int, TaskID] = {}
-
-    def seen(partition: int, offset: int, end: int) -> None:
-        if partition not in tasks:
-            tasks[partition] = progress.add_task(f"partition {partition}", total=end)
-        progress.update(tasks[partition], completed=offset)
-
-    return seen
 
 
 def _print(answer: api.Rebuild) -> None:

@@ -14,15 +14,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import structlog
 
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
 from replay.log_table import LogTable, Missing
 from replay.merkle import CompactRange
-
-CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
 
 log = structlog.get_logger(__name__)
 

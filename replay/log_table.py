@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from events.ledger import LEDGER_TOPIC
 from replay.merkle import CompactRange
 
+CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
 #: Levels of the subtrees that are kept: a proof needs fewer than 256 hashes of each.
 KEPT_LEVELS: Final = (8, 16)
 #: Leaves of one question: two megabytes.

@@ -1,0 +1,254 @@
+"""`dossier verify`: is everything there, and is it what was signed? Of the whole archive, or of an audit pack."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.checking import Job, check_partition
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.keys import read_public
+from cli.past import ledger_ends, open_archive
+from cli.surroundings import Surroundings, listening_kafka, surroundings
+from cli.workers import Seen, enough, progress_bar, run_jobs, shown
+from schemas.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from replay.archive import Archive
+    from replay.verify import Failure, Signed, Verified
+
+_SHOWN: Final = 50
+
+Keys = Annotated[list[Path] | None, typer.Option("--key", help="Public key (.pub) of who signs; may be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(verify)
+
+
+def verify(
+    pack: Annotated[Path | None, typer.Argument(metavar="[PACK]", help="An audit pack of `dossier prove`.")] = None,
+    whole: Annotated[bool, typer.Option("--all", help="The whole archive, the ledger and the live state.")] = False,
+    key: Keys = None,
+    checkpoints: Annotated[
+        list[Path] | None, typer.Option(help="Checkpoints that were kept elsewhere; may be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes; default: one a processor.")] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long live state and archive may take.")
+    ] = 120.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Kiểm chứng · Check that the archive is what was signed, is the ledger, and is what the live state shows.
+
+    A PACK is checked without any server. Exits with 1 on any failure.
+
+    Example: dossier verify --all --key keys/gia-lai.pub --checkpoints /mnt/other-host/checkpoints.txt
+    """
+    if (pack is None) == (not whole):
+        raise CommandError("give either a PACK, or --all", EXIT_USAGE)
+    settings = load_settings()
+    keys = [read_public(each) for each in key or _own_keys(settings)]
+    answer = _verify_pack(pack, keys) if pack else _verify_all(settings, keys, checkpoints or [], workers, wait)
+    if json:
+        emit_json(answer)
+    else:
+        _print(answer)
+    if not answer["ok"]:
+        raise typer.Exit(EXIT_FOUND)
+
+
+def _own_keys(settings: Settings) -> list[Path]:
+    """The public keys of the installation: enough for its own operators; an auditor brings the key."""
+    found = sorted((settings.data_dir / "keys").glob("*.pub"))
+    if not found:
+        raise CommandError("whose signature? Give the public key: --key FILE.pub", EXIT_USAGE)
+    return found
+
+
+def _verify_pack(pack: Path, keys: Sequence[Any]) -> dict[str, Any]:
+    from replay.pack import PackRefused, read_pack
+
+    try:
+        return read_pack(pack.read_bytes()).verify(keys)
+    except (PackRefused, OSError) as error:
+        raise CommandError(f"{pack}: {error}") from error
+
+
+# -- The whole archive -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One partition to verify."""
+
+    around: Surroundings
+    partition: int
+    end: int
+    checkpoints: tuple[Signed, ...]
+
+
+def _verify_all(
+    settings: Settings, keys: Sequence[Any], files: Sequence[Path], workers: int | None, wait: float
+) -> dict[str, Any]:
+    """1. collect checkpoints, 2. rows against them, 3. archive against ledger, 4. archive against live state."""
+    from replay.verify import signed_checkpoints
+
+    around = surroundings(settings)
+    kafka = listening_kafka(around)
+    ends = ledger_ends(kafka)
+    began = time.monotonic()
+    with open_archive(around) as archive:
+        notes = [*_stored_notes(archive), *_announced_notes(kafka), *_file_notes(files, settings)]
+        signed, failures = signed_checkpoints(notes, keys, archive.topic)
+        failures += _detached(archive)
+        numbers = {*ends, *signed, *archive.cursors()}
+        parts = [_Part(around, each, 2**62, tuple(signed.get(each, ()))) for each in sorted(numbers)]
+    count = workers or enough(sum(ends.values()), len(parts))
+    with progress_bar() as bar:
+        verified = list(run_jobs(_verify_part, parts, count, shown(bar)))
+    seconds = time.monotonic() - began
+    failures += [failure for each in verified for failure in each.failures]
+    failures += _against_ledger(kafka, around, wait)
+    failures += _against_live(around, ends, wait, workers)
+    leaves = sum(each.leaves for each in verified)
+    return {
+        "ok": not failures,
+        "leaves": leaves,
+        "checkpoints": sum(each.checkpoints for each in verified),
+        "leaves_per_second": round(leaves / seconds) if seconds else 0,
+        "failures": [each._asdict() for each in failures],
+    }
+
+
+def _verify_part(part: _Part, seen: Seen) -> Verified:
+    from replay.verify import verify_rows
+
+    with open_archive(part.around) as archive:
+        end = archive.cursors().get(part.partition, 0)
+
+        def blocks() -> Iterator[list[Any]]:
+            for block in archive.verify_partition(part.partition, part.end):
+                yield block
+                seen(part.partition, block[-1][0] + 1, end) if block else None
+
+        return verify_rows(archive.topic, part.partition, blocks(), part.checkpoints)
+
+
+def _stored_notes(archive: Archive) -> Iterator[tuple[str, str]]:
+    from replay.log_table import LogTable
+
+    table = LogTable(archive.client, archive.topic)
+    for partition in table.partitions():
+        for each in table.checkpoints(partition):
+            yield f"dossier_checkpoints {partition}@{each.size}", each.note
+
+
+def _announced_notes(kafka: str) -> Iterator[tuple[str, str]]:
+    """The newest of each log on the compacted topic."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    from replay.log_table import CHECKPOINTS_TOPIC
+
+    consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), auto_offset_reset="earliest", enable_auto_commit=False)
+    try:
+        tp = TopicPartition(CHECKPOINTS_TOPIC, 0)
+        if not consumer.partitions_for_topic(CHECKPOINTS_TOPIC):
+            return
+        consumer.assign([tp])
+        end = consumer.end_offsets([tp])[tp]
+        newest: dict[bytes, tuple[str, str]] = {}
+        while consumer.position(tp) < end:
+            for records in consumer.poll(timeout_ms=500).values():
+                for each in records:
+                    text = (each.value or b"").decode(errors="replace")
+                    newest[each.key or b""] = (f"{CHECKPOINTS_TOPIC}@{each.offset}", text)
+        yield from newest.values()
+    finally:
+        consumer.close()
+
+
+def _file_notes(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, str]]:
+    own = settings.checkpoint_file or settings.data_dir / "checkpoints.txt"
+    for file in (*files, *((own,) if own.exists() and not files else ())):
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
+        for number, (body, signatures) in enumerate(_notes_of(text), 1):
+            yield f"{file.name} note {number}", f"{body}\n\n{signatures}\n"
+
+
+def _notes_of(text: str) -> Iterator[tuple[str, str]]:
+    """Notes one after the other: each is a text and its signatures, an empty line behind both."""
+    parts = [part for part in text.split("\n\n") if part.strip()]
+    yield from zip((part.strip("\n") for part in parts[::2]), (part.strip("\n") for part in parts[1::2]), strict=False)
+
+
+def _detached(archive: Archive) -> list[Failure]:
+    """Parts of the table that somebody took out: their rows are missing until they are attached again."""
+    from replay.verify import Failure
+
+    rows = archive.client.query(
+        "SELECT name, reason FROM system.detached_parts WHERE database = currentDatabase() AND table = 'dossier_events'"
+    ).result_rows
+    return [
+        Failure("detached part", str(name), f"taken out of dossier_events ({reason or 'by hand'})")
+        for name, reason in rows
+    ]
+
+
+def _against_ledger(kafka: str, around: Surroundings, wait: float) -> list[Failure]:
+    """Law 5: the archive is the ledger, position by position."""
+    from aiokafka.errors import KafkaError
+
+    from replay.reconcile import reconcile
+    from replay.verify import Failure
+
+    with open_archive(around) as archive:
+        try:
+            counts = asyncio.run(reconcile(kafka, archive, wait, lambda _done, _total: None))
+        except KafkaError as error:
+            raise CommandError(f"the ledger at {kafka} cannot be read: {type(error).__name__}") from error
+    return [
+        Failure(f"ledger: {each.what}", each.position, "the archive is not what the ledger has")
+        for each in counts.findings
+    ]
+
+
+def _against_live(around: Surroundings, ends: dict[int, int], wait: float, workers: int | None) -> list[Failure]:
+    """Law 4: the live state is what the archive folds to."""
+    from replay.verify import Failure
+
+    jobs = [Job(around, partition, end, wait, None, None) for partition, end in sorted(ends.items())]
+    count = workers or enough(sum(ends.values()), len(jobs))
+    with progress_bar() as bar:
+        done = list(run_jobs(check_partition, jobs, count, shown(bar)))
+    return [
+        Failure("live", f"{each.partition}: {dossier_id}", ", ".join(found.faults))
+        for each in done
+        for dossier_id, found in each.checked.differing.items()
+    ]
+
+
+def _print(answer: dict[str, Any]) -> None:
+    failures = answer["failures"]
+    if failures:
+        table = Table("loại · kind", "vị trí · position", "", box=None, pad_edge=False)
+        for each in failures[:_SHOWN]:
+            table.add_row(Text(each["kind"], "red"), Text(each["position"]), Text(each["message"]))
+        out.print(table)
+        if len(failures) > _SHOWN:
+            out.print(f"… {len(failures) - _SHOWN}: --json")
+    facts = ", ".join(f"{value:,} {name}" for name, value in answer.items() if isinstance(value, int) and name != "ok")
+    out.print(facts)
+    word = "Đúng như đã ký · As it was signed" if answer["ok"] else f"{len(failures)} sai khác · failures"
+    out.print(word, style="bold green" if answer["ok"] else "bold red")
