@@ -230,8 +230,11 @@ def _against_live(around: Surroundings, ends: dict[int, int], wait: float, worke
 
     jobs = [Job(around, partition, end, wait, None, None) for partition, end in sorted(ends.items())]
     count = workers or enough(sum(ends.values()), len(jobs))
-    with progress_bar() as bar:
-        done = list(run_jobs(check_partition, jobs, count, shown(bar)))
+    try:
+        with progress_bar() as bar:
+            done = list(run_jobs(check_partition, jobs, count, shown(bar)))
+    except CommandError as error:  # rows that are gone never come, however long one waits
+        return [Failure("live", "", f"could not be compared: {error}")]
     return [
         Failure("live", f"{each.partition}: {dossier_id}", ", ".join(found.faults))
         for each in done

@@ -12,9 +12,9 @@ ALTER TABLE dossier_events ADD COLUMN IF NOT EXISTS leaf FixedString(32) MATERIA
     if(isNull(raw), '-', concat(toString(length(assumeNotNull(raw))), ':', assumeNotNull(raw), ',')),
     toString(length(toString(length(headers)))), ':', toString(length(headers)), ',',
     arrayStringConcat(arrayMap(header -> concat(
-        toString(length(header.name)), ':', toString(header.name), ',',
-        if(isNull(header.value), '-',
-            concat(toString(length(assumeNotNull(header.value))), ':', assumeNotNull(header.value), ','))), headers))))
+        toString(length(header.1)), ':', toString(header.1), ',',
+        if(isNull(header.2), '-',
+            concat(toString(length(assumeNotNull(header.2))), ':', assumeNotNull(header.2), ','))), headers))))
     CODEC(NONE);
 
 -- Hashes of complete subtrees, every 256 leaves and every 65,536: a proof reads a few hundred hashes, not all leaves.

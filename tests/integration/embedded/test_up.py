@@ -126,7 +126,7 @@ def test_servers_of_the_users_own_are_used_instead(own: Installation, running: I
     status = own.status()
     assert status["addresses"]["kafka"] == theirs["kafka"]
     assert status["addresses"]["clickhouse"] == theirs["clickhouse"]
-    assert [each["name"] for each in status["processes"]] == ["projector", "archiver", "gateway"]
+    assert [each["name"] for each in status["processes"]] == ["projector", "archiver", "gateway", "nightly"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""The proof on a whole installation: what was signed is verified, every tampering is named, a pack needs no server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.clickhouse.client import connect
+from deploy.embedded.runtime import read_credentials
+from replay.leaf import leaf_bytes, leaf_hash
+from tests.installation import Installation, eventually
+
+pytestmark = pytest.mark.integration
+
+
+@contextmanager
+def writer(installation: Installation) -> Iterator[Any]:
+    """A client that may change the archive, as somebody who has broken in."""
+    passwords = read_credentials(installation.data_dir)
+    assert passwords is not None
+    password = passwords.archiver.get_secret_value()
+    url = installation.status()["addresses"]["clickhouse"]
+    with connect(url, user="archiver", password=password, database="default") as client:
+        yield client
+
+
+def key_of(installation: Installation) -> str:
+    return str(installation.data_dir / "keys" / "dossier-ledger.pub")
+
+
+@pytest.fixture(scope="module")
+def signed(installation: Installation) -> Installation:
+    """Some hundred events, archived and signed to the last one."""
+    installation.json("simulate", "--profile", "gia-lai-2020-h1", "--dossiers", "60", "--speed", "max")
+    ends = installation.json("rebuild", "--compare-only")["positions"]
+
+    def is_signed() -> bool:
+        found = installation.json("checkpoint", "show")["checkpoints"]
+        return {str(each["partition"]): each["size"] for each in found} == {p: end for p, end in ends.items() if end}
+
+    eventually(is_signed, "everything is signed")
+    return installation
+
+
+def failures(installation: Installation) -> dict[str, list[str]]:
+    """The failures of `verify --all` by kind: their positions."""
+    answer = json.loads(installation.run("verify", "--all", "--json", "--wait", "5").stdout)
+    found: dict[str, list[str]] = {}
+    for each in answer["failures"]:
+        found.setdefault(each["kind"], []).append(each["position"])
+    assert answer["ok"] is not bool(found)
+    return found
+
+
+def test_the_table_computes_the_leaves_that_the_program_does(signed: Installation) -> None:
+    with writer(signed) as client:
+        rows = client.query(
+            "SELECT topic, partition, offset, toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, "
+            "headers.value, leaf FROM dossier_events", query_formats={"String": "bytes"},
+        ).result_rows  # fmt: skip
+    assert len(rows) > 500
+    for topic, partition, offset, at, key, raw, names, values, leaf in rows:
+        headers = [(name.decode(), value) for name, value in zip(names, values, strict=True)]
+        name = topic.decode() if isinstance(topic, bytes) else topic
+        assert leaf_hash(leaf_bytes(name, partition, offset, at, key, raw, headers)) == leaf
+
+
+def test_what_was_signed_is_verified_and_tampering_is_named(signed: Installation) -> None:
+    clean = signed.json("verify", "--all")
+    assert clean["ok"]
+    assert clean["leaves"] > 500
+    assert clean["checkpoints"] >= 4
+
+    with writer(signed) as client:
+        settings = {"mutations_sync": 2}
+        ((partition, offset, raw),) = client.query(
+            "SELECT partition, offset, raw FROM dossier_events WHERE topic = 'dossier.events.v1' "
+            "ORDER BY partition, offset LIMIT 1 OFFSET 10"
+        ).result_rows
+        at = {"partition": partition, "offset": offset, "raw": raw}
+        row = "WHERE topic = 'dossier.events.v1' AND partition = {partition:UInt32} AND offset = {offset:UInt64}"
+        client.command(f"ALTER TABLE dossier_events UPDATE raw = concat(raw, ' ') {row}", at, settings=settings)
+        changed = failures(signed)
+        assert f"{partition}@0" in {each.partition("-")[0] for each in changed["root"]}
+        assert any(each.endswith(f"/{partition}@{offset}") for each in changed["ledger: different"])
+        client.command(f"ALTER TABLE dossier_events UPDATE raw = {{raw:String}} {row}", at, settings=settings)
+        assert failures(signed) == {}
+
+        client.command("ALTER TABLE dossier_events DETACH PARTITION ALL")
+        gone = failures(signed)
+        assert gone["detached part"]
+        assert gone["truncated"]
+        for name in gone["detached part"]:
+            client.command(f"ALTER TABLE dossier_events ATTACH PART '{name}'")
+    assert failures(signed) == {}
+
+
+def test_a_checkpoint_that_another_key_signed_is_none(signed: Installation, tmp_path: Path) -> None:
+    signed.json("keys", "new", "dossier-ledger", "--out", str(tmp_path))
+    answer = signed.json("verify", "--all", "--key", str(tmp_path / "dossier-ledger.pub"), expect=1)
+    assert {each["kind"] for each in answer["failures"]} == {"signature"}
+
+
+def test_one_dossier_is_proved_without_a_server(signed: Installation, tmp_path: Path) -> None:
+    with writer(signed) as client:
+        ((dossier_id,),) = client.query(
+            "SELECT dossier_id FROM dossier_events WHERE topic = 'dossier.events.v1' ORDER BY offset LIMIT 1"
+        ).result_rows
+    note = tmp_path / "older.txt"
+    note.write_text((signed.data_dir / "checkpoints.txt").read_text(encoding="utf-8"), encoding="utf-8")
+    made = signed.json("prove", dossier_id, "--out", str(tmp_path / "pack.zip"))
+    key = tmp_path / "ledger.pub"
+    shutil.copy(key_of(signed), key)
+    alone = Installation(tmp_path / "nothing runs here")
+    checked = alone.json("verify", str(tmp_path / "pack.zip"), "--key", str(key))
+    assert (checked["ok"], checked["leaves"]) == (True, made["events"])
+    alone.json("keys", "new", "stranger", "--out", str(tmp_path))
+    refused = alone.json("verify", str(tmp_path / "pack.zip"), "--key", str(tmp_path / "stranger.pub"), expect=1)
+    assert {each["kind"] for each in refused["failures"]} == {"signature"}
+    assert signed.run("prove", "NOBODY", "--out", str(tmp_path / "none.zip")).returncode == 1
