@@ -94,6 +94,7 @@ def _pack(
             "wait a moment for the archiver to sign it; it needs a signing_key"
         )
     subtrees = StoredSubtrees(table, partition, newest.size)
+    subtrees.prepare([each.offset for each in rows])
     older = since.read_text(encoding="utf-8") if since else None
     try:
         records = tuple(

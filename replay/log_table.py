@@ -63,6 +63,18 @@ class LogTable:
                 raise Missing(partition, start + len(rows))
             yield [bytes(leaf) for _, leaf in rows]
 
+    def tiles(self, partition: int, tiles: Sequence[int], size: int) -> dict[int, bytes]:
+        """The leaf hashes of these groups of 256, by index, as far as they are among the first `size`."""
+        ranges = " OR ".join(f"offset BETWEEN {{first{n}:UInt64}} AND {{last{n}:UInt64}}" for n in range(len(tiles)))
+        sql = (
+            "SELECT offset, leaf FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "  # noqa: S608  # numbered parameters
+            f"AND offset < {{size:UInt64}} AND ({ranges})"
+        )
+        bounds = {f"first{n}": tile << 8 for n, tile in enumerate(tiles)}
+        bounds |= {f"last{n}": (tile << 8) + 255 for n, tile in enumerate(tiles)}
+        rows = self._rows(sql, {"partition": partition, "size": size, **bounds})
+        return {int(offset): bytes(leaf) for offset, leaf in rows}
+
     def keep(self, partition: int, subtrees: Sequence[tuple[int, int, bytes]]) -> None:
         """Store those of the subtrees (level, index, hash) that proofs are made from."""
         rows = [
@@ -72,15 +84,23 @@ class LogTable:
             names = ["topic", "partition", "level", "number", "hash"]
             self._client.insert("dossier_log_nodes", rows, column_names=names)
 
-    def nodes(self, partition: int, level: int, first: int, end: int) -> dict[int, bytes]:
-        """The kept subtrees of a level, by index, from `first` to before `end`."""
-        rows = self._rows(
-            "SELECT number, any(hash) FROM dossier_log_nodes WHERE topic = {topic:String} "
-            "AND partition = {partition:UInt32} AND level = {level:UInt8} AND number >= {first:UInt64} "
-            "AND number < {end:UInt64} GROUP BY number",
-            {"partition": partition, "level": level, "first": first, "end": end},
+    def nodes(self, partition: int, ranges: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int], bytes]:
+        """The kept subtrees of these ranges (level, first, end), by level and index; those that are there."""
+        wanted = " OR ".join(
+            f"(level = {{level{n}:UInt8}} AND number >= {{first{n}:UInt64}} AND number < {{end{n}:UInt64}})"
+            for n in range(len(ranges))
         )
-        return {int(index): bytes(found) for index, found in rows}
+        sql = (
+            "SELECT level, number, any(hash) FROM dossier_log_nodes WHERE topic = {topic:String} "  # noqa: S608  # numbered parameters
+            f"AND partition = {{partition:UInt32}} AND ({wanted}) GROUP BY level, number"
+        )
+        bounds = {
+            f"{name}{n}": value
+            for n, each in enumerate(ranges)
+            for name, value in zip(("level", "first", "end"), each, strict=True)
+        }
+        rows = self._rows(sql, {"partition": partition, **bounds})
+        return {(int(level), int(number)): bytes(found) for level, number, found in rows}
 
     def add(self, partition: int, log: CompactRange, note: str) -> None:
         """Store a checkpoint of the log as it is now."""

@@ -57,6 +57,15 @@ class CompactRange:
         self.hashes.append(found)
         self.size += 1
 
+    def grow(self, leaf: bytes) -> None:
+        """Add a leaf hash, as `append` does, and tell of nothing."""
+        hashes, index = self.hashes, self.size
+        while index & 1:
+            leaf = hashlib.sha256(_NODE_PREFIX + hashes.pop() + leaf).digest()
+            index >>= 1
+        hashes.append(leaf)
+        self.size += 1
+
     def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
         """Add leaf hashes; gives the subtrees that they complete."""
         return [subtree for leaf in leaves for subtree in self.append(leaf)]

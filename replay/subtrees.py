@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from replay.log_table import KEPT_LEVELS, LogTable, Missing
 from replay.merkle import node_hash
+
+_TILES_A_QUESTION: Final = 100
 
 
 class StoredSubtrees:
@@ -15,6 +20,20 @@ class StoredSubtrees:
         self._size = size
         self._known: dict[tuple[int, int], bytes] = {}
         self._asked: set[tuple[int, int]] = set()
+
+    def prepare(self, leaves: Sequence[int]) -> None:
+        """Ask at once for all that proofs of these leaves read: their groups of 256, and what is at the log's end."""
+        tiles = sorted({*(each >> 8 for each in leaves), (self._size - 1) >> 8})
+        chunks = sorted({tile >> 8 for tile in tiles})
+        whole = self._size >> 8
+        ranges = [(8, chunk << 8, min((chunk + 1) << 8, whole)) for chunk in chunks]
+        self._known |= self._table.nodes(self._partition, [*ranges, (16, 0, min(256, self._size >> 16))])
+        self._asked |= {*((level, first) for level, first, _ in ranges), (16, 0)}
+        for start in range(0, len(tiles), _TILES_A_QUESTION):
+            some = tiles[start : start + _TILES_A_QUESTION]
+            found = self._table.tiles(self._partition, some, self._size)
+            self._known |= {(0, index): leaf for index, leaf in found.items()}
+            self._asked |= {(0, tile << 8) for tile in some}
 
     def subtree(self, level: int, index: int) -> bytes:
         """See `replay.merkle.Subtrees`.
@@ -43,8 +62,7 @@ class StoredSubtrees:
             return
         self._asked.add((below, first))
         if below:
-            nodes = self._table.nodes(self._partition, below, first, end)
-            self._known |= {(below, number): found for number, found in nodes.items()}
+            self._known |= self._table.nodes(self._partition, [(below, first, end)])
         else:
             for leaves in self._table.leaves(self._partition, first, end):
                 self._known |= {(0, first + number): leaf for number, leaf in enumerate(leaves)}

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from events.ledger import Header
 from replay.checkpoint import CheckpointRefused, PublicKey, parse
-from replay.leaf import leaf_bytes, leaf_hash
+from replay.leaf import leaf_hasher
 from replay.merkle import CompactRange
 
 #: Offset, append time in ms, key, value, headers, and the leaf hash that is stored beside them.
@@ -73,7 +73,7 @@ def verify_rows(
     """Compare the rows of a partition, in the order of their offsets, with its checkpoints."""
     expected = sorted(checkpoints)
     failures = list(_forks(partition, expected))
-    log, due = CompactRange(), iter(expected)
+    log, due, hash_of = CompactRange(), iter(expected), leaf_hasher(topic, partition)
     next_due = next(due, None)
     whole, good = True, 0  # no row missing so far; the size up to which the last root agreed
     end = leaves = 0
@@ -86,12 +86,12 @@ def verify_rows(
             failures.append(Failure("missing", gap, f"{offset - end} rows are not there"))
             whole = False
         end, leaves = offset + 1, leaves + 1
-        leaf = leaf_hash(leaf_bytes(topic, partition, offset, recorded_ms, key, value, headers))
+        leaf = hash_of(offset, recorded_ms, key, value, headers)
         if leaf != stored:
             failures.append(Failure("changed", f"{partition}@{offset}", "this row is not the one that was archived"))
         if not whole:
             continue
-        log.extend((leaf,))
+        log.grow(leaf)
         while next_due is not None and next_due.size == log.size:
             if next_due.root != log.root():
                 message = f"rows {good} to {log.size - 1} are not those that were signed ({next_due.found})"
