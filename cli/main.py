@@ -15,7 +15,7 @@ from cli.console import fail
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
     "summary", "queues", "deadlines", "explain", "clock", "quarantine", "rulebook",
-    "replay", "prove", "verify", "rebuild", "reconcile",
+    "replay", "diff", "prove", "verify", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 

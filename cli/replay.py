@@ -49,14 +49,14 @@ def replay(
     occurred_by, recorded_by = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
     with open_archive(around) as archive:
-        answer = _replayed(archive, dossier, occurred_by, recorded_by, _caught_up(archive, around, wait))
+        answer = replayed(archive, dossier, occurred_by, recorded_by, caught_up(archive, around, wait))
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
         _print(answer)
 
 
-def _replayed(
+def replayed(
     archive: Archive, dossier: str, as_of: datetime | None, known_at: datetime | None, ends: dict[int, int]
 ) -> api.Replay:
     from replay.described import archive_freshness, describe_dossier, describe_step
@@ -77,7 +77,7 @@ def _replayed(
     )
 
 
-def _caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
+def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
     """Wait for the archive to have all that is on the ledger now; gives the ledger's ends, {} if nobody knows."""
     if around.known_kafka is None:
         return {}
@@ -126,6 +126,11 @@ def _print(answer: api.Replay) -> None:
     for step in answer.timeline:
         table.add_row(*_cells(step, zone))
     out.print(Text(f"{answer.dossier} ({zone.key})", style="bold"))
+    for step in answer.timeline:
+        if step.type == "dossier.due-overridden":  # the first thing that an auditor asks for
+            out.print(
+                Text(f"⚠ {step.name.vi} · {step.name.en} {_local(step.occurred_at, zone)} {step.actor or ''}", "yellow")
+            )
     out.print(table)
     if answer.standing is None:
         out.print("chưa có gì · nothing had happened by then, or nothing was known")

@@ -112,6 +112,19 @@ def test_a_due_is_explained_day_by_day_as_of_any_time(asked: Installation) -> No
     assert asked.run("explain", "NOBODY-1").returncode != 0
 
 
+def test_what_became_of_a_dossier_between_two_instants_and_what_became_known(asked: Installation) -> None:
+    told = asked.json("diff", "DONE-1", "2026-03-02T08:45+07:00", "2026-03-03T08:00+07:00")
+    assert told["changes"]["state"] == ["RECEIVED", "RESULT_READY"]
+    assert told["changes"]["outcome"] == [None, "issued"]
+    assert [each["type"] for each in told["events"]] == ["dossier.processed"]
+    later = datetime.now(UTC).isoformat()
+    assert asked.json("diff", "DONE-1", "2026-03-03T08:00+07:00", later)["changes"] == {}
+    learned = asked.json("diff", "DONE-1", "2026-03-03T08:00+07:00", later, "--known")
+    assert len(learned["events"]) == 2, "all of it was recorded today"
+    assert asked.run("diff", "DONE-1", "03/03/2026", "02/03/2026").returncode == 2
+    assert "RESULT_READY" in asked.run("diff", "DONE-1", "02/03/2026 08:45", "03/03/2026").stdout
+
+
 def test_the_balance_is_that_of_any_day(asked: Installation) -> None:
     before = asked.json("summary", "--as-of", "2026-03-02T08:00+07:00")
     during = asked.json("summary", "--as-of", "2026-03-02T09:00+07:00")

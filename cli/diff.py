@@ -1,0 +1,90 @@
+"""`dossier diff`: what became of a dossier between two instants, or what became known of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.asking import VIETNAM
+from cli.console import EXIT_USAGE, CommandError, emit_json, out
+from cli.past import open_archive
+from cli.replay import caught_up, instant, replayed
+from cli.surroundings import surroundings
+from schemas import api
+from schemas.settings import load_settings
+
+#: What says the same of a state in other words, or where it was read.
+_NOT_COMPARED: Final = {"dossier", "state_name", "portal_status", "last_at", "position", "freshness"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(diff)
+
+
+def diff(
+    dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
+    first: Annotated[str, typer.Argument(metavar="T0", help="An instant, as `dossier replay` takes it.")],
+    second: Annotated[str, typer.Argument(metavar="T1", help="A later one.")],
+    known: Annotated[
+        bool, typer.Option("--known", help="What was known at these instants, not what was true as of them.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
+    ] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """So sánh hai thời điểm · What changed in a dossier between two instants, and the events in between.
+
+    With --known the instants are those of recording: what the office learned in between, late facts included.
+
+    Example: dossier diff HS-0001 02/03/2026 09/03/2026
+    """
+    began, ended = instant(first, "T0"), instant(second, "T1")
+    if began is None or ended is None or began > ended:
+        raise CommandError("T0 is not after T1", EXIT_USAGE)
+    around = surroundings(load_settings())
+    with open_archive(around) as archive:
+        ends = caught_up(archive, around, wait)
+        times = ((began, None), (ended, None)) if not known else ((None, began), (None, ended))
+        before, after = (replayed(archive, dossier, as_of, known_at, ends) for as_of, known_at in times)
+    answer = difference(before, after) | {"from": began.isoformat(), "to": ended.isoformat(), "known": known}
+    if json:
+        emit_json(answer)
+    else:
+        _print(answer)
+
+
+def difference(before: api.Replay, after: api.Replay) -> dict[str, Any]:
+    """The fields of the state that differ, each before and after, and the events that one of the two has alone."""
+    states = [each.standing.model_dump(mode="json") if each.standing else {} for each in (before, after)]
+    names = [name for name in api.Dossier.model_fields if name not in _NOT_COMPARED]
+    pairs = {name: [state.get(name) for state in states] for name in names}
+    there = {(step.source, step.id) for step in before.timeline}
+    return {
+        "dossier": after.dossier,
+        "changes": {name: pair for name, pair in pairs.items() if pair[0] != pair[1]},
+        "events": [step.model_dump(mode="json") for step in after.timeline if (step.source, step.id) not in there],
+    }
+
+
+def _print(answer: dict[str, Any]) -> None:
+    out.print(Text(answer["dossier"], style="bold"))
+    table = Table("", "trước · before", "sau · after", box=None, pad_edge=False)
+    for name, (was, becomes) in answer["changes"].items():
+        table.add_row(name, Text(_shown(was)), Text(_shown(becomes)))
+    out.print(table if answer["changes"] else "không đổi · nothing changed")
+    for each in answer["events"]:
+        step = api.TimelineStep.model_validate(each)
+        moment = f"{step.occurred_at.astimezone(VIETNAM):%d/%m/%Y %H:%M}"
+        out.print(
+            Text(f"+ {moment} {step.name.vi} · {step.name.en} ({step.position.partition}@{step.position.offset})")
+        )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(each["code"]) if isinstance(each, dict) else str(each) for each in value) or "–"
+    return "–" if value is None else str(value)
