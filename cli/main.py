@@ -15,12 +15,20 @@ from cli.console import fail
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
     "summary", "queues", "deadlines", "explain", "clock", "quarantine", "rulebook",
-    "replay", "diff", "prove", "verify", "rebuild", "reconcile",
+    "replay", "diff", "whatif", "prove", "verify", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 
 # The module of a command that is not named like it.
-_MODULES = {"import": "import_log", "down": "up", "status": "up", "breaches": "deadlines", "due": "deadlines"}
+_MODULES = {
+    "import": "import_log",
+    "down": "up",
+    "status": "up",
+    "breaches": "deadlines",
+    "due": "deadlines",
+    "what-if": "whatif",
+    "checkpoint": "prove",
+}
 
 
 def command_line(modules: Iterable[str] = COMMANDS) -> typer.Typer:

@@ -27,8 +27,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Any, Final, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -92,10 +93,15 @@ class ArchiverOptions:
 
 @dataclass(slots=True, eq=False)
 class _Partition:
-    """One partition that is ours. `next_offset` is where the archive ends, `pending` what was read behind it."""
+    """One partition that is ours. `next_offset` is where the archive ends, `pending` what was read behind it.
+
+    `writer` is new each time it becomes ours: when it was somebody else's meanwhile, or nobody's, a body of our own
+    may come late beside what we write now, and must be told apart from it like a stranger's.
+    """
 
     number: int
     next_offset: int
+    writer: UUID
     pending: list[LedgerRecord] = field(default_factory=list)
     pending_bytes: int = 0
     since: float = 0.0
@@ -131,6 +137,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self.trouble = ""  # why ClickHouse is being asked again; empty when all is well
         self._table = table
         self._writer = writer
+        self._taken_up = count()
         self._joining: set[TopicPartition] = set()
         self._ours: dict[TopicPartition, _Partition] = {}
         self._sending: asyncio.Task[None] | None = None
@@ -205,7 +212,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             if tp not in self._joining:
                 continue
             self._joining.discard(tp)
-            self._ours[tp] = _Partition(tp.partition, cursor)
+            self._ours[tp] = _Partition(tp.partition, cursor, uuid5(self._writer, str(next(self._taken_up))))
             self._ours[tp].look_again(time.monotonic())
             self._consumer.seek(tp, cursor)
             log.info("assigned", partition=tp.partition, position=cursor)
@@ -262,7 +269,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     def _next_batch(self, partition: _Partition) -> Batch:
         records = next(cut(partition.pending, self.options.max_rows))
-        batch = make_batch(self.options.topic, partition.number, records, self._writer, decode=self.options.decode)
+        batch = make_batch(self.options.topic, partition.number, records, partition.writer, decode=self.options.decode)
         partition.take(len(records))
         return batch
 
@@ -278,7 +285,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Each offset from `first` on must be there, and once."""
         found = await self._take_out_doubled(partition, first, batch.last)
         if found.offsets < expected:
-            await self._repair(batch)
+            await self._repair(batch, partition.writer)
 
     async def _look_again(self) -> None:
         """Where nothing was inserted for a while: are the last rows still there once?"""
@@ -309,15 +316,13 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             )
         return found
 
-    async def _repair(self, batch: Batch) -> None:
+    async def _repair(self, batch: Batch, writer: UUID) -> None:
         """ClickHouse knows the token but not the rows: somebody deleted them. Send what is missing."""
         there = await self._insist(partial(self._table.offsets, batch.partition, batch.first, batch.last))
         missing = [record for record in batch.records if record.offset not in there]
         log.warning("rows were missing", partition=batch.partition, first=batch.first, rows=len(missing))
         if missing:
-            again = make_batch(
-                batch.topic, batch.partition, missing, self._writer, f":{self._writer}", self.options.decode
-            )
+            again = make_batch(batch.topic, batch.partition, missing, writer, f":{writer}", self.options.decode)
             await self._insist(partial(self._table.insert, again))
 
     async def _insist(self, ask: Callable[[], T], owned: _Partition | None = None) -> T:
