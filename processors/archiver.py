@@ -57,6 +57,8 @@ _FETCH_WAIT_MS: Final = 100
 _RETRY_SECONDS: Final = (0.1, 5.0)
 #: How many of the rows written last are counted with each batch: a stray body arrives soon or never.
 _WATCHED_ROWS: Final = 4 * MAX_ROWS
+#: So often rows may be doubled with nothing to take out, before it is one run that wrote them twice.
+_IN_VAIN: Final = 3
 #: When they are counted again if no batch follows, after the last one or after taking over.
 _LOOK_AGAIN_SECONDS: Final = (2.0, 10.0, 30.0, 90.0)
 #: The longest wait for the broker's answer to a commit.
@@ -304,16 +306,17 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             ArchiverFailed: one run wrote rows twice.
         """
         count = partial(self._table.count, partition.number, first, last)
-        found = await self._insist(count)
-        if found.rows > found.offsets:
-            removed = await self._insist(partial(self._table.remove_doubled, partition.number, first, last))
+        remove = partial(self._table.remove_doubled, partition.number, first, last)
+        in_vain = 0  # a body may arrive, or another archiver take out the same rows, between two questions
+        while (found := await self._insist(count)).rows > found.offsets:
+            removed = await self._insist(remove)
             log.warning("rows of another run taken out", partition=partition.number, first=first, rows=removed)
-            found = await self._insist(count)
-        if found.rows > found.offsets:
-            raise ArchiverFailed(
-                f"rows are there twice in {self.options.topic}/{partition.number}@{first}-{last}, written by one run: "
-                "the table does not deduplicate. `dossier reconcile` shows where"
-            )
+            in_vain += not removed
+            if in_vain > _IN_VAIN:
+                raise ArchiverFailed(
+                    f"rows are there twice in {self.options.topic}/{partition.number}@{first}-{last}, written by one "
+                    "run: the table does not deduplicate. `dossier reconcile` shows where"
+                )
         return found
 
     async def _repair(self, batch: Batch, writer: UUID) -> None:
