@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from faust import Table
@@ -83,11 +83,15 @@ Record = tuple[bytes, bytes | None, list[tuple[str, bytes]]]  # key, value, head
 
 
 class FlushWriter:
-    """Writes flushes, each in as few record batches as its size allows: the alarms, then states, watches and cursor."""
+    """Writes flushes, each in as few record batches as its size allows: the alarms, then states, watches and cursor.
 
-    def __init__(self, table: LiveTable, alarms: str) -> None:
+    `require_membership` is asked before each batch, and raises when the partitions may be somebody else's by now.
+    """
+
+    def __init__(self, table: LiveTable, alarms: str, require_membership: Callable[[], None]) -> None:
         self._table = table
         self._alarms = alarms
+        self._require_membership = require_membership
 
     async def write(self, flushes: Mapping[int, Flush], now_ms: int) -> dict[int, Cursor]:
         """Return when the broker has confirmed every record of every partition; gives the cursors as written.
@@ -117,10 +121,12 @@ class FlushWriter:
         batch, confirmations = producer.create_batch(), []
         for key, value, named in records:
             if batch.append(key=key, value=value, timestamp=now_ms, headers=named) is None:
+                self._require_membership()
                 confirmations.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = producer.create_batch()
                 batch.append(key=key, value=value, timestamp=now_ms, headers=named)
         last_count = batch.record_count()
+        self._require_membership()
         confirmations.append(await producer.send_batch(batch, topic, partition=partition))
         last_batch: Any = (await asyncio.gather(*confirmations))[-1]
         last_offset: int = last_batch.offset + last_count - 1

@@ -142,7 +142,7 @@ class Projector:
             on_recover=self._on_recovered,
         )
         app.tables.add(self.table)
-        self._writer = FlushWriter(self.table, options.alarms)
+        self._writer = FlushWriter(self.table, options.alarms, self._require_membership)
         app.agent(ledger, name=AGENT)(self._read)
         app.on_partitions_revoked.connect(self._on_revoked)
 
@@ -385,6 +385,7 @@ class Projector:
             self._require_membership()
         except ProjectorFailed as error:
             self._fail(error)
+            return  # not alive again: a flush that the pause cut in two must not go on
         self._alive_at = time.monotonic()
         self._require_progress()
 
@@ -398,9 +399,12 @@ class Projector:
             self._fail(ProjectorFailed(f"nothing has moved for {silent:.0f} s, and {self._unread} records wait"))
 
     def _require_membership(self) -> None:
-        """Who was paused for a session (SIGSTOP, a sleeping laptop) has lost its partitions and must not write."""
+        """Who was paused for long (SIGSTOP, a sleeping laptop) may have lost its partitions, and must not write.
+
+        Half a session is long: the pause may have begun just before a heartbeat, and the one before may be lost.
+        """
         silent = time.monotonic() - self._alive_at
-        if silent > self.options.session_timeout_seconds:
+        if silent > self.options.session_timeout_seconds / 2:
             raise ProjectorFailed(f"paused for {silent:.0f} s: another projector may have taken over")
 
     async def _require_topics(self) -> None:

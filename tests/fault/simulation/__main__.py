@@ -12,12 +12,14 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
 
 from tests.fault.simulation.archiving import Archiving
+from tests.fault.simulation.projecting import Projecting
 from tests.fault.simulation.world import Violation
 
 
@@ -25,7 +27,7 @@ class _Schedule(Protocol):
     def run(self) -> str: ...
 
 
-KINDS: Final[dict[str, Callable[[int], _Schedule]]] = {"archiver": Archiving}
+KINDS: Final[dict[str, Callable[[int], _Schedule]]] = {"archiver": Archiving, "projector": Projecting}
 
 
 def main() -> int:
@@ -38,6 +40,7 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":  # sets of bytes would be in another order in every run
         arguments = [sys.executable, "-m", "tests.fault.simulation", *sys.argv[1:]]
         os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606  # ourselves, again
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # its process was killed before it began
     if not chosen.logs:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     kinds = [chosen.kind] if chosen.kind else list(KINDS)

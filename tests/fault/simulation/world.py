@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 #: A process that has nothing to wait for and still goes on after so many callbacks is caught in a loop.
 MOST_STEPS: Final = 200_000
+#: What a callback takes: time goes on.
+_STEP_SECONDS: Final = 1e-6
 #: How often the oldest ready callback is the next one; otherwise any.
 _IN_ORDER: Final = 0.8
 
@@ -94,6 +96,7 @@ class World:
 
     def _step(self, process: Process) -> None:
         self.steps += 1
+        self.now += _STEP_SECONDS
         if self.steps > MOST_STEPS:
             raise Violation("it never comes to rest")
         self._choices += bytes((self.processes.index(process) & 255, process.step() & 255))
