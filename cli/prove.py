@@ -160,7 +160,7 @@ def show(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] 
 def export(file: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
     """Xuất điểm kiểm chứng · Write the newest checkpoint of each partition to a file, to be kept on another host.
 
-    Example: dossier checkpoint export /mnt/other-host/checkpoints.txt
+    Example: dossier checkpoint export checkpoints-of-elsewhere.txt
     """
     notes = [each.note for each in _newest()]
     if not notes:

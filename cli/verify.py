@@ -51,7 +51,7 @@ def verify(
 
     A PACK is checked without any server. Exits with 1 on any failure.
 
-    Example: dossier verify --all --key keys/gia-lai.pub --checkpoints /mnt/other-host/checkpoints.txt
+    Example: dossier verify --all --key keys/gia-lai.pub --checkpoints checkpoints-of-elsewhere.txt
     """
     if (pack is None) == (not whole):
         raise CommandError("give either a PACK, or --all", EXIT_USAGE)

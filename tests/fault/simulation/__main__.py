@@ -7,6 +7,7 @@ the same Python. Exit code 1 and the seed at the first schedule after which an i
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import logging
 import os
@@ -43,6 +44,8 @@ def main() -> int:
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # its process was killed before it began
     if not chosen.logs:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # a schedule is short, and what is dead of it can wait
     kinds = [chosen.kind] if chosen.kind else list(KINDS)
     return max([_explore(kind, chosen.seed, chosen.schedules) for kind in kinds])
 

@@ -65,7 +65,7 @@ HEALING_SECONDS: Final = 30.0
 SPEED: Final = 20_000
 DAY_SECONDS: Final = 86_400
 _PRODUCED_SECONDS: Final = 0.03
-_WRITTEN_AT_ONCE: Final = 3  # records of a batch: a flush is several
+_WRITTEN_AT_ONCE: Final = 2  # records of a batch: a flush is several
 
 
 class Written(NamedTuple):
@@ -177,7 +177,7 @@ class Projecting:
 
     async def _main(self, process: Process, projector: Projector) -> None:
         projector.use_rules(self.rules)
-        ticking = asyncio.create_task(_tick(projector))
+        ticking = asyncio.create_task(self._tick(projector))
         try:
             await projector.run(asyncio.Event())
         except ProjectorFailed as error:
@@ -187,6 +187,11 @@ class Projecting:
             self.world.note(process.name, "ends", type(error).__name__)
         ticking.cancel()
         self.world.after(0, lambda: self._end(process))
+
+    async def _tick(self, projector: Projector) -> None:
+        while True:
+            projector.tick()
+            await asyncio.sleep(2 if self.world.healed else 1)
 
     def _heard_until(self) -> int:
         folds = [fold for name in self._running() for fold in self.projectors[name]._folds.values()]
@@ -300,12 +305,6 @@ class Projecting:
 
     def alarms(self, partition: int, offset: int) -> list[AlarmEvent]:
         return [ALARMS.decode_record(each.key, each.value) for each in self.topics[ALARMED, partition][offset:]]
-
-
-async def _tick(projector: Projector) -> None:
-    while True:
-        projector.tick()
-        await asyncio.sleep(1)
 
 
 def _is_readable(record: Record) -> bool:
@@ -474,7 +473,7 @@ class Fakes:
         fate = 1.0 if world.healed else world.rng.random()
         arrival = max(world.now + world.rng.uniform(0, _PRODUCED_SECONDS), self._arrived.get((topic, partition), 0.0))
         self._arrived[topic, partition] = arrival = arrival + 1e-6
-        self._broken = self._broken or fate < 0.005
+        self._broken = self._broken or fate < 0.01
         world.point(process.name, "produces", topic, partition, len(batch.records))
         back = world.rng.uniform(0, _PRODUCED_SECONDS)
 
@@ -483,7 +482,7 @@ class Fakes:
             offset = len(log)
             log += batch.records
             world.point(process.name, "written", topic, partition, offset)
-            if fate < 0.015:
+            if fate < 0.02:
                 world.after(back, lambda: process.answer(future, error=KafkaTimeoutError()))
             else:
                 world.after(back, lambda: process.answer(future, result=SimpleNamespace(offset=offset)))
