@@ -17,8 +17,9 @@ SCHEDULES = 10_000 // len(KINDS)
 SEED = 20_260_302
 #: Schedules after which an invariant did not hold before what they found was mended.
 FOUND = [
-    pytest.param("archiver", 1218, id="a body of its own comes late, after it lost the partition and got it back"),
-    pytest.param("projector", 1624, id="stopped within a flush, it goes on when its successor has written"),
+    pytest.param("archiver", 454, id="a body of its own comes late, after it lost the partition and got it back"),
+    pytest.param("projector", 133, id="stopped within a flush, it goes on when its successor has written"),
+    pytest.param("projector", 1231, id="stopped for what was left of its session, it does not notice"),
 ]
 
 
@@ -32,6 +33,7 @@ def explore(kind: str, seed: int, schedules: int) -> str:
     return run.stdout.rsplit(maxsplit=1)[-1]
 
 
+@pytest.mark.timeout(900)  # a minute, on a machine that does nothing else
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_schedule_ends_with_nothing_lost_and_nothing_doubled(kind: str) -> None:
     explore(kind, SEED, SCHEDULES)
