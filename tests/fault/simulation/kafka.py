@@ -170,7 +170,7 @@ class Member:
             if not await self._join():
                 continue
             await self.listener.on_partitions_assigned(list(self.assigned))
-            while await self._is_member():  # noqa: ASYNC110  # a heartbeat is a request at an interval
+            while await self._is_member():
                 seldom = 2 if self.broker.world.healed else 4  # then nothing is lost, and fewer are enough
                 await asyncio.sleep(self.broker.session_seconds / seldom)
 
