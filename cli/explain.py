@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import quote
 
@@ -10,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.asking import ask, freshness_line, is_incomplete
-from cli.console import EXIT_FOUND, emit_json, out
-from cli.replay import instant
-from cli.surroundings import surroundings
+from cli.console import EXIT_FOUND, CommandError, emit_json, out
+from cli.past import open_archive, rules_known
+from cli.replay import KnownAt, caught_up, instant
+from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import both, day, moment, status
 from projections.expectation import Timeliness
 from replay.words import TIMELINESS_NAMES
@@ -26,9 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
-    at: Annotated[
-        str | None, typer.Option("--at", metavar="TIME", help="As of then: what occurred later is left out.")
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", "--at", metavar="TIME", help="What occurred later is left out.")
     ] = None,
+    known_at: KnownAt = None,
     wait: Annotated[
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the end of the ledger.")
     ] = 30.0,
@@ -36,16 +39,18 @@ def explain(
 ) -> None:
     """Giải thích thời hạn · Why a dossier is due when it is: what counts, what does not, by which rule and event.
 
-    Example: dossier explain H21.18-260209-0042 --at 2026-02-12T09:00+07:00
+    With --known-at it is answered from the archive, by the events and the rules that were recorded by then, and at
+    that instant unless --as-of names another.
+
+    Example: dossier explain H21.18-260209-0042 --as-of 2026-02-12T09:00+07:00
     """
-    asked = instant(at, "--at")
-    answer = ask(
-        surroundings(load_settings()).gateway,
-        f"/v1/dossiers/{quote(dossier, safe='')}/clocks",
-        api.Explanation,
-        wait,
-        at=asked.isoformat() if asked else None,
-    )
+    asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
+    around = surroundings(load_settings())
+    if known is not None:
+        answer = explained_then(around, dossier, asked, known, wait)
+    else:
+        path = f"/v1/dossiers/{quote(dossier, safe='')}/clocks"
+        answer = ask(around.gateway, path, api.Explanation, wait, at=asked.isoformat() if asked else None)
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
@@ -54,10 +59,36 @@ def explain(
         raise typer.Exit(EXIT_FOUND)
 
 
+def explained_then(
+    around: Surroundings, dossier: str, as_of: datetime | None, known_at: datetime, wait: float
+) -> api.Explanation:
+    """By what was known then.
+
+    Raises:
+        CommandError: a server does not answer, or nothing was known of the dossier by then.
+    """
+    from events.envelope import microseconds
+    from replay.described import archive_freshness
+    from replay.explained import describe_clocks
+    from replay.timeline import readable, timeline
+
+    rules = rules_known(listening_kafka(around), known_at)
+    with open_archive(around) as archive:
+        ends = caught_up(archive, around, wait)
+        records, freshness = readable(archive.events_of(dossier)), archive_freshness(archive.reached(), ends)
+    told = timeline(dossier, records, as_of, known_at)
+    if not told.steps:
+        raise CommandError(f"by then the ledger had no events of dossier {dossier}; ids are case-sensitive", EXIT_FOUND)
+    return describe_clocks(
+        told.dossier, rules, microseconds(as_of or known_at), freshness, as_of=as_of is not None, known_at=known_at
+    )
+
+
 def _print(answer: api.Explanation) -> None:
     procedure = both(answer.procedure_name) if answer.procedure_name else answer.procedure or "–"
     out.print(Text.assemble((answer.dossier, "bold"), f"  {both(answer.state_name)}  {procedure}"))
-    out.print(f"lúc · at {moment(answer.at, answer.zone)}")
+    known = f", biết đến · known by {moment(answer.known_at, answer.zone)}" if answer.known_at else ""
+    out.print(f"lúc · at {moment(answer.at, answer.zone)}{known}")
     if answer.clock is None:
         out.print("chưa có hạn để giải thích · nothing is known to be due")
     else:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.console import CommandError
 from cli.surroundings import Surroundings, not_answered
+from cli.workers import progress_bar, shown
 
 if TYPE_CHECKING:
+    from projections.dossier import Dossier
+    from projections.rules import RuleHistory
     from replay.archive import Archive
 
 
@@ -41,6 +45,49 @@ def open_archive(around: Surroundings) -> Iterator[Archive]:
             yield Archive(client)
     except ClickHouseError as error:
         raise not_answered(around, error) from error
+
+
+def folded(archive: Archive, known_at: datetime | None = None) -> Iterator[Dossier]:
+    """All dossiers of the archive, by what had been recorded by `known_at`; memory grows with those of a partition."""
+    from events.envelope import LEDGER, Unreadable, microseconds
+    from projections.bulk import Folding
+
+    until_ms = 2**62 if known_at is None else microseconds(known_at) // 1_000
+    with progress_bar() as bar:
+        seen = shown(bar)
+        for partition, end in archive.cursors().items():
+            folding = Folding()
+            for block in archive.fold_partition(partition, end):
+                for offset, recorded_ms, _, raw, is_event in block:
+                    try:
+                        event = LEDGER.decode_again(raw) if is_event and recorded_ms <= until_ms else None
+                    except Unreadable:
+                        event = None
+                    if event is not None:
+                        folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
+                if block:
+                    seen(partition, block[-1][0] + 1, end)
+            yield from folding.dossiers()
+
+
+def rules_known(kafka: str, known_at: datetime | None = None) -> RuleHistory:
+    """The rulebooks that were known by then: the shipped one and those published on the ledger.
+
+    Raises:
+        CommandError: the broker does not answer, or has no topic of rulebooks.
+    """
+    from events.envelope import microseconds
+    from events.publisher import BrokerUnreachable
+    from events.rulebook_topic import read_rulebooks
+    from projections.rules import rule_history
+    from schemas.rulebook import shipped
+
+    try:
+        published = read_rulebooks(kafka).published
+    except BrokerUnreachable as error:
+        raise CommandError(str(error)) from error
+    until = 2**62 if known_at is None else microseconds(known_at)
+    return rule_history(shipped(), [each for each in published if each.known_at <= until])
 
 
 def ledger_ends(kafka: str) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -10,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.asking import ask, freshness_line, is_incomplete
-from cli.console import EXIT_FOUND, emit_json, out
-from cli.surroundings import surroundings
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.past import folded, open_archive, rules_known
+from cli.replay import AsOf, KnownAt, caught_up, instant
+from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import COLOURS, watch
 from schemas import api
 from schemas.settings import load_settings
@@ -25,6 +28,8 @@ def queues(
     wait: Annotated[
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the end of the ledger.")
     ] = 30.0,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     watching: Annotated[bool, typer.Option("--watch", help="Draw again every second, until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -32,19 +37,47 @@ def queues(
 
     Waits until the live state has read to the end of the ledger as it is now, as `dossier summary` does.
 
-    Example: dossier queues
+    With --as-of or --known-at the whole archive is folded to that instant instead, by the rules known then.
+
+    Example: dossier queues --as-of 02/03/2026
     """
-    gateway = surroundings(load_settings()).gateway
-    if watching:
-        watch(lambda: _table(ask(gateway, "/v1/queues", api.Queues, 0)))
+    asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
+    around = surroundings(load_settings())
+    if asked or known:
+        if watching:
+            raise CommandError("--watch shows the present: leave out --as-of and --known-at", EXIT_USAGE)
+        answer = queues_then(around, asked, known, wait)
+    elif watching:
+        watch(lambda: _table(ask(around.gateway, "/v1/queues", api.Queues, 0)))
         return
-    answer = ask(gateway, "/v1/queues", api.Queues, wait)
+    else:
+        answer = ask(around.gateway, "/v1/queues", api.Queues, wait)
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
         out.print(_table(answer))
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
+
+
+def queues_then(around: Surroundings, as_of: datetime | None, known_at: datetime | None, wait: float) -> api.Queues:
+    """As it was at `as_of` (without: at `known_at`), by what was known at `known_at` (without: by all that is known).
+
+    Raises:
+        CommandError: a server does not answer.
+    """
+    from events.envelope import microseconds
+    from projections.past import counted_at
+    from replay.described import archive_freshness, describe_queues
+
+    at = as_of or known_at
+    assert at is not None  # noqa: S101  # one of them is asked for
+    rules = rules_known(listening_kafka(around), known_at)
+    with open_archive(around) as archive:
+        ends = caught_up(archive, around, wait)
+        board, deadlines = counted_at(folded(archive, known_at), rules, microseconds(at))
+        freshness = archive_freshness(archive.reached(), ends)
+    return describe_queues(board, deadlines, freshness, as_of, known_at)
 
 
 def _table(answer: api.Queues) -> RenderableType:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _LOCAL_FORMATS: Final = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
 
+AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="Leave out what occurred later: what was true then.")]
+KnownAt = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Leave out what was recorded later: what was known then.")
+]
+
 
 def register(app: typer.Typer) -> None:
     app.command()(replay)
@@ -29,12 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
-    as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Leave out what occurred later: what was true then.")
-    ] = None,
-    known_at: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Leave out what was recorded later: what was known then.")
-    ] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     wait: Annotated[
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
     ] = 30.0,

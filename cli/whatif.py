@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.past import open_archive
+from cli.past import folded, open_archive
 from cli.replay import instant
 from cli.surroundings import listening_kafka, surroundings
-from cli.workers import progress_bar, shown
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from projections.dossier import Dossier
     from projections.rules import RuleHistory
-    from replay.archive import Archive
 
 _CLASSES: Final = ("early", "on_the_day", "late")
 _SHOWN: Final = 20
@@ -66,7 +64,7 @@ def what_if(
     with open_archive(around) as archive:
         found = [
             each
-            for each in _dossiers(archive)
+            for each in folded(archive)
             if each.standing.received_at is not None
             and (procedure is None or each.standing.procedure == procedure)
             and (first is None or each.standing.received_at >= first)
@@ -119,28 +117,6 @@ def _with_time(procedures: list[dict[str, Any]], code: str | None, legal_time: s
             yield kept | {"legal_time": legal_time}
         else:
             yield each
-
-
-def _dossiers(archive: Archive) -> Iterator[Dossier]:
-    """All dossiers of the archive, a partition at a time: memory grows with the dossiers of one."""
-    from events.envelope import LEDGER, Unreadable
-    from projections.bulk import Folding
-
-    with progress_bar() as bar:
-        seen = shown(bar)
-        for partition, end in archive.cursors().items():
-            folding = Folding()
-            for block in archive.fold_partition(partition, end):
-                for offset, recorded_ms, _, raw, is_event in block:
-                    try:
-                        event = LEDGER.decode_again(raw) if is_event else None
-                    except Unreadable:
-                        event = None
-                    if event is not None:
-                        folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
-                if block:
-                    seen(partition, block[-1][0] + 1, end)
-            yield from folding.dossiers()
 
 
 def compared(dossiers: list[Dossier], rules: RuleHistory, others: RuleHistory) -> dict[str, Any]:

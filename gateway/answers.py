@@ -13,11 +13,11 @@ from gateway.live import LiveView
 from projections.board import Board, Row
 from projections.calendar import Term, due_of
 from projections.deadlines import Deadlines
-from projections.dossier import history, unpack
+from projections.dossier import unpack
 from projections.expectation import Timeliness
 from projections.outlook import Running, Urgency
-from projections.standing import Queue
-from replay.described import describe_dossier
+from projections.past import counted_at
+from replay.described import describe_dossier, describe_queues
 from replay.explained import describe_clocks, describe_running
 from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES, STATUS_NAMES, TIMELINESS_NAMES
 from schemas import api
@@ -48,18 +48,8 @@ def summary(view: LiveView, complete: bool | None = None) -> api.Summary:
 
 def summary_as_of(view: LiveView, until: int, fresh: api.Freshness, states: Iterable[bytes]) -> api.Summary:
     """The summary as it was at an instant (microseconds since 1970 UTC), by what has become known since and by the
-    rules there are now. Every dossier is looked at, and folded again if anything happened to it later."""
-    board, deadlines = Board(), Deadlines(view.deadlines.rules)
-    deadlines.advance(until)
-    for dossier in map(unpack, states):
-        standing = dossier.standing
-        if dossier.tail_at > until or dossier.amending:
-            steps = history(dossier, until)
-            if not steps:
-                continue
-            standing = steps[-1][1]
-        board.change(None, standing)
-        deadlines.change(dossier.dossier_id, standing)
+    rules there are now."""
+    board, deadlines = counted_at(map(unpack, states), view.deadlines.rules, until)
     return _summary(view, board, deadlines, until, fresh)
 
 
@@ -123,15 +113,7 @@ def explanation(
 
 
 def queues(view: LiveView, complete: bool | None = None) -> api.Queues:
-    counts = sorted(view.board.queues.items(), key=lambda item: (-item[1], item[0]))
-    return api.Queues(
-        queues=[queue_count(view, queue, count) for queue, count in counts], freshness=freshness(view, complete)
-    )
-
-
-def queue_count(view: LiveView, queue: Queue, count: int) -> api.QueueCount:
-    late, soon = (view.deadlines.by_queue[queue, each] for each in (Urgency.LATE, Urgency.SOON))
-    return api.QueueCount(office=queue.office, room=queue.room, step=queue.step, count=count, late=late, soon=soon)
+    return describe_queues(view.board, view.deadlines, freshness(view, complete))
 
 
 def offices(view: LiveView) -> api.Offices:

@@ -16,6 +16,7 @@ from litestar.response import ServerSentEventMessage
 from gateway import answers
 from gateway.reader import LiveReader
 from projections.standing import Queue
+from replay.described import describe_queue
 from schemas import api
 
 PAUSE_SECONDS: Final = 0.25
@@ -36,7 +37,7 @@ async def board_changes(reader: LiveReader) -> AsyncIterator[ServerSentEventMess
             yield ServerSentEventMessage(data=None, comment="still here")
             continue
         view = reader.view
-        now = {queue: answers.queue_count(view, queue, count) for queue, count in view.board.queues.items()}
+        now = {queue: describe_queue(view.deadlines, queue, count) for queue, count in view.board.queues.items()}
         yield _message("summary", answers.summary(reader.view), version)
         yield _message("offices", answers.offices(reader.view), version)
         yield _message("queues", _changes(reader, sent, now), version)
@@ -47,7 +48,7 @@ async def board_changes(reader: LiveReader) -> AsyncIterator[ServerSentEventMess
 def _changes(reader: LiveReader, sent: dict[Queue, api.QueueCount], now: dict[Queue, api.QueueCount]) -> api.Queues:
     changed = sorted(queue for queue in sent.keys() | now.keys() if sent.get(queue) != now.get(queue))
     return api.Queues(
-        queues=[now.get(queue) or answers.queue_count(reader.view, queue, 0) for queue in changed],
+        queues=[now.get(queue) or describe_queue(reader.view.deadlines, queue, 0) for queue in changed],
         freshness=answers.freshness(reader.view),
     )
 

@@ -9,10 +9,13 @@ import msgspec
 
 from events.catalogue import WIRE_NAMES
 from events.envelope import from_microseconds
+from projections.board import Board
 from projections.calendar import DEFAULT_ZONE
+from projections.deadlines import Deadlines
 from projections.dossier import Dossier, anomalies
 from projections.expectation import Expectation, PromisedDates, timeliness
-from projections.standing import PORTAL_STATUS, Anomaly
+from projections.outlook import Urgency
+from projections.standing import PORTAL_STATUS, Anomaly, Queue
 from replay.timeline import Step
 from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES
 from schemas import api
@@ -55,6 +58,25 @@ def describe_dossier(
         position=api.Position(partition=partition, offset=dossier.last),
         freshness=freshness,
     )
+
+
+def describe_queues(
+    board: Board,
+    deadlines: Deadlines,
+    freshness: api.Freshness,
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+) -> api.Queues:
+    """Who has what waiting, the longest queue first."""
+    counts = sorted(board.queues.items(), key=lambda item: (-item[1], item[0]))
+    queues = [describe_queue(deadlines, queue, count) for queue, count in counts]
+    return api.Queues(queues=queues, as_of=as_of, known_at=known_at, freshness=freshness)
+
+
+def describe_queue(deadlines: Deadlines, queue: Queue, count: int) -> api.QueueCount:
+    """One queue, and how many of its dossiers are late or soon will be."""
+    late, soon = (deadlines.by_queue[queue, each] for each in (Urgency.LATE, Urgency.SOON))
+    return api.QueueCount(office=queue.office, room=queue.room, step=queue.step, count=count, late=late, soon=soon)
 
 
 def describe_step(step: Step) -> api.TimelineStep:

@@ -26,13 +26,20 @@ _UNITS: Final = {"d": ("ngày làm việc", "working days"), "cd": ("ngày", "da
 
 
 def describe_clocks(
-    dossier: Dossier, rules: RuleHistory, at: int, freshness: api.Freshness, *, as_of: bool = False
+    dossier: Dossier,
+    rules: RuleHistory,
+    at: int,
+    freshness: api.Freshness,
+    *,
+    as_of: bool = False,
+    known_at: datetime | None = None,
 ) -> api.Explanation:
     """The clocks of a dossier at an instant.
 
     Args:
         at: microseconds since 1970 UTC.
         as_of: leave out what occurred later; else all that is known is taken in.
+        known_at: when that was known which dossier and rules were folded from; None: now.
     """
     steps = history(dossier, at if as_of else None)
     standing = steps[-1][1] if steps else Standing()
@@ -42,6 +49,7 @@ def describe_clocks(
     return api.Explanation(
         dossier=dossier.dossier_id,
         at=from_microseconds(at),
+        known_at=known_at,
         zone=standing.zone or DEFAULT_ZONE,
         state=standing.state,
         state_name=STATE_NAMES[standing.state],

@@ -108,9 +108,11 @@ class QueueCount(Body):
 
 
 class Queues(Body):
-    """All queues, the longest first."""
+    """All queues, the longest first; `as_of` and `known_at` are those that were asked for."""
 
     queues: list[QueueCount]
+    as_of: AwareDatetime | None = None
+    known_at: AwareDatetime | None = None
     freshness: Freshness
 
 
@@ -350,6 +352,7 @@ class Explanation(Body):
 
     dossier: str
     at: AwareDatetime
+    known_at: Annotated[AwareDatetime | None, Field(description="what was recorded later is left out; null: nothing")]
     zone: str
     state: str
     state_name: Name

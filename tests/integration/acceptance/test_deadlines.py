@@ -105,8 +105,24 @@ def test_watching_draws_on_a_terminal_until_it_is_interrupted(asked: Installatio
         os.close(terminal)
 
 
+def test_looking_back_by_what_was_known_then(asked: Installation) -> None:
+    now = datetime.now(UTC).isoformat()
+    told = asked.json("explain", "LATE-1", "--as-of", now, "--known-at", now)
+    live = asked.json("explain", "LATE-1", "--as-of", now)
+    assert told.pop("known_at") is not None
+    assert live.pop("known_at") is None
+    assert [each.pop("freshness")["lag"] for each in (told, live)] == [0, 0]
+    assert told == live
+    assert asked.json("queues", "--known-at", now)["queues"] == asked.json("queues")["queues"]
+    before = "2026-01-01T00:00:00+07:00"
+    assert asked.json("queues", "--known-at", before)["queues"] == []
+    assert asked.json("queues", "--as-of", "2026-03-02T09:00:00+07:00")["queues"] != []
+    assert "by then the ledger had no events" in asked.run("explain", "LATE-1", "--known-at", before).stderr
+    assert asked.run("queues", "--watch", "--known-at", now).returncode == 2
+
+
 def test_a_due_is_explained_day_by_day_as_of_any_time(asked: Installation) -> None:
-    told = asked.json("explain", "LATE-1", "--at", "2026-03-05T10:00+07:00")
+    told = asked.json("explain", "LATE-1", "--as-of", "2026-03-05T10:00+07:00")
     assert [(each["first"], each["last"], each["counted"]) for each in told["clock"]["stretches"]] == [
         ("2026-03-02", "2026-03-02", False), ("2026-03-03", "2026-03-05", True),
     ]  # fmt: skip
