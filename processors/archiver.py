@@ -180,11 +180,10 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _send(self, partition: _Partition, batch: Batch) -> None:
         try:
             await self._insist(partial(self._table.insert, batch), partition)  # 4. until it is there
+            await self._check(partition, batch, *partition.watch(batch))  # 5. and only once
         except _Revoked:
             log.info("dropped", partition=batch.partition, first=batch.first, rows=batch.rows)
             return
-        first, expected = partition.watch(batch)
-        await self._check(partition, batch, first, expected)  # 5. and only once
         partition.next_offset = batch.last + 1
         partition.look_again(time.monotonic())
         await self._commit()  # 6. for tools that show lag; and a lease for the next batch
@@ -284,10 +283,32 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await sending
 
     async def _check(self, partition: _Partition, batch: Batch, first: int, expected: int) -> None:
-        """Each offset from `first` on must be there, and once."""
-        found = await self._take_out_doubled(partition, first, batch.last)
-        if found.offsets < expected:
-            await self._repair(batch, partition.writer)
+        """Each offset from `first` on must be there, and once; what is missing of this batch is sent again.
+
+        Raises:
+            ArchiverFailed: its rows do not stay there, however often they are written.
+        """
+        for attempt in range(_IN_VAIN + 1):
+            found = await self._take_out_doubled(partition, first, batch.last)
+            if found.offsets >= expected:
+                return
+            missing = await self._missing(batch)
+            if not missing:
+                partition.written.clear()  # told once
+                log.error("rows archived before are gone: dossier repair --from-ledger", partition=batch.partition)
+                return
+            log.warning("rows were missing", partition=batch.partition, first=batch.first, rows=len(missing))
+            salt = f":{partition.writer}:{attempt}"  # ClickHouse knows the token but has no rows: another one
+            again = make_batch(batch.topic, batch.partition, missing, partition.writer, salt, self.options.decode)
+            await self._insist(partial(self._table.insert, again), partition)
+        raise ArchiverFailed(
+            f"rows of {self.options.topic}/{batch.partition}@{batch.first}-{batch.last} were written and are not "
+            "there: see what ClickHouse's log says"
+        )
+
+    async def _missing(self, batch: Batch) -> list[LedgerRecord]:
+        there = await self._insist(partial(self._table.offsets, batch.partition, batch.first, batch.last))
+        return [record for record in batch.records if record.offset not in there]
 
     async def _look_again(self) -> None:
         """Where nothing was inserted for a while: are the last rows still there once?"""
@@ -318,15 +339,6 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                     "run: the table does not deduplicate. `dossier reconcile` shows where"
                 )
         return found
-
-    async def _repair(self, batch: Batch, writer: UUID) -> None:
-        """ClickHouse knows the token but not the rows: somebody deleted them. Send what is missing."""
-        there = await self._insist(partial(self._table.offsets, batch.partition, batch.first, batch.last))
-        missing = [record for record in batch.records if record.offset not in there]
-        log.warning("rows were missing", partition=batch.partition, first=batch.first, rows=len(missing))
-        if missing:
-            again = make_batch(batch.topic, batch.partition, missing, writer, f":{writer}", self.options.decode)
-            await self._insist(partial(self._table.insert, again))
 
     async def _insist(self, ask: Callable[[], T], owned: _Partition | None = None) -> T:
         """Ask ClickHouse until it answers. With a partition: only as long as that is ours.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,9 +145,9 @@ class ChdbEngine:
     ) -> ChdbSession:
         """A connection of its own under these settings; nothing sent later can lift `read_only`."""
         with _engine_errors():
-            session = ChdbSession(self._chdb.connect(self._where), self._refused)
+            session = ChdbSession(self._chdb.connect(self._where), self._refused, lambda: self._insert_of(query_id))
         try:
-            # chDB makes up the ids of queries; the comment is how `kill` finds ours.
+            # chDB makes up the ids of queries; the comment is how `kill` and `_insert_of` find ours.
             named = {**settings, "log_comment": query_id}
             session.prepare(read_only=read_only, database=database, settings=named, parameters=parameters)
         except BaseException:
@@ -166,6 +166,15 @@ class ChdbEngine:
     def _kill(self, which: str) -> None:
         with self._killing, _engine_errors():
             self._keeper.query(f"KILL QUERY WHERE {which}", "Null")
+
+    def _insert_of(self, query_id: str) -> str:
+        """The id that chDB has made up for the insert that runs under this one."""
+        sql = (
+            "SELECT query_id FROM system.processes "  # noqa: S608  # quoted as a literal
+            f"WHERE Settings['log_comment'] = {_literal(query_id)} AND query_kind = 'Insert' LIMIT 1"
+        )
+        with self._killing, _engine_errors():
+            return self._scalar(sql)
 
     def close(self) -> None:
         """Shut the engine down; all sessions are closed by now."""
@@ -192,9 +201,10 @@ class ChdbEngine:
 class ChdbSession:
     """One chDB connection, used by one request at a time, from any thread."""
 
-    def __init__(self, connection: Any, refused_functions: frozenset[str]) -> None:
+    def __init__(self, connection: Any, refused_functions: frozenset[str], insert_id: Callable[[], str]) -> None:
         self._connection = connection
         self._refused_functions = refused_functions
+        self._insert_id = insert_id
         self._read_only = False
         self._parameters: dict[str, str] = {}
 
@@ -284,7 +294,8 @@ class ChdbSession:
         self._classified(f"{head} FORMAT {input_format}")
         self._set({f"param_{name}": value for name, value in self._parameters.items()})  # send_insert takes none
         with _engine_errors():
-            return ChdbInsert(self._connection, self._connection.send_insert(head, input_format))
+            handle = self._connection.send_insert(head, input_format)
+        return ChdbInsert(self._connection, handle, self._insert_id())
 
     def close(self) -> None:
         self._connection.close()
@@ -340,11 +351,16 @@ class ChdbSession:
 
 
 class ChdbInsert:
-    """A streaming INSERT of chDB; one block (and one part) for up to a million rows or 256 MB."""
+    """A streaming INSERT of chDB; one block (and one part) for up to a million rows or 256 MB.
 
-    def __init__(self, connection: Any, handle: Any) -> None:
+    chDB 26.9 says that all was written also where the disk is full, a constraint is violated or a part cannot be made.
+    The engine itself knows: it notes the last error of each kind with the id of its query.
+    """
+
+    def __init__(self, connection: Any, handle: Any, query_id: str) -> None:
         self._connection = connection
         self._handle = handle
+        self._query_id = query_id
 
     def append(self, data: bytes) -> None:
         with _engine_errors():
@@ -353,7 +369,19 @@ class ChdbInsert:
     def finish(self) -> Written:
         with _engine_errors():
             result = self._connection.insert_done(self._handle)
+            self._require_no_error()
         return Written(result.rows_written(), result.bytes_written())
+
+    def _require_no_error(self) -> None:
+        """Raise ServerError if the insert has failed."""
+        sql = (
+            "SELECT code, name, last_error_message FROM system.errors "  # noqa: S608  # quoted as a literal
+            f"WHERE query_id = {_literal(self._query_id)} ORDER BY last_error_time LIMIT 1"
+        )
+        found = self._connection.query(sql, "TSVRaw").bytes().decode(errors="replace").rstrip("\n")
+        if found:
+            code, name, message = found.split("\t", 2)
+            raise ServerError(int(code), f"Code: {code}. DB::Exception: {message}. ({name})")
 
     def cancel(self) -> None:
         with _engine_errors():

@@ -171,6 +171,28 @@ def test_a_refused_insert_says_why_although_its_body_is_long(archiver: Any, tabl
     assert count(archiver, table) == 0
 
 
+@pytest.mark.parametrize(
+    ("refusing", "code"),
+    [
+        ("(n UInt64, CONSTRAINT small CHECK n < 100) ENGINE = MergeTree ORDER BY n", 469),
+        ("(n UInt64, m UInt8 MATERIALIZED throwIf(n = 100, 'at a hundred')) ENGINE = MergeTree ORDER BY n", 395),
+        ("(n UInt64) ENGINE = MergeTree ORDER BY n PARTITION BY n", 252),
+    ],
+)
+def test_rows_that_cannot_be_stored_are_never_said_to_be(archiver: Any, table: str, refusing: str, code: int) -> None:
+    """The engine reads them all before it finds that it cannot keep them."""
+    archiver.command(f"CREATE TABLE {table}_refusing {refusing}")
+    rows = b"".join(b"%d\n" % number for number in range(200))
+    for _ in range(2):
+        with pytest.raises(DatabaseError) as caught:
+            archiver.raw_insert(f"{table}_refusing", ["n"], rows, fmt="TSV")
+        assert caught.value.code == code
+        assert count(archiver, f"{table}_refusing") == 0
+    archiver.raw_insert(table, None, b'{"n": 1, "s": "x"}\n', fmt="JSONEachRow")
+    assert count(archiver, table) == 1
+    archiver.command(f"DROP TABLE {table}_refusing")
+
+
 def test_a_token_counts_once_and_only_for_its_table(archiver: Any, table: str) -> None:
     for _ in range(3):
         archiver.insert(table, [(1, "a")], column_names=["n", "s"], settings={"insert_deduplication_token": "0:0:1"})
