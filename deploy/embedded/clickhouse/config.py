@@ -19,6 +19,9 @@ FIXED_SETTINGS = (
     "parallel_replicas_custom_key", "polyglot_dialect", "rename_files_after_processing", "s3_base",
     "schema_inference_hints", "select", "sort", "url_base",
 )  # fmt: skip
+#: Inserts and merges are refused when less is free: on a disk that is full to the last byte the engine has been seen to
+#: take a part whose files it could not write.
+KEPT_FREE_BYTES = 128 << 20
 
 
 def engine_config(data_dir: Path, temp_dir: Path, file: Path) -> str:
@@ -29,6 +32,10 @@ def engine_config(data_dir: Path, temp_dir: Path, file: Path) -> str:
   <tmp_path>{escape(str(temp_dir))}/</tmp_path>
   <users_config>{escape(str(file))}</users_config>
   <timezone>UTC</timezone>
+  <merge_tree><min_free_disk_bytes_to_perform_insert>{KEPT_FREE_BYTES}</min_free_disk_bytes_to_perform_insert></merge_tree>
+  <storage_configuration><disks><default>
+    <keep_free_space_bytes>{KEPT_FREE_BYTES}</keep_free_space_bytes>
+  </default></disks></storage_configuration>
   <profiles><default>
     <implicit_select>0</implicit_select>
     <allow_introspection_functions>0</allow_introspection_functions>
