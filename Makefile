@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test lint types bench clean schemas lock
+.PHONY: setup demo test lint types bench chaos clean schemas lock
 .DEFAULT_GOAL := demo
 
 # A stamp names the set of dependencies that is installed; it is older than its lock file when that changed.
@@ -35,6 +35,11 @@ types: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m bench
+
+SEED    ?= 1
+MINUTES ?= 20
+chaos: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.fault.chaos --seed $(SEED) --minutes $(MINUTES)
 
 schemas: $(VENV)/.installed-dev
 	$(BIN)/dossier schemas

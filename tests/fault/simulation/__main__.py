@@ -11,6 +11,7 @@ import gc
 import hashlib
 import logging
 import os
+import subprocess
 import sys
 import time
 import warnings
@@ -35,9 +36,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fault.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the first schedule")
     parser.add_argument("--schedules", type=int, default=1_000, help="of each kind")
-    parser.add_argument("--kind", choices=KINDS, help="default: all of them")
+    parser.add_argument("--kind", choices=KINDS, help="default: all of them, side by side")
     parser.add_argument("--logs", action="store_true", help="show what the processes log")
     chosen = parser.parse_args()
+    if chosen.kind is None:
+        return _side_by_side()
     if os.environ.get("PYTHONHASHSEED") != "0":  # sets of bytes would be in another order in every run
         arguments = [sys.executable, "-m", "tests.fault.simulation", *sys.argv[1:]]
         os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606  # ourselves, again
@@ -46,8 +49,14 @@ def main() -> int:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # a schedule is short, and what is dead of it can wait
-    kinds = [chosen.kind] if chosen.kind else list(KINDS)
-    return max([_explore(kind, chosen.seed, chosen.schedules) for kind in kinds])
+    return _explore(chosen.kind, chosen.seed, chosen.schedules)
+
+
+def _side_by_side() -> int:
+    """Every kind in a process of its own: neither depends on the other."""
+    command = [sys.executable, "-m", "tests.fault.simulation", *sys.argv[1:]]
+    running = [subprocess.Popen([*command, "--kind", kind]) for kind in KINDS]
+    return max([each.wait() for each in running])
 
 
 def _explore(kind: str, seed: int, schedules: int) -> int:
