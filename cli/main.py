@@ -15,7 +15,7 @@ from cli.console import fail
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
     "summary", "queues", "deadlines", "explain", "clock", "quarantine", "rulebook",
-    "replay", "diff", "whatif", "prove", "verify", "rebuild", "reconcile",
+    "replay", "diff", "whatif", "prove", "receipt", "verify", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 
@@ -28,6 +28,7 @@ _MODULES = {
     "due": "deadlines",
     "what-if": "whatif",
     "checkpoint": "prove",
+    "verify-receipt": "receipt",
 }
 
 

@@ -92,7 +92,7 @@ class PublicKey:
         name, *rest = text.strip().split("+", 2)
         if len(rest) != 2:
             raise CheckpointRefused("a public key is written NAME+ID+KEY")
-        packed = _from_base64(rest[1], "the key")
+        packed = from_base64(rest[1], "the key")
         key = cls(name, packed[1:], packed[0] if packed else 0)
         if key.id.hex() != rest[0]:
             raise CheckpointRefused(f"the public key of {name} is damaged: its id is {key.id.hex()}, not {rest[0]}")
@@ -118,7 +118,7 @@ class Signer:
         name, *rest = text.strip().removeprefix(_PRIVATE).split("+", 2)
         if not text.startswith(_PRIVATE) or len(rest) != 2:
             raise CheckpointRefused("a private key is written PRIVATE+KEY+NAME+ID+KEY")
-        packed = _from_base64(rest[1], "the private key")
+        packed = from_base64(rest[1], "the private key")
         if len(packed) != 33 or packed[0] not in (LOG, WITNESS):
             raise CheckpointRefused("this is no Ed25519 key of a log (type 1) or a witness (type 4)")
         signer = cls.from_seed(name, packed[1:], packed[0])
@@ -173,22 +173,29 @@ class SignedCheckpoint:
         return SignedCheckpoint(self.checkpoint, (*others, mine))
 
     def verified(self, known: Iterable[PublicKey]) -> frozenset[PublicKey]:
-        """The known keys that have signed. Signatures of keys that are not known are passed over.
+        """The known keys that have signed; as `signers`."""
+        return signers(self.checkpoint.text, self.signatures, known)
 
-        Raises:
-            CheckpointRefused: a known key's signature is wrong, or no known key has signed.
-        """
-        keys = {(key.name, key.id): key for key in known}
-        found = set[PublicKey]()
-        for each in self.signatures:
-            key = keys.get((each.name, each.key_id))
-            if key is not None:
-                _require_signature(key, self.checkpoint.text, each.data)
-                found.add(key)
-        if not found:
-            signers = ", ".join(f"{each.name}+{each.key_id.hex()}" for each in self.signatures) or "nobody"
-            raise CheckpointRefused(f"no known key has signed this checkpoint, but {signers}")
-        return frozenset(found)
+
+def signers(text: str, signatures: Iterable[Signature], known: Iterable[PublicKey]) -> frozenset[PublicKey]:
+    """The known keys that have signed the lines of a note. Signatures of keys that are not known are passed over.
+
+    Raises:
+        CheckpointRefused: a known key's signature is wrong, or no known key has signed.
+    """
+    keys = {(key.name, key.id): key for key in known}
+    found = set[PublicKey]()
+    others = []
+    for each in signatures:
+        key = keys.get((each.name, each.key_id))
+        if key is None:
+            others.append(f"{each.name}+{each.key_id.hex()}")
+        else:
+            _require_signature(key, text, each.data)
+            found.add(key)
+    if not found:
+        raise CheckpointRefused(f"no known key has signed this, but {', '.join(others) or 'nobody'}")
+    return frozenset(found)
 
 
 def parse(text: str) -> SignedCheckpoint:
@@ -197,15 +204,25 @@ def parse(text: str) -> SignedCheckpoint:
     Raises:
         CheckpointRefused: saying what is wrong with the text.
     """
+    body, signatures = split_note(text)
+    return SignedCheckpoint(_body(body), signatures)
+
+
+def split_note(text: str) -> tuple[str, tuple[Signature, ...]]:
+    """The lines of a signed note, without their last newline, and its signatures, not checked yet.
+
+    Raises:
+        CheckpointRefused: it is no signed note.
+    """
     if len(text) > MAX_CHARACTERS:
-        raise CheckpointRefused(f"a checkpoint has {MAX_CHARACTERS} characters at most")
+        raise CheckpointRefused(f"a signed note has {MAX_CHARACTERS} characters at most")
     body, separator, signatures = text.rpartition("\n\n")
     if not separator or not signatures.endswith("\n"):
         raise CheckpointRefused("no signatures: they follow an empty line, and each ends with a newline")
     lines = signatures.removesuffix("\n").split("\n")
     if len(lines) > MAX_SIGNATURES:
-        raise CheckpointRefused(f"a checkpoint has {MAX_SIGNATURES} signatures at most")
-    return SignedCheckpoint(_body(body), tuple(map(_signature, lines)))
+        raise CheckpointRefused(f"a signed note has {MAX_SIGNATURES} signatures at most")
+    return body, tuple(map(_signature, lines))
 
 
 def _body(text: str) -> Checkpoint:
@@ -215,14 +232,14 @@ def _body(text: str) -> Checkpoint:
     size, root, *extensions = rest
     if not _SIZE.fullmatch(size):
         raise CheckpointRefused("the second line, the size, is a number without sign and leading zeros")
-    return Checkpoint(origin, int(size), _from_base64(root, "the root"), tuple(extensions))
+    return Checkpoint(origin, int(size), from_base64(root, "the root"), tuple(extensions))
 
 
 def _signature(line: str) -> Signature:
     mark, *rest = line.split(" ")
     if mark != "—" or len(rest) != 2 or not _NAME.fullmatch(rest[0]):
         raise CheckpointRefused("a signature line is — NAME BASE64")
-    data = _from_base64(rest[1], f"the signature of {rest[0]}")
+    data = from_base64(rest[1], f"the signature of {rest[0]}")
     if len(data) < 5:
         raise CheckpointRefused(f"the signature of {rest[0]} is cut off")
     return Signature(rest[0], data[:4], data[4:])
@@ -242,7 +259,7 @@ def _cosigned(text: str, at_seconds: int) -> bytes:
     return f"cosignature/v1\ntime {at_seconds}\n{text}".encode()
 
 
-def _from_base64(text: str, what: str) -> bytes:
+def from_base64(text: str, what: str) -> bytes:
     """Only the one canonical spelling: two texts of one signature would be two checkpoints."""
     try:
         data = b64decode(text, validate=True)

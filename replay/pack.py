@@ -84,7 +84,7 @@ class Pack(Struct, frozen=True):
         for each in self.records:
             position = f"{self.partition}@{each.offset}"
             try:
-                leaf = leaf_hash(self._leaf(each))
+                leaf = self.leaf(each)
                 verify_inclusion(leaf, each.offset, new.size, [_raw(part) for part in each.proof], new.root)
                 if _bytes(each.key) != self.dossier.encode():
                     failures.append(_failure("foreign", position, "a record of another dossier"))
@@ -98,12 +98,18 @@ class Pack(Struct, frozen=True):
                 failures.append(_failure("consistency", f"{self.partition}@{old.size}", str(error)))
         return failures
 
-    def _leaf(self, record: PackedRecord) -> bytes:
+    def value(self, record: PackedRecord) -> bytes | None:
+        """The record's value."""
+        return _bytes(record.value)
+
+    def leaf(self, record: PackedRecord) -> bytes:
+        """The hash of the record's leaf."""
         headers = [(name, _bytes(held)) for name, held in record.headers]
-        return leaf_bytes(
+        leaf = leaf_bytes(
             self.topic, self.partition, record.offset, record.timestamp_ms, _bytes(record.key), _bytes(record.value),
             headers,
         )  # fmt: skip
+        return leaf_hash(leaf)
 
 
 def write_pack(pack: Pack, html: str) -> bytes:

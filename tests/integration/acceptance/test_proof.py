@@ -124,3 +124,26 @@ def test_one_dossier_is_proved_without_a_server(signed: Installation, tmp_path: 
     refused = alone.json("verify", str(tmp_path / "pack.zip"), "--key", str(tmp_path / "stranger.pub"), expect=1)
     assert {each["kind"] for each in refused["failures"]} == {"signature"}
     assert signed.run("prove", "NOBODY", "--out", str(tmp_path / "none.zip")).returncode == 1
+
+
+def test_a_citizen_checks_a_receipt_without_a_server(signed: Installation, tmp_path: Path) -> None:
+    with writer(signed) as client:
+        ((dossier_id,),) = client.query(
+            "SELECT dossier_id FROM dossier_events WHERE topic = 'dossier.events.v1' AND type = 'dossier.received' "
+            "ORDER BY offset LIMIT 1"
+        ).result_rows
+    text, code, pack = tmp_path / "receipt.txt", tmp_path / "receipt.svg", tmp_path / "pack.zip"
+    given = signed.json("receipt", dossier_id, "--out", str(text), "--svg", str(code))
+    assert given["text"] == text.read_text(encoding="utf-8")
+    assert code.read_text(encoding="utf-8").count("<svg") == 1
+    signed.json("prove", dossier_id, "--out", str(pack))
+    key = tmp_path / "ledger.pub"
+    shutil.copy(key_of(signed), key)
+    alone = Installation(tmp_path / "nothing runs here")
+    checked = alone.json("verify-receipt", str(text), "--key", str(key), "--pack", str(pack))
+    assert (checked["ok"], checked["in_pack"], checked["dossier"]) == (True, True, dossier_id)
+    scanned = alone.run("verify-receipt", "-", "--key", str(key), stdin=given["text"])
+    assert (scanned.returncode, "signed" in scanned.stdout) == (0, True)
+    text.write_text(given["text"].replace("T", "T0", 1), encoding="utf-8")
+    assert alone.json("verify-receipt", str(text), "--key", str(key), expect=1)["ok"] is False
+    assert signed.run("receipt", "NOBODY").returncode == 1
