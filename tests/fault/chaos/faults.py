@@ -237,7 +237,7 @@ def broker_killed(world: World) -> Iterator[None]:
     world.kill(world.broker)
     yield
     world.broker.start()
-    world.until(world.answers, "the broker answers again", 120)
+    world.until(world.has_broker, "the broker answers again", 120)
 
 
 @contextlib.contextmanager
@@ -245,7 +245,7 @@ def clickhouse_killed(world: World) -> Iterator[None]:
     world.kill(world.server)
     yield
     world.server.start()
-    world.until(world.answers, "ClickHouse answers again", 120)
+    world.until(world.has_clickhouse, "ClickHouse answers again", 120)
 
 
 def _fill(folder: Path) -> Path:
@@ -280,7 +280,7 @@ def broker_disk_full(world: World) -> Iterator[None]:
         yield
     finally:
         ballast.unlink()
-        world.until(world.answers, "the broker answers again", 120)
+        world.until(world.has_broker, "the broker answers again", 120)
 
 
 FAULTS: Final[tuple[Fault, ...]] = (

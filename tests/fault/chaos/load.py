@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ class Load(threading.Thread):
             while not self._ending.is_set():
                 try:
                     self._publish()
-                except BrokerUnreachable:
+                except (BrokerUnreachable, KafkaError):  # a new producer, when there is a broker again
                     self._ending.wait(0.5)
         except BaseException as error:
             self.failure = error
@@ -159,4 +160,5 @@ class _strange:  # noqa: N801  # a context manager, used as a word
         return self._producer
 
     def __exit__(self, *_: object) -> None:
-        self._producer.close(1)
+        with contextlib.suppress(KafkaError):  # its broker may just be away
+            self._producer.close(1)

@@ -130,8 +130,8 @@ class World:
         (self.folder / "own").mkdir()
         self.broker.start()
         self.server.start()
-        self.until(lambda: is_kafka(self.kafka), "Kafka answers")
-        self.until(lambda: answers_ping(self.clickhouse), "ClickHouse answers")
+        self.until(self.has_broker, "Kafka answers")
+        self.until(self.has_clickhouse, "ClickHouse answers")
         topics.apply(self.kafka, topics.load_topics(PARTITIONS, 1))
         with contextlib.closing(
             connect(self.clickhouse, user="archiver", password=_PASSWORD, database="default")
@@ -195,8 +195,11 @@ class World:
         self.count("kills")
         process.kill()
 
-    def answers(self) -> bool:
-        return is_kafka(self.kafka) and answers_ping(self.clickhouse)
+    def has_broker(self) -> bool:
+        return is_kafka(self.kafka)
+
+    def has_clickhouse(self) -> bool:
+        return answers_ping(self.clickhouse)
 
     def set_clock(self, ahead: timedelta) -> None:
         """The projectors go by this clock from their next start."""
