@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -20,21 +20,19 @@ import uuid_utils
 from cli.console import CommandError
 from cli.keys import read_signer
 from cli.logs import configure_logging
+from cli.past import ANSWER_SECONDS, archive_table
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from events.ledger import LEDGER_TOPIC
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from processors.archive_table import ArchiveTable
     from processors.archiver import Archiver, ArchiverOptions
     from processors.checkpoints import Checkpointer
     from replay.checkpoint import Signer
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
-#: After this long without an answer a batch is sent again; it cannot double.
-_ANSWER_SECONDS = 60
 
 log = structlog.get_logger(__name__)
 
@@ -58,13 +56,13 @@ def archiver(
     Example: dossier archiver --kafka broker:9092 --clickhouse http://clickhouse:8123
     """
     from events.alarms import ALARMS, ALARMS_TOPIC
-    from processors.archiver import GROUP, ArchiverFailed, ArchiverOptions
+    from processors.archiver import ALARMS_GROUP, GROUP, ArchiverFailed, ArchiverOptions
 
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
     configure_logging("archiver", settings.log_level)
     found = surroundings(settings)
     ledger = ArchiverOptions(listening_kafka(found), prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
-    alarms = replace(ledger, topic=prefix + ALARMS_TOPIC, group=f"{prefix}{GROUP}-alarms", decode=ALARMS.decode_record)
+    alarms = replace(ledger, topic=prefix + ALARMS_TOPIC, group=prefix + ALARMS_GROUP, decode=ALARMS.decode_record)
     try:
         asyncio.run(_run((ledger, alarms), found))
     except ArchiverFailed as error:
@@ -81,7 +79,7 @@ async def _run(topics: Sequence[ArchiverOptions], found: Surroundings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     writer = UUID(str(uuid_utils.uuid7()))
     with contextlib.ExitStack() as tables:
-        members = [Archiver(each, tables.enter_context(_table(found, each.topic)), writer) for each in topics]
+        members = [Archiver(each, tables.enter_context(archive_table(found, each.topic)), writer) for each in topics]
         reporting = asyncio.create_task(_report(members))
         signing = asyncio.create_task(_sign(members[0], found))
         running = [asyncio.create_task(member.run(stop)) for member in members]
@@ -90,27 +88,6 @@ async def _run(topics: Sequence[ArchiverOptions], found: Surroundings) -> None:
         reporting.cancel()
         signing.cancel()
         await asyncio.gather(*running)
-
-
-@contextlib.contextmanager
-def _table(found: Surroundings, topic: str) -> Iterator[ArchiveTable]:
-    from deploy.clickhouse.client import connect
-    from processors.archive_table import ArchiveTable
-
-    table = ArchiveTable(
-        lambda: connect(
-            found.clickhouse,
-            user=found.clickhouse_user,
-            password=found.clickhouse_password.get_secret_value(),
-            database=found.clickhouse_database,
-            timeout_seconds=_ANSWER_SECONDS,
-        ),
-        topic,
-    )
-    try:
-        yield table
-    finally:
-        table.close()
 
 
 async def _sign(ledger: Archiver, found: Surroundings) -> None:
@@ -142,14 +119,14 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
 
     client = connect(
         found.clickhouse, user=found.clickhouse_user, password=found.clickhouse_password.get_secret_value(),
-        database=found.clickhouse_database, timeout_seconds=_ANSWER_SECONDS,
+        database=found.clickhouse_database, timeout_seconds=ANSWER_SECONDS,
     )  # fmt: skip
     topic = ledger.options.topic
     prefix = topic.removesuffix(LEDGER_TOPIC)
     producer = KafkaProducer(bootstrap_servers=found.kafka.split(","), acks="all", enable_idempotence=True)
 
     def announce(origin: str, note: str) -> None:
-        producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(_ANSWER_SECONDS)
+        producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(ANSWER_SECONDS)
 
     origin = f"{settings.ledger_name}/{topic}"
     return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file)

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cli.console import CommandError
 from cli.surroundings import Surroundings, not_answered
 from cli.workers import progress_bar, shown
 
 if TYPE_CHECKING:
+    from processors.archive_table import ArchiveTable
     from projections.dossier import Dossier
     from projections.rules import RuleHistory
     from replay.archive import Archive
+
+#: After this long without an answer a batch is sent again; it cannot double.
+ANSWER_SECONDS: Final = 60
 
 
 def connect_report(around: Surroundings) -> Any:
@@ -115,3 +119,48 @@ def ledger_ends(kafka: str) -> dict[int, int]:
     if not ends:
         raise CommandError(f"Kafka at {kafka} has no topic {LEDGER_TOPIC}: run `dossier topics apply`")
     return ends
+
+
+def committed(kafka: str, topic: str, group: str) -> dict[int, int]:
+    """By partition, how far a group has said that it is; of those alone of which it has.
+
+    Raises:
+        CommandError: the broker does not answer.
+    """
+    from kafka import KafkaConsumer, TopicPartition
+    from kafka.errors import KafkaError
+
+    try:
+        consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), group_id=group, enable_auto_commit=False)
+        try:
+            said = {
+                each: consumer.committed(TopicPartition(topic, each))
+                for each in consumer.partitions_for_topic(topic) or ()
+            }
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise CommandError(f"Kafka at {kafka} does not answer: {error}") from error
+    return {partition: int(offset) for partition, offset in said.items() if offset is not None}
+
+
+@contextmanager
+def archive_table(around: Surroundings, topic: str) -> Iterator[ArchiveTable]:
+    """The table as the user that may write it, for the length of a `with`."""
+    from deploy.clickhouse.client import connect
+    from processors.archive_table import ArchiveTable
+
+    table = ArchiveTable(
+        lambda: connect(
+            around.clickhouse,
+            user=around.clickhouse_user,
+            password=around.clickhouse_password.get_secret_value(),
+            database=around.clickhouse_database,
+            timeout_seconds=ANSWER_SECONDS,
+        ),
+        topic,
+    )
+    try:
+        yield table
+    finally:
+        table.close()

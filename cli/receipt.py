@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replay.receipt import Receipt, SignedReceipt
     from replay.timeline import Step
 
-#: The side of one module of the printed code: about 40 mm in all, which an office's printer and a telephone's camera manage.
+#: Of the printed code's modules: about 40 mm in all, which an office's printer and a telephone's camera manage.
 _MODULE_MM: Final = 0.5
 
 
@@ -37,7 +37,8 @@ def receipt(
     dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
     to: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the text to a file too.")] = None,
     svg: Annotated[
-        Path | None, typer.Option("--svg", metavar="FILE", help="Write the QR code, about 40 mm wide, for the giấy hẹn.")
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Write the QR code, about 40 mm wide, for the giấy hẹn."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:

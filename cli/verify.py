@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from replay.verify import Failure, Signed, Verified
 
 _SHOWN: Final = 50
+#: Kinds of failures that a part which was taken out of the table would explain.
+_GONE: Final = ("missing", "truncated", "ledger: missing")
 
 Keys = Annotated[list[Path] | None, typer.Option("--key", help="Public key (.pub) of who signs; may be repeated.")]
 
@@ -56,7 +58,7 @@ def verify(
     if (pack is None) == (not whole):
         raise CommandError("give either a PACK, or --all", EXIT_USAGE)
     settings = load_settings()
-    keys = [read_public(each) for each in key or _own_keys(settings)]
+    keys = [read_public(each) for each in key or own_keys(settings)]
     answer = _verify_pack(pack, keys) if pack else _verify_all(settings, keys, checkpoints or [], workers, wait)
     if json:
         emit_json(answer)
@@ -66,7 +68,7 @@ def verify(
         raise typer.Exit(EXIT_FOUND)
 
 
-def _own_keys(settings: Settings) -> list[Path]:
+def own_keys(settings: Settings) -> list[Path]:
     """The public keys of the installation: enough for its own operators; an auditor brings the key."""
     found = sorted((settings.data_dir / "keys").glob("*.pub"))
     if not found:
@@ -99,25 +101,16 @@ class _Part:
 def _verify_all(
     settings: Settings, keys: Sequence[Any], files: Sequence[Path], workers: int | None, wait: float
 ) -> dict[str, Any]:
-    """1. collect checkpoints, 2. rows against them, 3. archive against ledger, 4. archive against live state."""
-    from replay.verify import signed_checkpoints
-
+    """1. rows against checkpoints, 2. archive against ledger, 3. archive against live state."""
     around = surroundings(settings)
-    kafka = listening_kafka(around)
-    ends = ledger_ends(kafka)
+    ends = ledger_ends(listening_kafka(around))
     began = time.monotonic()
-    with open_archive(around) as archive:
-        notes = [*_stored_notes(archive), *_announced_notes(kafka), *_file_notes(files, settings)]
-        signed, failures = signed_checkpoints(notes, keys, archive.topic)
-        failures += _detached(archive)
-        numbers = {*ends, *signed, *archive.cursors()}
-        parts = [_Part(around, each, 2**62, tuple(signed.get(each, ()))) for each in sorted(numbers)]
-    count = workers or enough(sum(ends.values()), len(parts))
-    with progress_bar() as bar:
-        verified = list(run_jobs(_verify_part, parts, count, shown(bar)))
+    verified, failures = against_signed(settings, keys, files, workers)
     seconds = time.monotonic() - began
-    failures += [failure for each in verified for failure in each.failures]
-    failures += _against_ledger(kafka, around, wait)
+    failures += against_ledger(around, wait)
+    if any(each.kind in _GONE for each in failures):
+        with open_archive(around) as archive:
+            failures += _detached(archive)
     failures += _against_live(around, ends, wait, workers)
     leaves = sum(each.leaves for each in verified)
     return {
@@ -127,6 +120,26 @@ def _verify_all(
         "leaves_per_second": round(leaves / seconds) if seconds else 0,
         "failures": [each._asdict() for each in failures],
     }
+
+
+def against_signed(
+    settings: Settings, keys: Sequence[Any], files: Sequence[Path], workers: int | None
+) -> tuple[list[Verified], list[Failure]]:
+    """Every row against every checkpoint that is known: stored, announced, and in files."""
+    from replay.verify import signed_checkpoints
+
+    around = surroundings(settings)
+    kafka = listening_kafka(around)
+    ends = ledger_ends(kafka)
+    with open_archive(around) as archive:
+        notes = [*_stored_notes(archive), *_announced_notes(kafka), *_file_notes(files, settings)]
+        signed, failures = signed_checkpoints(notes, keys, archive.topic)
+        numbers = {*ends, *signed, *archive.cursors()}
+        parts = [_Part(around, each, 2**62, tuple(signed.get(each, ()))) for each in sorted(numbers)]
+    with progress_bar() as bar:
+        jobs = run_jobs(_verify_part, parts, workers or enough(sum(ends.values()), len(parts)), shown(bar))
+        verified = list(jobs)
+    return verified, failures + [failure for each in verified for failure in each.failures]
 
 
 def _verify_part(part: _Part, seen: Seen) -> Verified:
@@ -194,7 +207,7 @@ def _notes_of(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _detached(archive: Archive) -> list[Failure]:
-    """Parts of the table that somebody took out: their rows are missing until they are attached again."""
+    """Parts of the table that somebody took out. Asked for where something is missing: else their rows are there."""
     from replay.verify import Failure
 
     rows = archive.client.query(
@@ -206,13 +219,14 @@ def _detached(archive: Archive) -> list[Failure]:
     ]
 
 
-def _against_ledger(kafka: str, around: Surroundings, wait: float) -> list[Failure]:
+def against_ledger(around: Surroundings, wait: float) -> list[Failure]:
     """Law 5: the archive is the ledger, position by position."""
     from aiokafka.errors import KafkaError
 
     from replay.reconcile import reconcile
     from replay.verify import Failure
 
+    kafka = listening_kafka(around)
     with open_archive(around) as archive:
         try:
             counts = asyncio.run(reconcile(kafka, archive, wait, lambda _done, _total: None))

@@ -43,6 +43,7 @@ from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Decode, cut, make_bat
 from processors.lean import make_records_lean
 
 GROUP: Final = "dossier-archiver"
+ALARMS_GROUP: Final = f"{GROUP}-alarms"
 
 #: How old a record may get before it is sent, when caught up and when behind: an insert makes a part on disk and a
 #: round trip, so not many a second, and full ones as long as there is more to read.
