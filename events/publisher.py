@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -113,6 +115,8 @@ class Publisher:
         }
         require_listener(bootstrap, connect_timeout_seconds)
         self._producer = self._connect()
+        self._silent = False
+        self._replacing = threading.Lock()
 
     def publish(self, event: Event) -> Delivery:
         """Publish one event and wait for its outcome."""
@@ -124,20 +128,20 @@ class Publisher:
         It is a generator: nothing is sent until it is iterated, and the events may be endless. At most
         `MAX_IN_FLIGHT` events and `MAX_IN_FLIGHT_BYTES` are on their way at any time.
         """
-        waiting: deque[tuple[Event, int, Any]] = deque()
+        waiting: deque[_Sent] = deque()
         in_flight_bytes = 0
         for event in events:
-            value = encode(event)
-            waiting.append((event, len(value), self._send(event, value)))
-            in_flight_bytes += len(value)
+            sent = self._send(event)
+            waiting.append(sent)
+            in_flight_bytes += sent.size_bytes
             while waiting and (
-                _is_done(waiting[0][2]) or len(waiting) >= MAX_IN_FLIGHT or in_flight_bytes >= MAX_IN_FLIGHT_BYTES
+                waiting[0].is_done or len(waiting) >= MAX_IN_FLIGHT or in_flight_bytes >= MAX_IN_FLIGHT_BYTES
             ):
-                oldest, size_bytes, sent = waiting.popleft()
-                in_flight_bytes -= size_bytes
-                yield self._outcome(oldest, sent)
-        for event, _, sent in waiting:
-            yield self._outcome(event, sent)
+                oldest = waiting.popleft()
+                in_flight_bytes -= oldest.size_bytes
+                yield self._outcome(oldest)
+        for sent in waiting:
+            yield self._outcome(sent)
 
     def hold(self, records: Iterable[quarantine.QuarantineRecord]) -> None:
         """Put what could not be read into quarantine, and wait until it is there. Safe to repeat: one for each origin.
@@ -157,7 +161,7 @@ class Publisher:
 
     def close(self, timeout_seconds: float | None = None) -> None:
         """Wait for what is on its way, at most so long, then let go of the broker."""
-        self._producer.close(timeout_seconds)
+        _let_go(self._producer, timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -189,34 +193,76 @@ class Publisher:
             )
         return producer
 
-    def _send(self, event: Event, value: bytes) -> Any:
-        """A future of the record's metadata, or the error that kept it from being sent."""
+    def _send(self, event: Event) -> _Sent:
+        """Hand it to the producer, or tell at once what keeps it from being sent."""
+        value = encode(event)
+        sent = _Sent(event, len(value), time.monotonic() + self._wait_seconds)
         if len(value) > MAX_EVENT_BYTES:
-            return _NeverSent(f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}")
+            sent.refused = f"{len(value)} bytes, the limit is {MAX_EVENT_BYTES}"
+            return sent
         try:
-            return self._producer.send(self._topic, value, event.subject.encode(), headers(event))
-        except kafka_errors.KafkaError as error:
-            return _NeverSent(words(error))
+            producer = self._speaking()
+            sent.future = producer.send(self._topic, value, event.subject.encode(), headers(event))
+        except (kafka_errors.KafkaError, BrokerUnreachable) as error:
+            sent.error = error
+        return sent
 
-    def _outcome(self, event: Event, sent: Any) -> Delivery:
-        if isinstance(sent, _NeverSent):
-            return Delivery(event, Outcome.REFUSED, reason=sent.reason)
+    def _speaking(self) -> KafkaProducer:
+        """The producer; a new one after it fell silent.
+
+        kafka-python 3.0.12 can stay so for ever once a broker has lost what an idempotent producer had written to it.
+        """
+        with self._replacing:
+            if self._silent:
+                _let_go(self._producer, 0)
+                self._producer, self._silent = self._connect(), False
+            return self._producer
+
+    def _outcome(self, sent: _Sent) -> Delivery:
+        event = sent.event
+        if sent.refused:
+            return Delivery(event, Outcome.REFUSED, reason=sent.refused)
         try:
-            at = sent.get(self._wait_seconds)
-        except kafka_errors.KafkaError as error:
+            at = sent.position()
+        except (kafka_errors.KafkaError, BrokerUnreachable) as error:
+            self._silent = self._silent or not sent.is_done
             outcome = Outcome.REFUSED if isinstance(error, _REFUSALS) else Outcome.UNKNOWN
             return Delivery(event, outcome, reason=words(error))
         recorded_at = from_microseconds(at.timestamp * 1000)
         return Delivery(event, Outcome.CONFIRMED, at.partition, at.offset if at.offset >= 0 else None, recorded_at)
 
 
-@dataclass(frozen=True, slots=True)
-class _NeverSent:
-    reason: str
+@dataclass(slots=True)
+class _Sent:
+    """An event on its way: `future` is of the record's metadata, and silent until `deadline` (monotonic) at most.
+
+    Or it was never sent: `refused`, or kept from it by `error`.
+    """
+
+    event: Event
+    size_bytes: int
+    deadline: float
+    future: Any = None
+    refused: str = ""
+    error: Exception | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.future is None or bool(self.future.is_done)
+
+    def position(self) -> Any:
+        """Where the broker has it. Raises KafkaError or BrokerUnreachable."""
+        if self.error is not None:
+            raise self.error
+        return self.future.get(max(0.0, self.deadline - time.monotonic()))
 
 
-def _is_done(sent: Any) -> bool:
-    return isinstance(sent, _NeverSent) or bool(sent.is_done)
+def _let_go(producer: KafkaProducer, timeout_seconds: float | None) -> None:
+    """Close it, after what is on its way or that time, whichever comes first."""
+    try:
+        producer.close(timeout_seconds)
+    except kafka_errors.KafkaTimeoutError:  # kafka-python 3.0.12 then leaves its thread to send on
+        producer._sender.force_close()
 
 
 def words(error: Exception) -> str:
