@@ -1,4 +1,4 @@
-"""`dossier archiver`: copies the ledger into ClickHouse, and the alarms."""
+"""`dossier archiver`: copies the ledger into ClickHouse, and what is kept as long as it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import gc
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -49,22 +48,26 @@ def archiver(
         float, typer.Option(min=1, help="Seconds after which another archiver takes over from a silent one.")
     ] = 10.0,
 ) -> None:
-    """Chép sổ cái vào kho lưu · Copy every record of the ledger and every alarm into ClickHouse, once, until stopped.
+    """Chép sổ cái vào kho lưu · Copy every record of the ledger into ClickHouse, once, until stopped.
+
+    So it does with the alarms, the rulebooks and the log of who looked at what.
 
     As many may run as the ledger has partitions; they share them.
 
     Example: dossier archiver --kafka broker:9092 --clickhouse http://clickhouse:8123
     """
-    from events.alarms import ALARMS, ALARMS_TOPIC
-    from processors.archiver import ALARMS_GROUP, GROUP, ArchiverFailed, ArchiverOptions
+    from processors.archiver import ARCHIVED, ArchiverFailed, ArchiverOptions
 
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
     configure_logging("archiver", settings.log_level)
     found = surroundings(settings)
-    ledger = ArchiverOptions(listening_kafka(found), prefix + LEDGER_TOPIC, prefix + GROUP, session_timeout)
-    alarms = replace(ledger, topic=prefix + ALARMS_TOPIC, group=prefix + ALARMS_GROUP, decode=ALARMS.decode_record)
+    kafka_address = listening_kafka(found)
+    topics = [
+        ArchiverOptions(kafka_address, prefix + each.topic, prefix + each.group, session_timeout, decode=each.decode)
+        for each in ARCHIVED
+    ]
     try:
-        asyncio.run(_run((ledger, alarms), found))
+        asyncio.run(_run(topics, found))
     except ArchiverFailed as error:
         raise CommandError(f"the archiver stopped: {error}") from error
 

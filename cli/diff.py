@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.access import record_read
 from cli.asking import VIETNAM
 from cli.console import EXIT_USAGE, CommandError, emit_json, out
 from cli.past import open_archive
@@ -46,6 +47,7 @@ def diff(
     if began is None or ended is None or began > ended:
         raise CommandError("T0 is not after T1", EXIT_USAGE)
     around = surroundings(load_settings())
+    record_read(around, "diff", dossier, *((None, ended) if known else (ended, None)))
     with open_archive(around) as archive:
         ends = caught_up(archive, around, wait)
         times = ((began, None), (ended, None)) if not known else ((None, began), (None, ended))

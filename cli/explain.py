@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.access import record_read
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import open_archive, rules_known
@@ -46,6 +47,7 @@ def explain(
     """
     asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
+    record_read(around, "explain", dossier, asked, known)
     if known is not None:
         answer = explained_then(around, dossier, asked, known, wait)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.access import record_read
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.keys import read_signer
 from cli.past import open_archive
@@ -49,6 +50,7 @@ def prove(
     from replay.pack import write_pack
 
     around = surroundings(load_settings())
+    record_read(around, "prove", dossier)
     with open_archive(around) as archive:
         rows = archive.events_of(dossier)
         if not rows:

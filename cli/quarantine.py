@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.table import Table
 
+from cli.access import record_revealed
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.surroundings import listening_kafka, surroundings
 from events.envelope import Unreadable
@@ -71,6 +72,7 @@ def show(
     Example: dossier quarantine show dossier.events.v1/3@1042
     """
     record = _find(_read(_brokers(kafka), prefix), origin)
+    record_revealed(surroundings(load_settings(kafka=kafka)), "quarantine show", origin, prefix)
     details = _summary(record) | {
         "key": _hex(record.key),
         "headers": [[name, _hex(value)] for name, value in record.headers],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.text import Text
 
+from cli.access import record_read
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.keys import read_public, read_signer
 from cli.past import open_archive
@@ -52,7 +53,9 @@ def receipt(
 
     settings = load_settings()
     signer = read_signer(_own_key(settings))
-    with open_archive(surroundings(settings)) as archive:
+    around = surroundings(settings)
+    record_read(around, "receipt", dossier)
+    with open_archive(around) as archive:
         signed = sign_receipt(_receipt(dossier, archive), signer)
     code = _qr_code(signed.text)
     if to is not None:

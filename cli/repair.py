@@ -64,9 +64,7 @@ def _gaps(around: Surroundings) -> dict[str, list[Gap]]:
     """By topic. Up to where the archive goes, or has gone: what lies behind is the archiver's work."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from events.alarms import ALARMS_TOPIC
-    from events.ledger import LEDGER_TOPIC
-    from processors.archiver import ALARMS_GROUP, GROUP
+    from processors.archiver import ARCHIVED
     from processors.repair import find_gaps
     from replay.archive import Archive
     from replay.log_table import LogTable
@@ -74,7 +72,7 @@ def _gaps(around: Surroundings) -> dict[str, list[Gap]]:
     kafka, found = listening_kafka(around), {}
     try:
         with open_archive(around) as archive:
-            for topic, group in ((LEDGER_TOPIC, GROUP), (ALARMS_TOPIC, ALARMS_GROUP)):
+            for topic, group, _ in ARCHIVED:
                 table = LogTable(archive.client, topic)
                 signed = {each: newest.size for each in table.partitions() if (newest := table.newest(each))}
                 sides = (Archive(archive.client, topic).cursors(), signed, committed(kafka, topic, group))
@@ -89,11 +87,10 @@ def _fill(around: Surroundings, topic: str, gaps: list[Gap]) -> int:
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from events.alarms import ALARMS, ALARMS_TOPIC
-    from events.envelope import decode_record
+    from processors.archiver import ARCHIVED
     from processors.repair import Repair, RepairFailed
 
-    decode: Any = ALARMS.decode_record if topic == ALARMS_TOPIC else decode_record
+    decode = next(each.decode for each in ARCHIVED if each.topic == topic)
     kafka = listening_kafka(around)
     with (
         archive_table(around, topic) as table,

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.access import record_read
 from cli.asking import VIETNAM, freshness_line
 from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
 from cli.past import ledger_ends, open_archive
@@ -49,6 +50,7 @@ def replay(
     """
     occurred_by, recorded_by = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
+    record_read(around, "replay", dossier, occurred_by, recorded_by)
     with open_archive(around) as archive:
         answer = replayed(archive, dossier, occurred_by, recorded_by, caught_up(archive, around, wait))
     if json:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from events.access import ACCESS, ACCESS_CATALOGUE, ACCESS_TOPIC
 from events.alarms import ALARM_CATALOGUE, ALARM_WIRE_NAMES, ALARMS_TOPIC
 from events.catalogue import CATALOGUE, WIRE_NAMES, Data, wire_name
 from events.contract import Document, names, schema_path
@@ -26,6 +27,7 @@ def asyncapi() -> Document:
     ledger = {WIRE_NAMES[fact]: _event_message(fact) for fact in CATALOGUE}
     alarms = {ALARM_WIRE_NAMES[alarm]: _event_message(alarm) for alarm in ALARM_CATALOGUE}
     rulebooks = {wire_name(RulebookPublished): _event_message(RulebookPublished, _RULEBOOK_PAYLOAD, _RULEBOOK_KEY)}
+    access = {wire_name(kind): _event_message(kind, _access_payload(kind), _ACCESS_KEY) for kind in ACCESS_CATALOGUE}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -40,6 +42,7 @@ def asyncapi() -> Document:
             "quarantine": _channel(QUARANTINE_TOPIC, _QUARANTINE, ["dossier.unreadable"], "compact"),
             "alarms": _channel(ALARMS_TOPIC, _ALARMS, list(alarms), "delete", retention_ms=-1),
             "rulebooks": _channel(RULEBOOKS_TOPIC, _RULEBOOKS, list(rulebooks), "delete", retention_ms=-1),
+            "access": _channel(ACCESS_TOPIC, _ACCESS, list(access), "delete", retention_ms=-1),
             "checkpoints": _channel("dossier.checkpoints.v1", _CHECKPOINTS, ["dossier.checkpoint"], "compact"),
         },
         "operations": {
@@ -48,9 +51,13 @@ def asyncapi() -> Document:
             "set-aside": _operation("send", "quarantine", "A reader sets an unreadable record aside and goes on."),
             "alarm": _operation("send", "alarms", "A clock passes its due, or has not done so after all."),
             "sign": _operation("send", "checkpoints", "The archiver signs the Merkle log of what it has archived."),
+            "read": _operation("send", "access", "Somebody looks at a dossier's past: that is recorded first."),
             "rule": _operation("receive", "rulebooks", "`dossier rulebook publish` publishes the rules that hold."),
         },
-        "components": {"messages": ledger | alarms | rulebooks | _OTHER_MESSAGES, "schemas": _quarantine_schemas()},
+        "components": {
+            "messages": ledger | alarms | rulebooks | access | _OTHER_MESSAGES,
+            "schemas": _own_schemas(),
+        },
     }
 
 
@@ -69,6 +76,8 @@ _RULEBOOKS: Final = (
 _CHECKPOINTS: Final = (
     "Điểm kiểm chứng · The newest signed checkpoint of each partition's Merkle log, for who watches that it only grows."
 )
+_ACCESS: Final = "Nhật ký tra cứu · Who looked at what, and when; kept and archived like the ledger."
+_ACCESS_KEY: Final[Document] = {"type": "string", "description": "what was looked at (the event's subject)"}
 _CHECKPOINT_KEY: Final[Document] = {"type": "string", "description": "the checkpoint's origin: LEDGER/TOPIC/PARTITION"}
 _RULEBOOK_KEY: Final[Document] = {"type": "string", "description": "tên · name of the rulebook (the event's subject)"}
 _RULEBOOK_PAYLOAD: Final[Document] = {
@@ -111,8 +120,15 @@ _OTHER_MESSAGES: Final[Document] = {
 }
 
 
-def _quarantine_schemas() -> Document:
-    _, parts = msgspec.json.schema_components([QuarantineRecord], ref_template="#/components/schemas/{name}")
+def _access_payload(kind: Any) -> Document:
+    """Written by this program alone, so its schema is not published beside those of the facts."""
+    return {"$ref": f"#/components/schemas/{ACCESS.envelopes[kind].__name__}"}
+
+
+def _own_schemas() -> Document:
+    """Of what this program alone writes."""
+    kinds = [QuarantineRecord, *ACCESS.envelopes.values()]
+    _, parts = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     return {name: _in_asyncapi_words(part) for name, part in sorted(parts.items())}
 
 

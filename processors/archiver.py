@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID, uuid5
 
 import structlog
@@ -36,14 +36,16 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from events.access import ACCESS, ACCESS_TOPIC
+from events.alarms import ALARMS, ALARMS_TOPIC
 from events.envelope import decode_record
 from events.ledger import LEDGER_TOPIC, LedgerRecord
+from events.rulebook import RULEBOOKS, RULEBOOKS_TOPIC
 from processors.archive_table import ArchiveTable, Count
 from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Decode, cut, make_batch, weight
 from processors.lean import make_records_lean
 
 GROUP: Final = "dossier-archiver"
-ALARMS_GROUP: Final = f"{GROUP}-alarms"
 
 #: How old a record may get before it is sent, when caught up and when behind: an insert makes a part on disk and a
 #: round trip, so not many a second, and full ones as long as there is more to read.
@@ -68,6 +70,23 @@ _COMMIT_SECONDS: Final = 5.0
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+
+class Archived(NamedTuple):
+    """A topic that is archived, the group that does it, and what tells its events."""
+
+    topic: str
+    group: str
+    decode: Decode
+
+
+#: The ledger, and what has to be kept as long as it: what it was judged by, what was said of it, and who looked at it.
+ARCHIVED: Final = (
+    Archived(LEDGER_TOPIC, GROUP, decode_record),
+    Archived(ALARMS_TOPIC, f"{GROUP}-alarms", ALARMS.decode_record),
+    Archived(RULEBOOKS_TOPIC, f"{GROUP}-rulebooks", RULEBOOKS.decode_record),
+    Archived(ACCESS_TOPIC, f"{GROUP}-access", ACCESS.decode_record),
+)
 
 
 class ArchiverFailed(Exception):
