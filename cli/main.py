@@ -15,7 +15,7 @@ from cli.console import fail
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
     "summary", "queues", "deadlines", "explain", "clock", "quarantine", "rulebook",
-    "replay", "diff", "whatif", "prove", "receipt", "verify", "repair", "rebuild", "reconcile",
+    "replay", "diff", "whatif", "prove", "receipt", "verify", "repair", "restore", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 

@@ -100,25 +100,32 @@ def ledger_ends(kafka: str) -> dict[int, int]:
     Raises:
         CommandError: the broker does not answer, or has no ledger.
     """
+    from events.ledger import LEDGER_TOPIC
+
+    ends = topic_ends(kafka, LEDGER_TOPIC)
+    if not ends:
+        raise CommandError(f"Kafka at {kafka} has no topic {LEDGER_TOPIC}: run `dossier topics apply`")
+    return ends
+
+
+def topic_ends(kafka: str, topic: str) -> dict[int, int]:
+    """By partition, the offset behind a topic's last record; {}: there is no such topic.
+
+    Raises:
+        CommandError: the broker does not answer.
+    """
     from kafka import KafkaConsumer, TopicPartition
     from kafka.errors import KafkaError
-
-    from events.ledger import LEDGER_TOPIC
 
     try:
         consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), enable_auto_commit=False)
         try:
-            partitions = [
-                TopicPartition(LEDGER_TOPIC, each) for each in consumer.partitions_for_topic(LEDGER_TOPIC) or ()
-            ]
-            ends = {tp.partition: int(end) for tp, end in consumer.end_offsets(partitions).items()}
+            partitions = [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]
+            return {tp.partition: int(end) for tp, end in consumer.end_offsets(partitions).items()}
         finally:
             consumer.close()
     except KafkaError as error:
         raise CommandError(f"Kafka at {kafka} does not answer: {error}") from error
-    if not ends:
-        raise CommandError(f"Kafka at {kafka} has no topic {LEDGER_TOPIC}: run `dossier topics apply`")
-    return ends
 
 
 def committed(kafka: str, topic: str, group: str) -> dict[int, int]:

@@ -96,6 +96,27 @@ def apply(kafka: str, topics: Sequence[Topic], *, dry_run: bool = False) -> list
         admin.close()
 
 
+def found_config(kafka: str, names: Sequence[str], setting: str) -> dict[str, str | None]:
+    """One setting of those of the topics that are there, by name.
+
+    Raises:
+        TopicsError: the cluster cannot be asked.
+    """
+    _require_listener(kafka)
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=kafka.split(","), client_id="dossier-topics")
+    except KafkaError as error:
+        raise TopicsError(f"no Kafka answers at {kafka}: {error}") from error
+    try:
+        found = _existing(admin, [Topic(name, 1, 1, {}) for name in names])
+    except KafkaError as error:
+        raise TopicsError(f"Kafka at {kafka} refuses: {error}") from error
+    else:
+        return {name: each.config.get(setting) for name, each in found.items()}
+    finally:
+        admin.close()
+
+
 def _require_listener(kafka: str) -> None:
     """A closed port is known at once; the admin client would try for half a minute."""
     for address in kafka.split(","):

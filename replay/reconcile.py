@@ -170,16 +170,19 @@ async def reconcile(brokers: str, archive: Archive, wait_seconds: float, progres
         for tp in partitions:
             consumer.assign([tp])
             consumer.seek(tp, begins[tp.partition])
-            await _merge(consumer, tp, archive, ends[tp.partition], counts, lambda: progress(counts.ledger, total))
+            await compare_partition(
+                consumer, tp, archive, ends[tp.partition], counts, lambda: progress(counts.ledger, total)
+            )
         await _find_beyond(consumer, partitions, archive, counts)
     finally:
         await consumer.stop()
     return counts
 
 
-async def _merge(
+async def compare_partition(
     consumer: Any, tp: TopicPartition, archive: Archive, end: int, counts: Reconciliation, advanced: Callable[[], None]
 ) -> None:
+    """Add what differs before `end` to the counts; the consumer has the partition and stands at its beginning."""
     merge = PartitionMerge(tp.topic, tp.partition, counts)
     rows = archive.stream_partition(tp.partition, end=end)
     if await consumer.position(tp) >= end:
