@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from events.catalogue import CATALOGUE, AnyFact, Data, Instant, wire_name
+from events.upcasting import UPCASTS, NewerVersion, Upcasts, lift, require_whole
 
 MAX_EVENT_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 8
@@ -82,10 +83,28 @@ def schema_uri(kind: Kind) -> str:
 
 
 class Codec(Generic[E]):
-    """From the events of one topic to bytes, and back. `base` is their class, `kinds` what they may carry."""
+    """From the events of one topic to bytes, and back. `base` is their class, `kinds` what they may carry.
 
-    def __init__(self, base: type[E], kinds: tuple[Kind, ...], *, max_bytes: int = MAX_EVENT_BYTES) -> None:
+    Events of earlier versions are lifted by `upcasts`: a price that only they pay.
+
+    Raises:
+        ValueError: a version that was shipped could not be lifted.
+    """
+
+    def __init__(
+        self,
+        base: type[E],
+        kinds: tuple[Kind, ...],
+        *,
+        max_bytes: int = MAX_EVENT_BYTES,
+        upcasts: Upcasts | None = None,
+    ) -> None:
         self.max_bytes = max_bytes
+        self._versions = {wire_name(kind): kind.schema_version for kind in kinds}
+        self._upcasts = {step: UPCASTS[step] for step in UPCASTS if step[0] in self._versions}
+        if upcasts is not None:
+            self._upcasts = dict(upcasts)
+        require_whole(self._upcasts, self._versions)
         #: The envelope class of each kind of data.
         self.envelopes: Mapping[Kind, type[E]] = {kind: _envelope_for(base, kind) for kind in kinds}
         union: Any = Union[tuple(self.envelopes.values())]  # noqa: UP007  # built from the kinds, not written out
@@ -129,10 +148,7 @@ class Codec(Generic[E]):
             raise Unreadable("contains NUL")
         if value.count(b"{") + (value.count(b"[") if _BRACKET in value else 0) > MAX_DEPTH < _depth(value):
             raise Unreadable(f"nested deeper than {MAX_DEPTH}")
-        try:
-            event = self._decoder.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-            raise Unreadable(_reason(error)) from error
+        event = self.decode_again(value)
         _check_identifiers(event)
         self._check_years(event)
         if _encoder.encode(event) != value:  # canonical bytes cannot hold a key twice, others are looked at closely
@@ -159,8 +175,20 @@ class Codec(Generic[E]):
         """
         try:
             return self._decoder.decode(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        except _NO_EVENT as error:
+            return self._lifted(value or b"", error)
+
+    def _lifted(self, value: bytes, refusal: Exception) -> E:
+        """What could not be read as of the newest version: as of an earlier one, if it is of that."""
+        try:
+            lifted = lift(value, self._upcasts, self._versions)
+            if lifted is not None:
+                return self._decoder.decode(lifted)
+        except NewerVersion as newer:
+            raise Unreadable(str(newer)) from newer
+        except _NO_EVENT as error:
             raise Unreadable(_reason(error)) from error
+        raise Unreadable(_reason(refusal)) from refusal
 
     def _check_years(self, event: E) -> None:
         if not FIRST_YEAR <= event.time.year <= LAST_YEAR:
@@ -217,6 +245,7 @@ def from_microseconds(instant: int) -> datetime:
 
 
 _encoder: Final = msgspec.json.Encoder()
+_NO_EVENT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 _BACKSLASH = ord("\\")  # looking for a number in bytes is several times as fast as looking for a string
 _BRACKET = ord("[")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

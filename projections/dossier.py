@@ -28,7 +28,7 @@ from projections.amend import AMENDMENTS, amended, effective_order
 from projections.evolve import Entry, evolve
 from projections.standing import Anomaly, AnomalyCode, Standing
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 3 + sum(fact.schema_version - 1 for fact in CATALOGUE)
 
 
 class Dossier(Struct, frozen=True, array_like=True, gc=False):
