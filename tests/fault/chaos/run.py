@@ -15,8 +15,8 @@ from tests.fault.chaos.check import Found, check
 from tests.fault.chaos.faults import Fault
 from tests.fault.chaos.world import NoProgress, World, world
 
-#: Faults at one time, and so often each number: mostly one, so that what it did can be told.
-_AT_ONCE: Final = (1, 1, 1, 2, 2, 3)
+#: Further faults at the same time, and so often each number: mostly none, so that what one did can be told.
+_MORE_AT_ONCE: Final = (0, 0, 0, 1, 1, 2)
 _CHECK_EVERY_SECONDS: Final = 300.0
 
 
@@ -101,22 +101,28 @@ def run(
     return report
 
 
-def draw(faults: Sequence[Fault], chance: Random) -> list[Fault]:
-    """Some faults that do not get into each other's way."""
-    chosen: list[Fault] = []
-    touched: frozenset[str] = frozenset()
-    wanted = chance.choice(_AT_ONCE)
-    for each in chance.sample(list(faults), len(faults)):
-        if not each.touches & touched and len(chosen) < wanted:
-            chosen.append(each)
-            touched |= each.touches
+def draw(deck: list[Fault], faults: Sequence[Fault], chance: Random) -> list[Fault]:
+    """The next fault of a shuffled deck, and sometimes others that do not get into its way.
+
+    A deck, so that every fault comes before one comes again; it is shuffled anew when it is used up.
+    """
+    if not deck:
+        deck += chance.sample(list(faults), len(faults))
+    chosen = [deck.pop()]
+    for _ in range(chance.choice(_MORE_AT_ONCE)):
+        touched = frozenset[str]().union(*(each.touches for each in chosen))
+        other = next((each for each in deck if not each.touches & touched), None)
+        if other is not None:
+            deck.remove(other)
+            chosen.append(other)
     return chosen
 
 
 def _drawn(faults: Sequence[Fault], chance: Random, seconds: float) -> Iterator[list[Fault]]:
+    deck: list[Fault] = []
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        yield draw(faults, chance)
+        yield draw(deck, faults, chance)
 
 
 def _break_and_heal(around: World, chosen: Sequence[Fault]) -> None:
