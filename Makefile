@@ -22,8 +22,9 @@ setup: $(VENV)/.installed-embedded
 demo: setup
 	$(BIN)/dossier up --simulate gia-lai-2020-h1
 
+# Two files at a time: the tests on real servers wait most of their time.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,6 +47,7 @@ def prove(
     Example: dossier prove GL-2020-000123 --out GL-2020-000123.zip
     """
     from replay.pack import write_pack
+    from replay.page import page
 
     around = surroundings(load_settings())
     record_read(around, "prove", dossier)
@@ -56,7 +56,7 @@ def prove(
         if not rows:
             raise CommandError(f"the archive has no events of {dossier}", EXIT_FOUND)
         pack = _pack(dossier, rows, archive, since, _rulebooks(around))
-    to.write_bytes(write_pack(pack, _html(dossier, rows, pack.checkpoint)))
+    to.write_bytes(write_pack(pack, page(pack)))
     if json:
         emit_json({"pack": str(to), "events": len(rows), "partition": pack.partition, "dossier": dossier})
     else:
@@ -116,30 +116,6 @@ def _pack(
         dossier, archive.topic, partition, records, newest.note, older,
         tuple(str(packed(part)) for part in consistency), rulebooks,
     )  # fmt: skip
-
-
-def _html(dossier: str, rows: list[ArchiveRow], note: str) -> str:
-    """For people; what it says is in the records, which are what is proved. Overrides come first."""
-    from events.catalogue import DueOverridden, wire_name
-    from events.envelope import LEDGER
-    from replay.words import EVENT_NAMES
-
-    told = [(row, LEDGER.decode_again(row.raw)) for row in rows]
-    told.sort(key=lambda each: not isinstance(each[1].data, DueOverridden))
-    lines = "".join(
-        f"<tr><td>{event.time:%d/%m/%Y %H:%M %z}<td>{row.recorded_at:%d/%m/%Y %H:%M:%S} UTC"
-        f"<td>{escape(EVENT_NAMES[wire_name(type(event.data))].vi)} · "
-        f"{escape(EVENT_NAMES[wire_name(type(event.data))].en)}<td>{escape(event.data.office)}"
-        f"<td>{row.partition}@{row.offset}<td><code>{escape((row.raw or b'').decode(errors='replace'))}</code>"
-        for row, event in told
-    )
-    heads = "".join(f"<th>{head}" for head in ("xảy ra · occurred", "ghi sổ · recorded", "sự kiện · event",
-                                                "cơ quan · office", "vị trí · position", ""))  # fmt: skip
-    return (
-        f"<!doctype html><html lang=vi><meta charset=utf-8><title>{escape(dossier)}</title>"
-        f"<h1>{escape(dossier)}</h1><table border=1><tr>{heads}{lines}</table><h2>Điểm kiểm chứng · Checkpoint</h2>"
-        f"<pre>{escape(note)}</pre><p>dossier verify PACK --key PUB"
-    )
 
 
 def show(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:

@@ -36,6 +36,7 @@ def repair(
     """Sửa kho lưu · Write rows that the archive has lost again, from the ledger, and prove that it is whole.
 
     Only what is missing is written. A row that is there and differs from the ledger is evidence: it is named and left.
+    A part that was detached must not be attached again afterwards: its rows would be there twice.
     Exits with 1 if anything is not as it should be afterwards.
 
     Example: dossier repair --from-ledger

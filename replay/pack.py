@@ -1,8 +1,9 @@
 """An audit pack: one dossier's events, and the proof that each of them is in the log that was signed.
 
 A zip file. `pack.json` has the exact records with their positions, a proof of inclusion for each, the signed
-checkpoint, if asked for the proof that an older checkpoint's log was continued, and the rulebooks. `dossier.html` says
-the same for people; it proves nothing. Who checks needs a public key and no server.
+checkpoint, if asked for the proof that an older checkpoint's log was continued, and the rulebooks. `records/` has the
+values as files, the same bytes. `dossier.html` says it for people; it proves nothing and is not checked: `replay.page`
+makes it anew from what was. Who checks needs a public key and no server.
 """
 
 from __future__ import annotations
@@ -98,6 +99,10 @@ class Pack(Struct, frozen=True):
                 failures.append(_failure("consistency", f"{self.partition}@{old.size}", str(error)))
         return failures
 
+    def key(self, record: PackedRecord) -> bytes | None:
+        """The record's key."""
+        return _bytes(record.key)
+
     def value(self, record: PackedRecord) -> bytes | None:
         """The record's value."""
         return _bytes(record.value)
@@ -117,7 +122,7 @@ def write_pack(pack: Pack, html: str) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         content = {_JSON: msgspec.json.format(msgspec.json.encode(pack), indent=1), _HTML: html.encode()}
-        content |= {f"records/{each.offset}.json": _bytes(each.value) or b"" for each in pack.records}
+        content |= _values(pack)
         for name, data in content.items():
             packed.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
@@ -127,7 +132,7 @@ def read_pack(data: bytes) -> Pack:
     """The pack of `write_pack`; nothing is checked yet.
 
     Raises:
-        PackRefused: it is none.
+        PackRefused: it is none, or its files are not those that pack.json speaks of.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
@@ -135,11 +140,38 @@ def read_pack(data: bytes) -> Pack:
             if info.file_size > MAX_PACK_BYTES:
                 raise PackRefused(f"{_JSON} has {info.file_size} bytes, the limit is {MAX_PACK_BYTES}")
             pack = msgspec.json.decode(packed.read(info), type=Pack)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, msgspec.MsgspecError, RecursionError) as error:
+            if pack.format == FORMAT:
+                _require_its_files(packed, pack)
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        NotImplementedError,
+        msgspec.MsgspecError,
+        RecursionError,
+        ValueError,
+    ) as error:
         raise PackRefused(f"no audit pack: {error}") from error
     if pack.format != FORMAT:
         raise PackRefused(f"a pack of format {pack.format}, this program reads {FORMAT}")
     return pack
+
+
+def _values(pack: Pack) -> dict[str, bytes]:
+    """The records' values, by the names of their files."""
+    return {f"records/{each.offset}.json": _bytes(each.value) or b"" for each in pack.records}
+
+
+def _require_its_files(packed: zipfile.ZipFile, pack: Pack) -> None:
+    """Nobody should read beside the proofs what they do not prove."""
+    values = _values(pack)
+    strange = {each.filename for each in packed.infolist()} ^ {_JSON, _HTML, *values}
+    if strange or len(packed.infolist()) != len(values) + 2:
+        raise PackRefused(
+            f"pack.json and the files beside it differ: {', '.join(sorted(strange)) or 'one is there twice'}"
+        )
+    for name, value in values.items():
+        if packed.getinfo(name).file_size != len(value) or packed.read(name) != value:
+            raise PackRefused(f"{name} is not the record that pack.json has")
 
 
 def packed(value: bytes | None) -> str | None:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from kafka import KafkaProducer
@@ -209,11 +210,15 @@ def test_one_dossier_is_proved_without_a_server(signed: Installation, tmp_path: 
     key = tmp_path / "ledger.pub"
     shutil.copy(key_of(signed), key)
     alone = Installation(tmp_path / "nothing runs here")
-    checked = alone.json("verify", str(tmp_path / "pack.zip"), "--key", str(key))
+    page = tmp_path / "page.html"
+    checked = alone.json("verify", str(tmp_path / "pack.zip"), "--key", str(key), "--page", str(page))
     assert (checked["ok"], checked["leaves"]) == (True, made["events"])
+    with ZipFile(tmp_path / "pack.zip") as pack:
+        assert page.read_bytes() == pack.read("dossier.html")
     alone.json("keys", "new", "stranger", "--out", str(tmp_path))
     refused = alone.json("verify", str(tmp_path / "pack.zip"), "--key", str(tmp_path / "stranger.pub"), expect=1)
     assert {each["kind"] for each in refused["failures"]} == {"signature"}
+    assert alone.run("verify", "--all", "--key", str(key), "--page", str(page)).returncode == 2
     assert signed.run("prove", "NOBODY", "--out", str(tmp_path / "none.zip")).returncode == 1
 
 
