@@ -22,9 +22,9 @@ setup: $(VENV)/.installed-embedded
 demo: setup
 	$(BIN)/dossier up --simulate gia-lai-2020-h1
 
-# Two files at a time: the tests on real servers wait most of their time.
+# Two files at a time, since the tests on real servers wait most of their time; in their order, the long ones first.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cli.main import main
 from schemas.settings import SettingsError, load_settings
@@ -38,7 +39,7 @@ def test_config_shows_neither_secret_nor_path(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DOSSIER_WEBHOOKS", json.dumps([GOOD]))
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setattr("cli.config.out", Console(width=300, markup=False))
     with pytest.raises(SystemExit) as exited:
         main(arguments)
     shown = capsys.readouterr().out
