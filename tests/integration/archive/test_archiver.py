@@ -25,7 +25,7 @@ from tests.integration.archive.archiving import Archiving, Process, client_of, e
 from tests.integration.archive.proxy import CuttingProxy
 from tests.integration.clickhouse.conftest import command_line, environment
 from tests.integration.conftest import leash
-from tests.integration.waiting import answers_ping, until
+from tests.integration.waiting import answers_ping, records_on, until
 from tests.poison import ODD_BUT_GOOD, POISON
 from tests.unit.archive.records import Ledgered, a_record
 
@@ -202,6 +202,20 @@ def test_the_same_batch_of_another_run_is_nothing(archiving: Archiving) -> None:
     assert table.count(0, 0, 99) == Count(rows=100, offsets=100)
     assert table.cursor(0) == 100
     assert table.cursor(1) == 0
+    table.close()
+
+
+def test_a_token_that_other_data_was_written_under_loses_no_rows(archiving: Archiving) -> None:
+    """ClickHouse takes the archiver's batch for one that it has, and says that all is well."""
+    archiving.publish_events(0, 400)
+    mine = [each for each in records_on(archiving.broker, archiving.topic) if each.partition == 0]
+    batch = make_batch(archiving.topic, 0, mine, UUID(int=1))
+    foreign = make_batch("foreign", 0, [a_record(0, mine[0].timestamp)], UUID(int=1))  # a token is known by the month
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), "foreign")
+    table.insert(replace(foreign, token=batch.token))
+    process = archiving.start()
+    archiving.require_exact(400)
+    assert process.says("rows were missing")
     table.close()
 
 
