@@ -160,11 +160,11 @@ def _verify_part(part: _Part, seen: Seen) -> Verified:
         end = archive.cursors().get(part.partition, 0)
 
         def blocks() -> Iterator[list[Any]]:
-            for block in archive.verify_partition(part.partition, part.end):
+            for block in archive.leaves(part.partition, part.end):
                 yield block
                 seen(part.partition, block[-1][0] + 1, end) if block else None
 
-        return verify_rows(archive.topic, part.partition, blocks(), part.checkpoints)
+        return verify_rows(part.partition, blocks(), part.checkpoints)
 
 
 def _stored_notes(archive: Archive) -> Iterator[tuple[str, str]]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from events.ledger import LEDGER_TOPIC
+from replay.leaf import LEAF_SQL
 
 _COLUMNS: Final = (
     "partition, offset, toUnixTimestamp64Milli(recorded_at), toUnixTimestamp64Micro(occurred_at), key, raw, "
@@ -107,25 +107,13 @@ class Archive:
             some = {"dossiers": wanted[start : start + _MAX_IDS_A_QUERY]}
             yield from self._arrow(f"{sql} AND dossier_id IN {{dossiers:Array(String)}}{order}", {**parameters, **some})
 
-    def verify_partition(self, partition: int, end: int) -> Iterator[list[Any]]:
-        """The rows before `end` of a partition for `replay.verify`, a block at a time, in the order of the ledger."""
+    def leaves(self, partition: int, end: int) -> Iterator[list[Any]]:
+        """The rows before `end` of a partition as `replay.verify.StoredRow`, a block at a time, in ledger order."""
         sql = (
-            "SELECT offset, toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, headers.value, leaf "
-            "FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
-            "AND offset < {end:UInt64} ORDER BY topic, partition, offset"
+            f"SELECT offset, {LEAF_SQL}, leaf FROM dossier_events WHERE topic = {{topic:String}} "  # noqa: S608  # our own words; values are parameters
+            "AND partition = {partition:UInt32} AND offset < {end:UInt64} ORDER BY topic, partition, offset"
         )
-        known: dict[bytes, str] = {}
-
-        def header(name: bytes, value: bytes | None) -> tuple[str, bytes | None]:
-            if name not in known:
-                known[name] = name.decode()
-            return known[name], value
-
-        for block in self._arrow(sql, {"partition": partition, "end": end}):
-            yield [
-                (offset, at, key, raw, list(map(header, names, values)), leaf)
-                for offset, at, key, raw, names, values, leaf in block
-            ]
+        yield from self._arrow(sql, {"partition": partition, "end": end})
 
     def dossiers_since(self, partition: int, since: datetime) -> set[str]:
         """The dossiers of a partition of which something was recorded at that time or later."""
@@ -194,21 +182,13 @@ class Archive:
         stream = self.client.query_arrow_stream(sql, {"topic": self.topic, **parameters}, _ARROW, use_strings=False)
         with stream as batches:
             for batch in batches:
-                yield list(zip(*map(_listed, batch.columns), strict=True))
+                yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
 
     def _blocks(self, sql: str, parameters: dict[str, object]) -> Iterator[list[ArchiveRow]]:
         stream = self.client.query_row_block_stream(sql, {"topic": self.topic} | parameters, query_formats=_AS_BYTES)
         with stream as blocks:
             for block in blocks:
                 yield [_row(*each) for each in block]
-
-
-def _listed(column: Any) -> list[Any]:
-    """The column's values; lists at once, which pyarrow would make one by one."""
-    if not hasattr(column, "offsets"):
-        return list(column.to_pylist())
-    values, ends = column.values.to_pylist(), column.offsets.to_pylist()
-    return [values[first:end] for first, end in pairwise(ends)]
 
 
 def _row(

@@ -3,8 +3,9 @@
 A leaf is the line `dossier-leaf/1` and then, each as a netstring (`length:bytes,`, D. J. Bernstein, 1997) or `-` for
 null: topic, partition, offset, the broker's append time in milliseconds, key, value, the number of headers, and of each
 header its name and value. A netstring says where it ends and a number never begins with `-`, so two different records
-have different leaves. `deploy/clickhouse/sql` says the same in SQL, so that the table has the hash of each row from the
-moment the row is there; a test holds the two together.
+have different leaves. `LEAF_SQL` says the same of a row of the archive, for those who hash millions, and
+`deploy/clickhouse/sql` has it once more, so that the table has the hash of each row from the moment the row is there; a
+test holds all three together, on every record that was thought of to be odd.
 
 Leaf i of a partition's log is the record at offset i.
 """
@@ -12,7 +13,7 @@ Leaf i of a partition's log is the record at offset i.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from events.ledger import Header
@@ -20,6 +21,33 @@ from events.ledger import Header
 VERSION: Final = b"dossier-leaf/1\n"
 #: Before the bytes of a leaf, so that no leaf is an inner node (RFC 6962, 2.1).
 LEAF_PREFIX: Final = b"\x00"
+
+
+def _netstring_sql(text: str) -> str:
+    return f"toString(length({text})), ':', {text}, ','"
+
+
+def _nullable_sql(text: str) -> str:
+    return f"if(isNull({text}), '-', concat({_netstring_sql(f'assumeNotNull({text})')}))"
+
+
+#: An expression over the columns of dossier_events: the bytes of the row's leaf, as `leaf_bytes` gives them.
+LEAF_SQL: Final = (
+    "concat('dossier-leaf/1\n', "
+    + ", ".join(
+        [
+            *map(
+                _netstring_sql,
+                ("toString(topic)", "toString(partition)", "toString(offset)",
+                 "toString(toUnixTimestamp64Milli(recorded_at))"),
+            ),
+            *map(_nullable_sql, ("key", "raw")),
+            _netstring_sql("toString(length(headers))"),
+        ]
+    )
+    + f", arrayStringConcat(arrayMap(header -> concat({_netstring_sql('toString(header.1)')}, "
+    f"{_nullable_sql('header.2')}), headers)))"
+)  # fmt: skip
 
 
 def leaf_bytes(
@@ -41,30 +69,6 @@ def leaf_bytes(
 def leaf_hash(leaf: bytes) -> bytes:
     """SHA-256 of a leaf as RFC 6962 has it: 32 bytes."""
     return hashlib.sha256(LEAF_PREFIX + leaf).digest()
-
-
-def leaf_hasher(
-    topic: str, partition: int
-) -> Callable[[int, int, bytes | None, bytes | None, Sequence[Header]], bytes]:
-    """The hash of a leaf of one partition, of offset, time, key, value and headers: for those who hash millions."""
-    begin = LEAF_PREFIX + VERSION + _netstring(topic.encode()) + _netstring(b"%d" % partition)
-    names: dict[str, bytes] = {}
-    sha256 = hashlib.sha256
-
-    def hash_of(offset: int, at: int, key: bytes | None, value: bytes | None, headers: Sequence[Header]) -> bytes:
-        told = b""
-        for name, content in headers:
-            if name not in names:
-                names[name] = _netstring(name.encode())
-            told += names[name] + (b"-" if content is None else b"%d:%b," % (len(content), content))
-        number, time = b"%d" % offset, b"%d" % at
-        return sha256(
-            b"%b%d:%b,%d:%b,%b%b%b%b"
-            % (begin, len(number), number, len(time), time, _netstring(key), _netstring(value),
-               _netstring(b"%d" % len(headers)), told)
-        ).digest()  # fmt: skip
-
-    return hash_of
 
 
 def _netstring(content: bytes | None) -> bytes:

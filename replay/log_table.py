@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from events.ledger import LEDGER_TOPIC
-from replay.merkle import CompactRange
+from replay.merkle import CompactRange, Completed
 
 CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
 #: Levels of the subtrees that are kept: a proof needs fewer than 256 hashes of each.
@@ -75,10 +75,13 @@ class LogTable:
         rows = self._rows(sql, {"partition": partition, "size": size, **bounds})
         return {int(offset): bytes(leaf) for offset, leaf in rows}
 
-    def keep(self, partition: int, subtrees: Sequence[tuple[int, int, bytes]]) -> None:
-        """Store those of the subtrees (level, index, hash) that proofs are made from."""
+    def keep(self, partition: int, subtrees: Iterable[Completed]) -> None:
+        """Store those of the subtrees that proofs are made from."""
         rows = [
-            [self.topic, partition, level, index, found] for level, index, found in subtrees if level in KEPT_LEVELS
+            [self.topic, partition, each.level, index, found]
+            for each in subtrees
+            if each.level in KEPT_LEVELS
+            for index, found in enumerate(each.hashes, each.first)
         ]
         if rows:
             names = ["topic", "partition", "level", "number", "hash"]

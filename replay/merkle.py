@@ -8,8 +8,8 @@ A log is only ever read through `Subtrees`: the hash of a complete, aligned subt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
@@ -30,6 +30,14 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(_NODE_PREFIX + left + right).digest()
 
 
+class Completed(NamedTuple):
+    """Neighbouring subtrees of one level, from index `first` on."""
+
+    level: int
+    first: int
+    hashes: list[bytes]
+
+
 class CompactRange:
     """The first `size` leaves of a log as the hashes of their perfect subtrees, the largest first: O(log n) of them.
 
@@ -47,28 +55,25 @@ class CompactRange:
         self.size = size
         self.hashes = list(hashes)
 
-    def append(self, leaf: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Add a leaf hash; gives each subtree that it completes: level (from 1 on), index, hash."""
-        level, index, found = 0, self.size, leaf
-        while index & 1:
-            found = node_hash(self.hashes.pop(), found)
-            level, index = level + 1, index >> 1
-            yield level, index, found
-        self.hashes.append(found)
-        self.size += 1
-
-    def grow(self, leaf: bytes) -> None:
-        """Add a leaf hash, as `append` does, and tell of nothing."""
-        hashes, index = self.hashes, self.size
-        while index & 1:
-            leaf = hashlib.sha256(_NODE_PREFIX + hashes.pop() + leaf).digest()
-            index >>= 1
-        hashes.append(leaf)
-        self.size += 1
-
-    def extend(self, leaves: Iterable[bytes]) -> list[tuple[int, int, bytes]]:
-        """Add leaf hashes; gives the subtrees that they complete."""
-        return [subtree for leaf in leaves for subtree in self.append(leaf)]
+    def extend(self, leaves: Sequence[bytes]) -> list[Completed]:
+        """Add leaf hashes, a level of the tree at a time; gives the subtrees that they complete, the lowest first."""
+        sha256 = hashlib.sha256
+        waiting = dict(zip(_levels(self.size), self.hashes, strict=True))  # for a neighbour on the right, by level
+        completed = []
+        level, first, nodes = 0, self.size, list(leaves)
+        while nodes:
+            if first & 1:
+                nodes = [waiting.pop(level), *nodes]
+            if len(nodes) & 1:
+                waiting[level] = nodes[-1]
+            pairs = zip(nodes[::2], nodes[1::2], strict=False)  # without the one that waits
+            nodes = [sha256(_NODE_PREFIX + left + right).digest() for left, right in pairs]
+            level, first = level + 1, first >> 1
+            if nodes:
+                completed.append(Completed(level, first, nodes))
+        self.size += len(leaves)
+        self.hashes = [waiting[each] for each in _levels(self.size)]
+        return completed
 
     def root(self) -> bytes:
         """The root hash of the log as it is now."""
@@ -211,6 +216,11 @@ def verify_consistency(  # noqa: C901  # one walk, as the RFC has it
         raise ProofError("the proof starts from another log")
     if new != new_root:
         raise ProofError("the proof leads to another root")
+
+
+def _levels(size: int) -> list[int]:
+    """Of the perfect subtrees that `size` leaves are made of, the largest first."""
+    return [level for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1]
 
 
 def _split(count: int) -> int:

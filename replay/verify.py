@@ -1,4 +1,4 @@
-"""Is the archive what was signed? Every leaf computed anew from its row, every root compared with every checkpoint.
+"""Is the archive what was signed? Every leaf hashed anew from its row, every root compared with every checkpoint.
 
 What it relies on: the rows, the checkpoints wherever they were kept, and public keys. Not the leaves and nodes that are
 stored in the table; those only help to say which row was changed.
@@ -6,16 +6,19 @@ stored in the table; those only help to say which row was changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
-from events.ledger import Header
 from replay.checkpoint import CheckpointRefused, PublicKey, parse
-from replay.leaf import leaf_hasher
+from replay.leaf import leaf_hash
 from replay.merkle import CompactRange
 
-#: Offset, append time in ms, key, value, headers, and the leaf hash that is stored beside them.
-StoredRow = tuple[int, int, bytes | None, bytes | None, Sequence[Header], bytes]
+#: Offset, the bytes of the row's leaf as they follow from the row now, and the leaf hash that is stored beside it.
+StoredRow = tuple[int, bytes, bytes]
+
+#: So many leaves at most are kept for the next comparison: two megabytes of hashes.
+_LEAVES: Final = 1 << 14
 
 
 class Failure(NamedTuple):
@@ -67,43 +70,66 @@ def signed_checkpoints(
     return found, failures
 
 
-def verify_rows(
-    topic: str, partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoints: Sequence[Signed]
-) -> Verified:
+def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoints: Sequence[Signed]) -> Verified:
     """Compare the rows of a partition, in the order of their offsets, with its checkpoints."""
     expected = sorted(checkpoints)
     failures = list(_forks(partition, expected))
-    log, due, hash_of = CompactRange(), iter(expected), leaf_hasher(topic, partition)
-    next_due = next(due, None)
-    whole, good = True, 0  # no row missing so far; the size up to which the last root agreed
+    signed = _Against(partition, expected)
+    failures += signed.compare([])
     end = leaves = 0
-    for offset, recorded_ms, key, value, headers, stored in (row for block in blocks for row in block):
+    new: list[bytes] = []  # leaves of which no root was compared yet
+    for offset, leaf, stored in (row for block in blocks for row in block):
         if offset < end:
             failures.append(Failure("duplicate", f"{partition}@{offset}", "there is another row for this offset"))
             continue
         if offset > end:
             gap = f"{partition}@{end}" if offset == end + 1 else f"{partition}@{end}-{offset - 1}"
             failures.append(Failure("missing", gap, f"{offset - end} rows are not there"))
-            whole = False
+            signed.give_up()
         end, leaves = offset + 1, leaves + 1
-        leaf = hash_of(offset, recorded_ms, key, value, headers)
-        if leaf != stored:
+        found = leaf_hash(leaf)
+        if found != stored:
             failures.append(Failure("changed", f"{partition}@{offset}", "this row is not the one that was archived"))
-        if not whole:
-            continue
-        log.grow(leaf)
-        while next_due is not None and next_due.size == log.size:
-            if next_due.root != log.root():
-                message = f"rows {good} to {log.size - 1} are not those that were signed ({next_due.found})"
-                failures.append(Failure("root", f"{partition}@{good}-{log.size - 1}", message))
-                whole = False  # every later root differs too
-                break
-            good, next_due = log.size, next(due, None)
+        if end <= signed.until:
+            new.append(found)
+            if end == signed.until:
+                failures += signed.compare(new)
+                new.clear()
     newest = expected[-1] if expected else None
     if newest is not None and end < newest.size:
         message = f"the archive ends before offset {end}, {newest.size} leaves were signed ({newest.found})"
         failures.append(Failure("truncated", f"{partition}@{end}", message))
     return Verified(leaves, len(expected), tuple(failures))
+
+
+class _Against:
+    """The log as it is computed, and the checkpoints that it has not come to. `until`: its size at the next one."""
+
+    def __init__(self, partition: int, expected: Sequence[Signed]) -> None:
+        self._partition = partition
+        self._log = CompactRange()
+        self._due = deque(expected)
+        self._good = 0  # the size up to which the last root agreed
+        self.until = 0
+
+    def compare(self, leaves: Sequence[bytes]) -> Iterator[Failure]:
+        """Go on with these leaves, to the size of the next checkpoint."""
+        self._log.extend(leaves)
+        while self._due and self._due[0].size == self._log.size:
+            signed = self._due.popleft()
+            if signed.root != self._log.root():
+                rows = f"{self._good}-{self._log.size - 1}"
+                message = f"rows {rows} are not those that were signed ({signed.found})"
+                yield Failure("root", f"{self._partition}@{rows}", message)
+                self.give_up()
+                return
+            self._good = self._log.size
+        self.until = min(self._log.size + _LEAVES, self._due[0].size) if self._due else 0
+
+    def give_up(self) -> None:
+        """Whatever follows, every later root will differ."""
+        self._due.clear()
+        self.until = 0
 
 
 def _forks(partition: int, checkpoints: Sequence[Signed]) -> Iterable[Failure]:

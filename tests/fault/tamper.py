@@ -15,27 +15,13 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from replay.leaf import leaf_hasher
 from replay.merkle import CompactRange
-from replay.verify import Signed, StoredRow, verify_rows
+from replay.verify import Signed, verify_rows
+from tests.archived import PARTITION, Row, as_read, row, signed
 
-TOPIC, PARTITION = "dossier.events.v1", 3
 CHECKPOINT_EVERY = 10_000
-_hash = leaf_hasher(TOPIC, PARTITION)
 
-Rows = list[StoredRow]
-
-
-def signed(row: StoredRow) -> StoredRow:
-    """The row with the leaf hash that goes with it."""
-    return (*row[:5], _hash(*row[:5]))
-
-
-def row(offset: int, word: bytes = b"") -> StoredRow:
-    value = b'{"type":"dossier.routed","n":%d%b}' % (offset, word)
-    return signed(
-        (offset, 1_700_000_000_000 + offset, b"D-%d" % (offset % 9_000), value, [("ce-id", b"%d" % offset)], b"")
-    )
+Rows = list[Row]
 
 
 def edited(rows: Rows, chance: Random, place: int) -> Rows:
@@ -44,7 +30,7 @@ def edited(rows: Rows, chance: Random, place: int) -> Rows:
         [
             (offset, at + 1, key, value, headers, leaf), (offset, at, b"D-x", value, headers, leaf),
             (offset, at, key, (value or b"").replace(b"routed", b"stopped"), headers, leaf),
-            (offset, at, key, None, headers, leaf), (offset, at, key, value, [], leaf),
+            (offset, at, key, None, headers, leaf), (offset, at, key, value, (), leaf),
         ]
     )  # fmt: skip
     return [*rows[:place], other, *rows[place + 1 :]]
@@ -85,7 +71,7 @@ CHANGES: list[Callable[[Rows, Random, int], Rows]] = [
 def checkpoints(rows: Rows) -> list[Signed]:
     log, found = CompactRange(), []
     for each in rows:
-        log.grow(each[5])
+        log.extend([each[5]])
         if log.size % CHECKPOINT_EVERY == 0 or log.size == len(rows):
             found.append(Signed(log.size, log.root(), "file"))
     return found
@@ -100,9 +86,9 @@ def main() -> int:
     chosen = parser.parse_args()
     chance = Random(chosen.seed)  # noqa: S311  # places, not secrets
     rows = [row(offset) for offset in range(chosen.rows)]
-    kept = checkpoints(rows)
+    kept, clean = checkpoints(rows), as_read(rows)
     began = time.monotonic()
-    alarms = sum(bool(verify_rows(TOPIC, PARTITION, [rows], kept).failures) for _ in range(chosen.clean))
+    alarms = sum(bool(verify_rows(PARTITION, [clean], kept).failures) for _ in range(chosen.clean))
     speed = chosen.rows * chosen.clean / (time.monotonic() - began) if chosen.clean else 0
     missed: Counter[str] = Counter()
     found: Counter[str] = Counter()
@@ -111,7 +97,7 @@ def main() -> int:
         changed = change(rows, chance, chance.randrange(chosen.rows))
         if chance.random() < 0.5:
             changed = list(map(signed, changed))
-        failures = verify_rows(TOPIC, PARTITION, [changed], kept).failures
+        failures = verify_rows(PARTITION, [as_read(changed)], kept).failures
         (found if failures else missed)[change.__name__] += 1
     told = [
         f"seed {chosen.seed}, {chosen.rows:,} rows, {len(kept)} checkpoints",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -41,26 +42,28 @@ def root_by_definition(leaves: Sequence[bytes]) -> bytes:
 def test_roots_of_every_size_are_those_of_the_definition_and_of_another_hand() -> None:
     grown, other = CompactRange(), InmemoryTree(algorithm="sha256")
     assert grown.root() == EMPTY_ROOT == root_by_definition([])
-    quiet = CompactRange()
     for size, leaf in enumerate(LEAVES, 1):
         grown.extend([leaf])
-        quiet.grow(leaf)
-        assert quiet.hashes == grown.hashes
         other.append_entry(b"%d" % (size - 1))
         assert grown.root() == root_by_definition(LEAVES[:size])
         assert grown.root() == other.get_root(size)
 
 
-@given(size=SIZES, more=st.integers(0, 300))
-def test_a_range_that_was_stored_goes_on_and_names_each_subtree_it_completes(size: int, more: int) -> None:
-    end = min(300, size + more)
-    stored = CompactRange()
-    stored.extend(LEAVES[:size])
-    again = CompactRange(stored.size, stored.hashes)
-    completed = again.extend(LEAVES[size:end])
-    whole = Leaves(LEAVES[:end])
-    assert again.root() == root_by_definition(LEAVES[:end])
-    assert all(whole.subtree(level, index) == found for level, index, found in completed)
+@given(cuts=st.lists(st.integers(0, 300), max_size=5))
+def test_a_log_that_grows_by_pieces_names_each_subtree_once(cuts: list[int]) -> None:
+    bounds = [0, *sorted(cuts), 300]
+    log = CompactRange()
+    found: dict[tuple[int, int], bytes] = {}
+    for first, end in pairwise(bounds):
+        log = CompactRange(log.size, log.hashes)  # as it is stored, and read back
+        for each in log.extend(LEAVES[first:end]):
+            named = {(each.level, index): made for index, made in enumerate(each.hashes, each.first)}
+            assert found.keys().isdisjoint(named)
+            found |= named
+        assert (log.size, log.root()) == (end, root_by_definition(LEAVES[:end]))
+    whole = Leaves(LEAVES)
+    assert found.keys() == {(level, index) for level in range(1, 9) for index in range(300 >> level)}
+    assert all(whole.subtree(*place) == made for place, made in found.items())
 
 
 def test_a_range_with_another_number_of_hashes_is_none() -> None:

@@ -11,31 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.checkpoint import Checkpoint, PublicKey, SignedCheckpoint, Signer
-from replay.leaf import leaf_bytes, leaf_hash
 from replay.merkle import CompactRange
-from replay.verify import Signed, StoredRow, signed_checkpoints, verify_rows
+from replay.verify import Signed, signed_checkpoints, verify_rows
+from tests.archived import PARTITION, TOPIC, Row, as_read, row, signed
 
-TOPIC = "dossier.events.v1"
 SIGNER = Signer.from_seed("gia-lai", bytes(range(32)))
 STRANGER = Signer.from_seed("gia-lai", bytes(range(1, 33)))
-
-
-def row(offset: int, word: str = "") -> StoredRow:
-    value, headers = b'{"n":%d%b}' % (offset, word.encode()), [("ce-id", b"%d" % offset)]
-    return signed_row((offset, 1_700_000_000_000 + offset, b"D-%d" % (offset % 7), value, headers, b""))
-
-
-def signed_row(of: StoredRow) -> StoredRow:
-    """The row with the leaf hash that goes with it: whoever changes a row may change that too."""
-    offset, at, key, value, headers, _ = of
-    return offset, at, key, value, headers, leaf_hash(leaf_bytes(TOPIC, 3, offset, at, key, value, headers))
 
 
 @dataclass
 class World:
     """An archive, and the checkpoints that were kept of it."""
 
-    rows: list[StoredRow]
+    rows: list[Row]
     checkpoints: list[Signed]
 
 
@@ -51,63 +39,63 @@ def worlds(draw: st.DrawFn) -> World:
     return World(rows, checkpoints)
 
 
-def failures(rows: list[StoredRow], checkpoints: list[Signed]) -> set[str]:
-    blocks = [rows[start : start + 50] for start in range(0, len(rows), 50)]
-    return {each.kind for each in verify_rows(TOPIC, 3, blocks, checkpoints).failures}
+def failures(rows: list[Row], checkpoints: list[Signed]) -> set[str]:
+    blocks = [as_read(rows[start : start + 50]) for start in range(0, len(rows), 50)]
+    return {each.kind for each in verify_rows(PARTITION, blocks, checkpoints).failures}
 
 
 @given(world=worlds(), more=st.integers(0, 5))
 def test_an_archive_that_only_grew_is_as_it_was_signed(world: World, more: int) -> None:
     grown = [*world.rows, *(row(len(world.rows) + number) for number in range(more))]
-    verified = verify_rows(TOPIC, 3, [grown], world.checkpoints)
+    verified = verify_rows(PARTITION, [as_read(grown)], world.checkpoints)
     assert verified == (len(grown), len(world.checkpoints), ())
 
 
-def edited(rows: list[StoredRow], draw: st.DataObject, place: int) -> list[StoredRow]:
+def edited(rows: list[Row], draw: st.DataObject, place: int) -> list[Row]:
     offset, at, key, value, headers, leaf = rows[place]
-    other: StoredRow = draw.draw(
+    other: Row = draw.draw(
         st.sampled_from(
             [
                 (offset, at + 1, key, value, headers, leaf), (offset, at, b"D-9", value, headers, leaf),
                 (offset, at, None, value, headers, leaf), (offset, at, key, (value or b"") + b" ", headers, leaf),
-                (offset, at, key, None, headers, leaf), (offset, at, key, value, [], leaf),
-                (offset, at, key, value, [*headers, ("x", None)], leaf),
+                (offset, at, key, None, headers, leaf), (offset, at, key, value, (), leaf),
+                (offset, at, key, value, (*headers, ("x", None)), leaf),
             ]
         )
     )  # fmt: skip
     return [*rows[:place], other, *rows[place + 1 :]]
 
 
-def deleted(rows: list[StoredRow], _draw: st.DataObject, place: int) -> list[StoredRow]:
+def deleted(rows: list[Row], _draw: st.DataObject, place: int) -> list[Row]:
     return [*rows[:place], *rows[place + 1 :]]
 
 
-def deleted_and_closed_up(rows: list[StoredRow], _draw: st.DataObject, place: int) -> list[StoredRow]:
+def deleted_and_closed_up(rows: list[Row], _draw: st.DataObject, place: int) -> list[Row]:
     """Deleted, and all that follows moved up by one."""
     return [*rows[:place], *((each[0] - 1, *each[1:]) for each in rows[place + 1 :])]
 
 
-def inserted(rows: list[StoredRow], _draw: st.DataObject, place: int) -> list[StoredRow]:
+def inserted(rows: list[Row], _draw: st.DataObject, place: int) -> list[Row]:
     later = ((each[0] + 1, *each[1:]) for each in rows[place:])
-    return [*rows[:place], row(place, ',"forged":1'), *later]
+    return [*rows[:place], row(place, b',"forged":1'), *later]
 
 
-def doubled(rows: list[StoredRow], _draw: st.DataObject, place: int) -> list[StoredRow]:
+def doubled(rows: list[Row], _draw: st.DataObject, place: int) -> list[Row]:
     return [*rows[: place + 1], *rows[place:]]
 
 
-def swapped(rows: list[StoredRow], draw: st.DataObject, place: int) -> list[StoredRow]:
+def swapped(rows: list[Row], draw: st.DataObject, place: int) -> list[Row]:
     other = draw.draw(st.integers(0, len(rows) - 1).filter(lambda number: number != place))
     found = list(rows)
     found[place], found[other] = (place, *rows[other][1:]), (other, *rows[place][1:])
     return found
 
 
-def truncated(rows: list[StoredRow], _draw: st.DataObject, place: int) -> list[StoredRow]:
+def truncated(rows: list[Row], _draw: st.DataObject, place: int) -> list[Row]:
     return rows[:place]
 
 
-def part_dropped(rows: list[StoredRow], draw: st.DataObject, place: int) -> list[StoredRow]:
+def part_dropped(rows: list[Row], draw: st.DataObject, place: int) -> list[Row]:
     return [*rows[:place], *rows[draw.draw(st.integers(place + 1, len(rows))) :]]
 
 
@@ -118,11 +106,11 @@ CHANGES = [edited, deleted, deleted_and_closed_up, inserted, doubled, swapped, t
 @settings(max_examples=200)
 @given(world=worlds(), draw=st.data(), covers_up=st.booleans())
 def test_a_changed_archive_is_found_even_if_the_leaves_are_changed_with_it(
-    change: Callable[[list[StoredRow], st.DataObject, int], list[StoredRow]],
+    change: Callable[[list[Row], st.DataObject, int], list[Row]],
     world: World, draw: st.DataObject, covers_up: bool,
 ) -> None:  # fmt: skip
     changed = change(world.rows, draw, draw.draw(st.integers(0, len(world.rows) - 1)))
-    assert failures([signed_row(each) for each in changed] if covers_up else changed, world.checkpoints)
+    assert failures([signed(each) for each in changed] if covers_up else changed, world.checkpoints)
 
 
 @given(world=worlds())
@@ -140,7 +128,7 @@ def test_an_archive_restored_from_an_older_copy_ends_too_soon(world: World, draw
     assert failures(world.rows[:older], [*kept, elsewhere]) == {"truncated"}
 
 
-def note(signer: Signer, origin: str = f"dossier-ledger/{TOPIC}/3", root: bytes = bytes(32)) -> str:
+def note(signer: Signer, origin: str = f"dossier-ledger/{TOPIC}/{PARTITION}", root: bytes = bytes(32)) -> str:
     return SignedCheckpoint(Checkpoint(origin, 5, root)).signed_by(signer, 0).text
 
 
