@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.checkpoint import Checkpoint, PublicKey, SignedCheckpoint, Signer
-from replay.merkle import CompactRange
+from replay.merkle import EMPTY_ROOT, CompactRange
 from replay.verify import Signed, signed_checkpoints, verify_rows
 from tests.archived import PARTITION, TOPIC, Row, as_read, row, signed
 
@@ -143,3 +143,11 @@ def test_only_checkpoints_of_this_ledger_that_a_known_key_signed_count() -> None
     signed, failed = signed_checkpoints(notes, keys, TOPIC)
     assert signed == {3: [Signed(5, bytes(32), "a")]}
     assert [(each.kind, each.position) for each in failed] == [("signature", "c"), ("signature", "d")]
+
+
+@given(world=worlds())
+def test_a_checkpoint_of_an_empty_log_keeps_no_later_one_from_being_compared(world: World) -> None:
+    empty = Signed(0, EMPTY_ROOT, "file")
+    assert failures(world.rows, [empty, *world.checkpoints]) == set()
+    assert failures(world.rows, [Signed(0, sha256(b"another").digest(), "file")]) == {"root"}
+    assert failures([row(0, b',"forged":1'), *world.rows[1:]], [empty, *world.checkpoints]) == {"root"}
