@@ -191,7 +191,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._begin()  # 1. new partitions: go on where the table ends
             await self._fetch()  # 2.
             for partition in self._due():
-                batch = self._next_batch(partition)  # 3. while the insert before is on its way
+                batch = await asyncio.to_thread(self._next_batch, partition)  # 3. while the one before is on its way
                 await self._sent()
                 self._sending = asyncio.create_task(self._send(partition, batch))
             await self._look_again()  # 7. a body may have come late
