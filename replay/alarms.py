@@ -105,6 +105,16 @@ class Clocks:
         """Those of which something was said."""
         return self._said.keys()
 
+    def doubted(self, standings: Mapping[str, Standing]) -> set[str]:
+        """Of these dossiers those with a warning that does not follow from where they stand now.
+
+        Few: so what was known before is looked at (`heard`) for them alone.
+        """
+        for dossier_id, keys in self._unexplained.items():
+            if dossier_id in standings:
+                keys -= {each.key for each in _alarms(standings[dossier_id], self._rules)}
+        return {dossier_id for dossier_id, keys in self._unexplained.items() if keys and dossier_id in standings}
+
     def heard(self, dossier_id: str, standing: Standing) -> None:
         """This is where the dossier stood after one more of its events, in the order of the ledger."""
         unexplained = self._unexplained.get(dossier_id)

@@ -110,7 +110,10 @@ class Check:
         said = standing_alarms(_records(self.alarms, cursor.partition, cursor.alarms_offset, only))
         clocks = Clocks(rules, said, self.due_by, cursor.alarmed_until)
         records = self._watched(cursor.partition, until.end, _records(self.ledger, cursor.partition, until.end, only))
-        folded = fold(records, until, clocks)
+        folded = fold(records, until)
+        doubted = clocks.doubted({key: each.standing for key, each in folded.dossiers.items()})
+        if doubted:
+            fold(_records(self.ledger, cursor.partition, until.end, doubted), until, clocks.heard)
         if self.keep is not None and only is None:
             self.keep(cursor, folded)
         return compare(live, folded, clocks, only)

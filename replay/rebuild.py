@@ -9,7 +9,7 @@ further; events beyond are for the next comparison. Beside the states go the ala
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from projections.bulk import Folding
 from projections.clocks import Alarm
 from projections.dossier import Dossier, pack
 from projections.live import Cursor
+from projections.standing import Standing
 from projections.watch import BLANK, Watch, unpack_watch
 from replay.alarms import AlarmDifference, Clocks, Tally
 from replay.archive import Archived
@@ -111,10 +112,15 @@ def bounds(live: LivePartition, ledger_end: int) -> Bounds:
     return Bounds(live.next_offset, further)
 
 
-def fold(blocks: Iterable[Iterable[Archived]], until: Bounds, clocks: Clocks) -> Folded:
+def fold(
+    blocks: Iterable[Iterable[Archived]], until: Bounds, heard: Callable[[str, Standing], None] | None = None
+) -> Folded:
     """Fold the archived records of a partition, in the order of the ledger.
 
     Memory grows with the dossiers and their events, as their states do.
+
+    Args:
+        heard: told of each event's dossier, and where it stood then.
     """
     folding, further, unreadable = Folding(), until.further, 0
     for offset, recorded_ms, key, raw, is_readable in (row for block in blocks for row in block):
@@ -126,7 +132,8 @@ def fold(blocks: Iterable[Iterable[Archived]], until: Bounds, clocks: Clocks) ->
             unreadable += 1
         elif offset < until.default or offset < further.get(event.subject, 0):
             standing = folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
-            clocks.heard(event.subject, standing)
+            if heard is not None:
+                heard(event.subject, standing)
     dossiers = {each.dossier_id: each for each in folding.dossiers()}
     return Folded(dossiers, {dossier_id: pack(each) for dossier_id, each in dossiers.items()}, unreadable)
 

@@ -46,7 +46,7 @@ def compared(
 ) -> AlarmDifference:
     """`known`: the dossier after each of its events, in the order in which the ledger has them."""
     clocks = Clocks(history or rules(), standing_alarms([records(events)]), due_by=until, alarmed_until=until)
-    for each in known:
+    for each in known if clocks.doubted({ID: known[-1].standing}) else ():
         clocks.heard(ID, each.standing)
     return clocks.compare(ID, known[-1].standing, replace(BLANK, wake=NEVER if wake is None else wake))
 

@@ -54,7 +54,7 @@ def live(states: dict[str, Dossier], next_offset: int) -> LivePartition:
 def compared(found: LivePartition, archived: list[Archived], end: int | None = None) -> Comparison:
     clocks = Clocks(RULES, {}, due_by=0, alarmed_until=0)
     until = bounds(found, len(archived) if end is None else end)
-    return compare(found, fold([archived], until, clocks), clocks)
+    return compare(found, fold([archived], until), clocks)
 
 
 def faults(comparison: Comparison) -> dict[str, tuple[str, ...]]:
@@ -157,5 +157,5 @@ def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
             states[dossier_id] = state
     found = live(states, next_offset)
     clocks = Clocks(RULES, {}, due_by=0, alarmed_until=0)
-    comparison = compare(found, fold([rows(events)], bounds(found, len(events)), clocks), clocks)
+    comparison = compare(found, fold([rows(events)], bounds(found, len(events))), clocks)
     assert {fault for each in comparison.differing.values() for fault in each.faults} <= {"missing alarms"}
