@@ -60,7 +60,7 @@ def compared(broker: str, live_topic: str, archive: Archive, ledger_end: int) ->
             until = bounds(live, await topic.ledger_end(0))
         assert archive.wait_until_archived({0: until.end}, 30)
         clocks = Clocks(rule_history(shipped()), {}, due_by=0, alarmed_until=0)
-        return compare(live, fold(archive.fold_partition(0, until.end), until, clocks), clocks)
+        return compare(live, fold(archive.fold_partition(0, until.end), until), clocks)
 
     return asyncio.run(once())
 
