@@ -84,12 +84,13 @@ def own_keys(settings: Settings) -> list[Path]:
 def _verify_pack(file: Path, keys: Sequence[Any], page: Path | None) -> dict[str, Any]:
     """Its own page is not looked at: whoever forges one need not touch what is proved."""
     from replay.pack import PackRefused, read_pack
-    from replay.page import page as page_of
 
     try:
         pack = read_pack(file.read_bytes())
         answer = pack.verify(keys)
         if page is not None and answer["ok"]:
+            from replay.page import page as page_of
+
             page.write_text(page_of(pack), encoding="utf-8")
     except (PackRefused, OSError) as error:
         raise CommandError(f"{file}: {error}") from error

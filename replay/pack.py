@@ -3,7 +3,8 @@
 A zip file. `pack.json` has the exact records with their positions, a proof of inclusion for each, the signed
 checkpoint, if asked for the proof that an older checkpoint's log was continued, and the rulebooks. `records/` has the
 values as files, the same bytes. `dossier.html` says it for people; it proves nothing and is not checked: `replay.page`
-makes it anew from what was. Who checks needs a public key and no server.
+makes it anew from what was. A rulebook is what its version, a hash, says; that it was in force is no part of the proof:
+compare the version with the one that was announced. Who checks needs a public key and no server.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msgspec import Struct
 from replay.checkpoint import CheckpointRefused, PublicKey, parse
 from replay.leaf import leaf_bytes, leaf_hash
 from replay.merkle import ProofError, verify_consistency, verify_inclusion
+from schemas.rulebook import version_of
 
 FORMAT: Final = "dossier-pack/1"
 #: Limits, before anything is parsed.
@@ -91,6 +93,10 @@ class Pack(Struct, frozen=True):
                     failures.append(_failure("foreign", position, "a record of another dossier"))
             except (ProofError, ValueError) as error:
                 failures.append(_failure("inclusion", position, str(error)))
+        for rulebook in self.rulebooks:
+            version = str(rulebook.get("version"))
+            if version_of(rulebook.get("content", {})) != version:
+                failures.append(_failure("rulebook", version, "its content is not what its version says"))
         if self.older is not None:
             old = parse(self.older).checkpoint
             try:

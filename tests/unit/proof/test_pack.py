@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from events.catalogue import Actor, AnyFact, DueOverridden, Processed, Received
 from events.envelope import encode, make_event
@@ -126,6 +127,14 @@ def test_rulebooks_that_this_program_cannot_read_give_no_due_instead_of_a_wrong_
     html = page(strange)
     assert "không đọc được sổ quy tắc" in html
     assert "Thời hạn ·" not in html
+
+
+def test_a_rulebook_that_is_not_what_its_version_says_is_named() -> None:
+    made = overridden()
+    lenient = shipped().content | {"late_calendar": "never"}
+    forged = replace(made, rulebooks=({**made.rulebooks[0], "content": lenient},))
+    assert lenient != shipped().content
+    assert [each["kind"] for each in forged.verify([KEY.public])["failures"]] == ["rulebook"]
 
 
 def test_a_pack_is_the_same_bytes_and_is_read_back() -> None:
