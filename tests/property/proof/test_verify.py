@@ -56,7 +56,7 @@ def edited(rows: list[Row], draw: st.DataObject, place: int) -> list[Row]:
     other: Row = draw.draw(
         st.sampled_from(
             [
-                (offset, at + 1, key, value, headers, leaf), (offset, at, b"D-9", value, headers, leaf),
+                (offset, at + 1, key, value, headers, leaf), (offset, at, b"D-another", value, headers, leaf),
                 (offset, at, None, value, headers, leaf), (offset, at, key, (value or b"") + b" ", headers, leaf),
                 (offset, at, key, None, headers, leaf), (offset, at, key, value, (), leaf),
                 (offset, at, key, value, (*headers, ("x", None)), leaf),
