@@ -77,23 +77,13 @@ def apply(kafka: str, topics: Sequence[Topic], *, dry_run: bool = False) -> list
     Raises:
         TopicsError: the cluster cannot be asked, refuses, or has a topic with another number of partitions.
     """
-    _require_listener(kafka)
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=kafka.split(","), client_id="dossier-topics")
-    except KafkaError as error:
-        raise TopicsError(f"no Kafka answers at {kafka}: {error}") from error
-    try:
+    with _asking(kafka) as admin:
         existing = _existing(admin, topics)
         changes = list(_changes(topics, existing))  # all checks come before the first change
         if not dry_run:
             _create(admin, [topic for topic in topics if topic.name not in existing])
             _alter(admin, [change for change in changes if change.action == "alter"])
-    except KafkaError as error:
-        raise TopicsError(f"Kafka at {kafka} refuses: {error}") from error
-    else:
         return changes
-    finally:
-        admin.close()
 
 
 def found_config(kafka: str, names: Sequence[str], setting: str) -> dict[str, str | None]:
@@ -102,17 +92,23 @@ def found_config(kafka: str, names: Sequence[str], setting: str) -> dict[str, st
     Raises:
         TopicsError: the cluster cannot be asked.
     """
+    with _asking(kafka) as admin:
+        found = _existing(admin, [Topic(name, 1, 1, {}) for name in names])
+    return {name: each.config.get(setting) for name, each in found.items()}
+
+
+@contextlib.contextmanager
+def _asking(kafka: str) -> Iterator[Any]:
+    """A client of the cluster; what the cluster cannot or will not is a TopicsError."""
     _require_listener(kafka)
     try:
         admin = KafkaAdminClient(bootstrap_servers=kafka.split(","), client_id="dossier-topics")
     except KafkaError as error:
         raise TopicsError(f"no Kafka answers at {kafka}: {error}") from error
     try:
-        found = _existing(admin, [Topic(name, 1, 1, {}) for name in names])
+        yield admin
     except KafkaError as error:
         raise TopicsError(f"Kafka at {kafka} refuses: {error}") from error
-    else:
-        return {name: each.config.get(setting) for name, each in found.items()}
     finally:
         admin.close()
 
