@@ -13,15 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
-from cli.keys import read_public
 from cli.past import archive_table, committed, open_archive
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
-from cli.verify import against_ledger, against_signed, own_keys
-from schemas.settings import Settings, load_settings
+from cli.verify import against_ledger_and_signed
+from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from processors.repair import Gap
-    from replay.verify import Failure
 
 
 def register(app: typer.Typer) -> None:
@@ -47,7 +45,7 @@ def repair(
     around = surroundings(settings)
     gaps = _gaps(around)
     written = {} if dry_run else {topic: _fill(around, topic, found) for topic, found in gaps.items() if found}
-    failures = [] if dry_run else _still_wrong(settings, around)
+    failures = [] if dry_run else against_ledger_and_signed(settings, around, 60)
     answer = {
         "ok": not failures and not (dry_run and any(gaps.values())),
         "missing": [
@@ -109,15 +107,6 @@ def _fill(around: Surroundings, topic: str, gaps: list[Gap]) -> int:
             raise CommandError(f"the ledger at {kafka} cannot be read: {type(error).__name__}") from error
         except ClickHouseError as error:
             raise not_answered(around, error) from error
-
-
-def _still_wrong(settings: Settings, around: Surroundings) -> list[Failure]:
-    """The archive against the ledger, and against what was signed if there is a key to know it by."""
-    failures = against_ledger(around, 60)
-    if any((settings.data_dir / "keys").glob("*.pub")):
-        keys = [read_public(each) for each in own_keys(settings)]
-        failures += against_signed(settings, keys, [], None)[1]
-    return failures
 
 
 def _print(answer: dict[str, Any], *, dry_run: bool) -> None:

@@ -12,16 +12,14 @@ from rich.progress import Progress
 from rich.text import Text
 
 from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
-from cli.keys import read_public
 from cli.past import open_archive, topic_ends
 from cli.surroundings import Surroundings, not_answered, surroundings
-from cli.verify import against_ledger, against_signed, own_keys
+from cli.verify import against_ledger_and_signed
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from deploy.topics import Topic
     from replay.archive import Archive
-    from replay.verify import Failure
 
 _TIME: Final = "message.timestamp.type"
 
@@ -50,7 +48,7 @@ def restore(
     around = replace(surroundings(settings), known_kafka=to)
     topics = _topics(settings, [each.topic for each in ARCHIVED])
     written = _restore(around, to, topics)
-    failures = _differing(settings, around)
+    failures = against_ledger_and_signed(settings, around, 0)
     answer = {"ok": not failures, "written": written, "failures": [each._asdict() for each in failures]}
     emit_json(answer) if json else _print(answer)
     if failures:
@@ -121,15 +119,6 @@ def _require_unused(kafka: str, topics: list[Topic]) -> None:
     used = [name for name, kind in times.items() if kind != "CreateTime" and any(topic_ends(kafka, name).values())]
     if used:
         raise RestoreRefused(f"{', '.join(used)} on {kafka} is in use: a ledger is restored to where there is none")
-
-
-def _differing(settings: Settings, around: Surroundings) -> list[Failure]:
-    """The new ledger against the archive, and the archive against what was signed if there is a key to know it by."""
-    failures = against_ledger(around, 0)
-    if any((settings.data_dir / "keys").glob("*.pub")):
-        keys = [read_public(each) for each in own_keys(settings)]
-        failures += against_signed(settings, keys, [], None)[1]
-    return failures
 
 
 def _print(answer: dict[str, Any]) -> None:

@@ -250,6 +250,15 @@ def against_ledger(around: Surroundings, wait: float) -> list[Failure]:
     ]
 
 
+def against_ledger_and_signed(settings: Settings, around: Surroundings, wait: float) -> list[Failure]:
+    """The archive against the ledger, and against what was signed if there is a key to know it by."""
+    failures = against_ledger(around, wait)
+    if any((settings.data_dir / "keys").glob("*.pub")):
+        keys = [read_public(each) for each in own_keys(settings)]
+        failures += against_signed(settings, keys, [], None)[1]
+    return failures
+
+
 def _against_live(around: Surroundings, ends: dict[int, int], wait: float, workers: int | None) -> list[Failure]:
     """Law 4: the live state is what the archive folds to."""
     from replay.verify import Failure
