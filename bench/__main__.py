@@ -58,12 +58,10 @@ def _measured(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, fl
     for name in (name for name in PEERS if name in chosen.only):
         topic, events = (TENTH_LEDGER, chosen.events // 10) if name in TENTH else (LEDGER, chosen.events)
         yield f"{name}.events_per_s", _run_peer(name, broker, topic, events)
-    archive = [name for name in ARCHIVE if name in chosen.only]
-    if archive:
-        with clickhouse() as url:
+    for name in (name for name in ARCHIVE if name in chosen.only):
+        with clickhouse() as url:  # one for each, so that none merges what the other has written
             os.environ[URL_VARIABLE] = url
-            for name in archive:
-                yield f"{name}.rows_per_s", _run_peer(name, broker, LEDGER, chosen.events)
+            yield f"{name}.rows_per_s", _run_peer(name, broker, LEDGER, chosen.events)
     if "paced" in chosen.only:
         for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
             yield f"paced_{rate}.p50_ms", latency.p50_ms

@@ -14,7 +14,7 @@ What makes it exact, whatever dies when:
   count after each insert sees that, and one of the two is taken out; where nothing more is inserted, the last rows
   are counted again some times, for longer than a body can be on its way.
 
-One insert is on its way while the next batch is fetched and encoded; within a partition they stay in order.
+Inserts are on their way while the next batch is fetched and encoded; those of a partition one after the other.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from events.access import ACCESS, ACCESS_TOPIC
 from events.alarms import ALARMS, ALARMS_TOPIC
-from events.envelope import decode_record
+from events.envelope import LEDGER
 from events.ledger import LEDGER_TOPIC, LedgerRecord
 from events.rulebook import RULEBOOKS, RULEBOOKS_TOPIC
 from processors.archive_table import ArchiveTable, Count
@@ -56,6 +56,8 @@ _WORTHWHILE: Final = 5
 #: One fetch brings about a batch; the broker hands out whole record batches of up to a mebibyte.
 _FETCH_BYTES: Final = 16 * 1024 * 1024
 _FETCH_WAIT_MS: Final = 100
+#: Inserts on their way at once, each of another partition: one is counted while the next one's rows go in.
+_INSERTS_AT_ONCE: Final = 2
 #: First and longest pause before ClickHouse is asked again.
 _RETRY_SECONDS: Final = (0.1, 5.0)
 #: How many of the rows written last are counted with each batch: a stray body arrives soon or never.
@@ -82,10 +84,10 @@ class Archived(NamedTuple):
 
 #: The ledger, and what has to be kept as long as it: what it was judged by, what was said of it, and who looked at it.
 ARCHIVED: Final = (
-    Archived(LEDGER_TOPIC, GROUP, decode_record),
-    Archived(ALARMS_TOPIC, f"{GROUP}-alarms", ALARMS.decode_record),
-    Archived(RULEBOOKS_TOPIC, f"{GROUP}-rulebooks", RULEBOOKS.decode_record),
-    Archived(ACCESS_TOPIC, f"{GROUP}-access", ACCESS.decode_record),
+    Archived(LEDGER_TOPIC, GROUP, LEDGER.decode_records),
+    Archived(ALARMS_TOPIC, f"{GROUP}-alarms", ALARMS.decode_records),
+    Archived(RULEBOOKS_TOPIC, f"{GROUP}-rulebooks", RULEBOOKS.decode_records),
+    Archived(ACCESS_TOPIC, f"{GROUP}-access", ACCESS.decode_records),
 )
 
 
@@ -110,7 +112,7 @@ class ArchiverOptions:
     group: str = GROUP
     session_timeout_seconds: float = 10.0
     max_rows: int = MAX_ROWS
-    decode: Decode = decode_record  # of the topic
+    decode: Decode = LEDGER.decode_records  # of the topic's codec
 
 
 @dataclass(slots=True, eq=False)
@@ -162,7 +164,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._taken_up = count()
         self._joining: set[TopicPartition] = set()
         self._ours: dict[TopicPartition, _Partition] = {}
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: dict[int, asyncio.Task[None]] = {}  # by partition
         self._leased_at = -math.inf
         self._stop = asyncio.Event()
         self._consumer: Any = None
@@ -192,8 +194,8 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             await self._fetch()  # 2.
             for partition in self._due():
                 batch = await asyncio.to_thread(self._next_batch, partition)  # 3. while the one before is on its way
-                await self._sent()
-                self._sending = asyncio.create_task(self._send(partition, batch))
+                await self._sent(partition.number)
+                self._sending[partition.number] = asyncio.create_task(self._send(partition, batch))
             await self._look_again()  # 7. a body may have come late
         await self._sent()
 
@@ -274,7 +276,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             return due
         fullest = max(waiting, key=lambda each: each.pending_bytes)
         rows, size = sum(len(each.pending) for each in waiting), sum(each.pending_bytes for each in waiting)
-        idle = self._sending is None or self._sending.done()
+        idle = all(sending.done() for sending in self._sending.values())
         enough = len(fullest.pending) >= self.options.max_rows // _WORTHWHILE
         return [fullest] if (idle and enough) or rows >= 2 * self.options.max_rows or size >= 2 * MAX_BYTES else []
 
@@ -296,11 +298,18 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     # Writing ------------------------------------------------------------------------------------------------------
 
-    async def _sent(self) -> None:
-        """Wait for the insert on its way, if any; raises what stopped it."""
-        sending, self._sending = self._sending, None
-        if sending is not None:
-            await sending
+    async def _sent(self, partition: int | None = None) -> None:
+        """Wait until the partition's insert is done and there is room for another; None: until all are.
+
+        Raises what stopped one.
+        """
+        while self._sending and (
+            partition is None or partition in self._sending or len(self._sending) >= _INSERTS_AT_ONCE
+        ):
+            done, _ = await asyncio.wait(self._sending.values(), return_when=asyncio.FIRST_COMPLETED)
+            self._sending = {number: each for number, each in self._sending.items() if each not in done}
+            for each in done:
+                each.result()
 
     async def _check(self, partition: _Partition, batch: Batch, first: int, expected: int) -> None:
         """Each offset from `first` on must be there, and once; what is missing of this batch is sent again.
@@ -409,15 +418,15 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         except (KafkaError, TimeoutError, ValueError) as error:  # ValueError: a partition was just taken away
             log.info("not committed", error=type(error).__name__)
             return False
-        self._leased_at = asked_at
+        self._leased_at = max(self._leased_at, asked_at)
         return True
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Nothing new from here on; the insert on its way may finish while the partitions are still ours."""
         self._joining.clear()
         self._ours = {}
-        if self._sending is not None:
-            await asyncio.wait({self._sending}, timeout=self.options.session_timeout_seconds / 2)
+        if self._sending:
+            await asyncio.wait(self._sending.values(), timeout=self.options.session_timeout_seconds / 2)
         log.info("revoked", partitions=sorted(tp.partition for tp in revoked))
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
@@ -425,9 +434,10 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         self._joining = set(assigned)
 
     async def _leave(self) -> None:
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.wait({self._sending})
+        for sending in self._sending.values():
+            sending.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending.values())
         try:
             await asyncio.wait_for(self._consumer.stop(), self.options.session_timeout_seconds)
         except (KafkaError, TimeoutError):

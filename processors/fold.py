@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from events.envelope import Unreadable, decode_record
+from events.envelope import LEDGER, Unreadable, decode_record
 from processors.watching import News, PartitionWatch
 from projections.dossier import Dossier, admit, new_dossier, pack, unpack
 from projections.live import (
@@ -166,15 +166,16 @@ class PartitionFold:
     def _fold(self, records: Sequence[PositionedRecord]) -> None:
         known, touch, load = self._known, self._dirty.add, self._load
         rejected = len(self._rejected)
-        for record in records:
+        events = LEDGER.decode_records([record.key for record in records], [record.value for record in records])
+        for record, event in zip(records, events, strict=True):
+            if isinstance(event, Unreadable):
+                self._rejected.append(Rejected(record, str(event)))
+                continue
             key = record.key
+            assert key is not None  # noqa: S101  # decode_records compared it with the subject
             try:
-                event = decode_record(key, record.value)
-                assert key is not None  # noqa: S101  # decode_record compared it with the subject
                 before = known.get(key) or load(key)
                 after = admit(before, event, offset=record.offset, recorded=record.timestamp * 1000)
-            except Unreadable as refusal:
-                self._rejected.append(Rejected(record, str(refusal)))
             except _StoredUnreadable:
                 raise
             except Exception as error:  # whatever one record does to the fold, the stream goes on

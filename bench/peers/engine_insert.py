@@ -19,7 +19,6 @@ def main() -> None:
     run = Run.from_arguments()
     batches = [each for partition in range(PARTITIONS) for each in _batches(run, partition)]
     archive = table(TOPIC)
-    archive.require_deduplication()  # connects
     run.begin()
     for batch in batches:
         archive.insert(batch)

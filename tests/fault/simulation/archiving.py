@@ -16,7 +16,7 @@ from uuid import UUID
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from events.catalogue import StepCompleted
-from events.envelope import Unreadable, decode_record, encode, make_event
+from events.envelope import Unreadable, decode_record, encode, make_event, microseconds
 from processors.archive_table import ArchiveTable
 from processors.archiver import Archiver, ArchiverFailed, ArchiverOptions
 from tests.fault.simulation.clickhouse import Client, Table
@@ -189,7 +189,9 @@ class Archiving:
                 self._compare(row, record)
 
     def _compare(self, row: Any, record: Record) -> None:
-        found = (row["topic"], row["recorded_at"], row["key"], row["raw"], tuple(map(tuple, row["headers"])))
+        recorded_ms = microseconds(row["recorded_at"]) // 1_000
+        headers = tuple((each["name"], each["value"]) for each in row["headers"])
+        found = (row["topic"], recorded_ms, row["key"], row["raw"], headers)
         if found != (record.topic, record.timestamp, record.key, record.value, record.headers):
             raise Violation(f"{record} is archived as {found}")
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import msgspec
+import pyarrow as pa
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from tests.fault.simulation.world import Blocking, Process, Violation, World
@@ -32,7 +32,7 @@ class Table:
         self.down_until = 0.0
         self._tokens: OrderedDict[str, list[tuple[Any, ...]]] = OrderedDict()
 
-    def insert(self, rows: list[Row], token: str) -> None:
+    def insert(self, rows: Sequence[Row], token: str) -> None:
         said = [(row["offset"], row["recorded_at"], row["key"], row["raw"]) for row in rows]
         if token in self._tokens:
             if self._tokens[token] != said:
@@ -85,8 +85,10 @@ class Client:
     def raw_insert(
         self, table: str, columns: Sequence[str], insert_block: memoryview, *, fmt: str, settings: Mapping[str, str]
     ) -> None:
-        assert (table, fmt, settings["insert_deduplicate"]) == ("dossier_events", "MsgPack", "1")
-        rows = _rows(columns, bytes(insert_block))
+        assert (table, fmt, settings["insert_deduplicate"]) == ("dossier_events", "ArrowStream", "1")
+        sent = pa.ipc.open_stream(pa.py_buffer(insert_block)).read_all()
+        assert sent.column_names == list(columns)
+        rows = sent.to_pylist()
         self._ask("insert", lambda: self._table.insert(rows, settings["insert_deduplication_token"]))
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> _Result:
@@ -128,17 +130,3 @@ class Client:
             world.after(world.rng.uniform(0.5, 12), lambda: arrive(reply=True))
         else:
             world.after(there, lambda: arrive(reply=True))
-
-
-def _rows(columns: Sequence[str], body: bytes) -> list[Row]:
-    """The rows of a body in ClickHouse's MsgPack, which does not say how many values it has."""
-    count = len(columns)
-    while True:
-        try:
-            values = msgspec.msgpack.decode(b"\xdd" + count.to_bytes(4, "big") + body)
-        except msgspec.DecodeError:  # there are more
-            count += len(columns)
-        else:
-            return [
-                dict(zip(columns, values[at : at + len(columns)], strict=True)) for at in range(0, count, len(columns))
-            ]

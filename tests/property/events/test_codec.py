@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from events.catalogue import CATALOGUE, AnyFact
-from events.envelope import MAX_DEPTH, Event, Unreadable, _depth, decode, encode, from_microseconds, microseconds
+from events.envelope import (
+    LEDGER,
+    MAX_DEPTH,
+    Event,
+    Unreadable,
+    _depth,
+    decode,
+    decode_record,
+    encode,
+    from_microseconds,
+    microseconds,
+)
 from tests.poison import ODD_BUT_GOOD, POISON
 from tests.strategies import events, facts, instants
 
@@ -59,6 +71,51 @@ def test_a_damaged_event_is_an_event_or_unreadable(data: st.DataObject, value: b
         put = data.draw(st.sampled_from(_SPLICES) | st.binary(max_size=3))
         value = value[:at] + put + value[at + cut :]
     _event_or_unreadable(value)
+
+
+_records: st.SearchStrategy[tuple[bytes | None, bytes | None]] = st.one_of(
+    events().map(lambda event: (event.subject.encode(), encode(event))),
+    st.sampled_from([(row.key, row.value) for row in POISON + ODD_BUT_GOOD if len(row.value or b"") < 5_000]),
+    # Put together they look as if they were whole.
+    st.sampled_from(
+        [(b"D", b'{"type":'), (b"D", b"1}"), (b"D", b"{}\n{}"), (b"D", b"\n"), (b"D", b" "), (None, b"{}")]
+    ),
+)
+
+
+@given(st.lists(_records, max_size=12), st.data())
+def test_many_records_are_read_as_each_alone(
+    records: list[tuple[bytes | None, bytes | None]], data: st.DataObject
+) -> None:
+    is_cut = data.draw(st.booleans())
+    if records and is_cut:  # one value cut in two, so that it looks whole when they are put together
+        at = data.draw(st.integers(0, len(records) - 1))
+        key, value = records[at]
+        cut = data.draw(st.integers(0, len(value or b"")))
+        records[at : at + 1] = [(key, (value or b"")[:cut]), (key, (value or b"")[cut:])]
+    with patch("events.envelope._TOGETHER", data.draw(st.integers(1, 13))):
+        together = list(LEDGER.decode_records([key for key, _ in records], [value for _, value in records]))
+    assert [_said(each) for each in together] == [_said(_alone(key, value)) for key, value in records]
+
+
+@given(st.lists(events(), min_size=1, max_size=5))
+def test_records_as_they_are_written_are_read_the_short_way(some: list[Event]) -> None:
+    keys, values = [event.subject.encode() for event in some], [encode(event) for event in some]
+    assume(not any(" " in each for event in some for each in (event.id, event.source, event.subject)))
+    assume(not any(each and " " in each for event in some for each in (event.correlationid, event.causationid)))
+    with patch.object(type(LEDGER), "decode_record", side_effect=AssertionError):
+        assert list(LEDGER.decode_records(keys, values)) == some
+
+
+def _alone(key: bytes | None, value: bytes | None) -> Event | Unreadable:
+    try:
+        return decode_record(key, value)
+    except Unreadable as refusal:
+        return refusal
+
+
+def _said(found: Event | Unreadable) -> object:
+    return str(found) if isinstance(found, Unreadable) else (found, found.time.utcoffset())
 
 
 @given(st.data(), events())

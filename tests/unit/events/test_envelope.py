@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
 from events.catalogue import CATALOGUE, Received, StepCompleted, Withdrawn
 from events.envelope import (
+    ENVELOPES,
+    LEDGER,
     MAX_REASON_CHARS,
     Unreadable,
     decode,
@@ -83,6 +86,36 @@ def test_a_publisher_learns_of_a_bad_event_before_sending_it(envelope: dict[str,
     good = {"id": "e1", "source": "s", "subject": "d", "time": datetime(2020, 3, 16, tzinfo=UTC)}
     with pytest.raises(Unreadable, match=complaint):
         make_event(Withdrawn(office="H21"), **{**good, **envelope})  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("key", "envelope", "fact"),
+    [
+        (b"other", {}, {}),
+        (None, {}, {}),
+        (b"d", {"id": "e1 "}, {}),
+        (b"d", {"source": "s\x7f"}, {}),
+        (b"d", {"causationid": "\u2028"}, {}),
+        (b"d", {"time": datetime(1899, 3, 16, tzinfo=UTC)}, {}),
+        (b"d", {}, {"promised": datetime(2200, 3, 16, tzinfo=UTC)}),
+        (b"d", {}, {"note": "a\0b"}),
+        (b"d", {}, {"attributes": {f"{n}": "x" * 4_000 for n in range(70)}}),
+    ],
+    ids=["key", "no key", "space", "control", "line separator", "time", "promise", "NUL", "size"],
+)
+def test_a_fault_in_a_canonical_record_is_found_among_others(
+    key: bytes | None, envelope: dict[str, object], fact: dict[str, object]
+) -> None:
+    at = datetime(2020, 3, 16, tzinfo=UTC)
+    good: dict[str, Any] = {"specversion": "1.0", "id": "e1", "source": "s", "subject": "d", "time": at}
+    data = Received(**{"office": "H21", "procedure": "p", "channel": "direct", **fact})  # type: ignore[arg-type]  # wrong on purpose
+    bad = encode(ENVELOPES[Received](data=data, **{**good, **envelope}))
+    with pytest.raises(Unreadable) as alone:
+        decode_record(key, bad)
+    fine = encode(make_event(Withdrawn(office="H21"), id="e2", source="s", subject="d", time=at))
+    first, second, third = LEDGER.decode_records([b"d", key, b"d"], [fine, bad, fine])
+    assert str(second) == str(alone.value)
+    assert first == third == decode(fine)
 
 
 def test_headers_name_the_event_for_routers() -> None:
