@@ -15,7 +15,7 @@ size grow with the dossier's own number of events.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -25,8 +25,8 @@ from msgspec.structs import replace
 from events.catalogue import CATALOGUE, AnyFact
 from events.envelope import Event, microseconds
 from projections.amend import AMENDMENTS, amended, effective_order
-from projections.evolve import Entry, evolve
-from projections.standing import Anomaly, AnomalyCode, Standing
+from projections.evolve import Entry, advance, evolve
+from projections.standing import Anomaly, AnomalyCode, Draft, Standing, standing_of
 
 STATE_VERSION: Final = 3 + sum(fact.schema_version - 1 for fact in CATALOGUE)
 
@@ -98,7 +98,7 @@ def fold(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> Dossier:
 def history(dossier: Dossier, until: int | None = None) -> list[tuple[Entry, Standing]]:
     """Each entry in effective order with the standing after it, up to and including instant `until`."""
     entries = [entry for entry in unpack_entries(dossier) if until is None or entry.at <= until]
-    return _steps(entries)
+    return [(entry, standing_of(draft)) for entry, draft in _steps(entries)]
 
 
 def anomalies(dossier: Dossier) -> tuple[Anomaly, ...]:
@@ -181,20 +181,21 @@ def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
 
 
 def _standing_of(entries: list[Entry]) -> Standing:
-    steps = _steps(entries)
-    return steps[-1][1] if steps else Standing()
+    draft = Draft()
+    for step in _steps(entries):
+        draft = step[1]
+    return standing_of(draft)
 
 
-def _steps(entries: list[Entry]) -> list[tuple[Entry, Standing]]:
+def _steps(entries: list[Entry]) -> Iterator[tuple[Entry, Draft]]:
+    """Each entry that counts, and the draft after it: the same one, which the next entry writes on."""
     effective, faults = amended(entries)
-    standing = Standing()
-    steps: list[tuple[Entry, Standing]] = []
+    draft = Draft()
     for entry in effective:
-        standing = evolve(standing, entry)
+        advance(draft, entry)
         if fault := faults.get(entry.identity):
-            standing = replace(standing, anomalies=(*standing.anomalies, Anomaly(fault, entry.identity)))
-        steps.append((entry, standing))
-    return steps
+            draft.anomalies = (*draft.anomalies, Anomaly(fault, entry.identity))
+        yield entry, draft
 
 
 class _Packed(Struct, frozen=True, array_like=True, gc=False):

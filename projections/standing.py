@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from projections.timing import Timing
 
@@ -130,8 +131,8 @@ class Anomaly(Struct, frozen=True, array_like=True, gc=False):
     identity: str
 
 
-class Standing(Struct, frozen=True, array_like=True, gc=False):
-    """Where a dossier stands after some prefix of its events in effective order."""
+class Draft(Struct, array_like=True, gc=False):
+    """A `Standing` while the fold writes it: nobody else sees it before it is one."""
 
     state: State = State.NONE
     office: str | None = None
@@ -157,6 +158,20 @@ class Standing(Struct, frozen=True, array_like=True, gc=False):
     payment_due: bool = False
     anomalies: tuple[Anomaly, ...] = ()
     timing: Timing = Timing()
+
+
+class Standing(Draft, frozen=True, array_like=True, gc=False):  # type: ignore[misc]  # the same fields, no longer written
+    """Where a dossier stands after some prefix of its events in effective order."""
+
+
+def draft_of(standing: Standing) -> Draft:
+    """A copy to write on."""
+    return Draft(*astuple(standing))
+
+
+def standing_of(draft: Draft) -> Standing:
+    """A copy that stays as it is."""
+    return Standing(*astuple(draft))
 
 
 class Queue(Struct, frozen=True, order=True):

@@ -34,55 +34,53 @@ from events.catalogue import (
     Withdrawn,
 )
 from events.envelope import microseconds
-from projections.standing import AT_WORK, OPEN, Standing, State
+from projections.standing import AT_WORK, OPEN, Draft, State
 from projections.timing import Cause, Interval, Move, Pause, StepRun, Timing
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from projections.evolve import Entry
+    from projections.evolve import Before, Entry
 
 
-def track(before: Standing, after: Standing, entry: Entry) -> Standing:
-    """`after` with the timing facts that `entry` adds to those of `before`."""
+def track(draft: Draft, before: Before, entry: Entry) -> None:
+    """Write on the draft the timing facts that `entry` adds; its state is what the state machine made of it."""
     change = _CHANGES.get(type(entry.fact))
-    if change is None:
-        return after
-    timing = change(before.timing, before, after, entry)
-    return after if timing is after.timing else replace(after, timing=timing)
+    if change is not None:
+        draft.timing = change(draft.timing, before, draft, entry)
 
 
-def _collected(t: Timing, _before: Standing, _after: Standing, e: Entry) -> Timing:
+def _collected(t: Timing, _before: Before, _after: Draft, e: Entry) -> Timing:
     return replace(t, collected_at=e.at) if t.collected_at is None else t
 
 
-def _submitted(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _submitted(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     opens = before.state is State.NONE and after.state is State.SUBMITTED
     return replace(t, intake=(*t.intake, Interval(e.at))) if opens else t
 
 
-def _answered(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _answered(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     """The intake clock ends with the state SUBMITTED, whatever the answer was."""
     if before.state is not State.SUBMITTED or after.state is State.SUBMITTED or not t.intake:
         return t
     return replace(t, intake=(*t.intake[:-1], Interval(t.intake[-1].begins, e.at)))
 
 
-def _received(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _received(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     if before.received_at is None and fact.legal_time is not None:
         t = replace(t, legal_time=(fact.legal_time.n, fact.legal_time.unit))
     return _answered(t, before, after, e)
 
 
-def _supplement_requested(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _supplement_requested(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     if before.state in AT_WORK and after.state is State.WAIT_APPLICANT:
         return _paused(t, "supplement", e, fact.deadline)
     return _answered(t, before, after, e)
 
 
-def _supplement_received(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _supplement_received(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     if before.state is State.WAIT_APPLICANT and after.state is not State.WAIT_APPLICANT:
         return _resumed(t, "supplement", e)
     if before.state is State.INTAKE_SUPPLEMENT and after.state is State.SUBMITTED:
@@ -90,32 +88,32 @@ def _supplement_received(t: Timing, before: Standing, after: Standing, e: Entry)
     return t
 
 
-def _payment_requested(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _payment_requested(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     waits = before.state in AT_WORK and after.state is State.WAIT_PAYMENT
     return _paused(t, "payment", e, fact.due) if waits else t
 
 
-def _payment_received(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+def _payment_received(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     return _resumed(t, "payment", e) if before.state is State.WAIT_PAYMENT else t
 
 
-def _consulted(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _consulted(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     first = before.consultations == 0 and after.consultations == 1 and before.state in OPEN
     return _paused(t, "consultation", e, fact.reply_due) if first else t
 
 
-def _consultation_answered(t: Timing, before: Standing, after: Standing, e: Entry) -> Timing:
+def _consultation_answered(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     return _resumed(t, "consultation", e) if before.consultations and not after.consultations else t
 
 
-def _moved(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+def _moved(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     return replace(t, moves=(*t.moves, Move(e.at, microseconds(fact.new_due)))) if before.state in OPEN else t
 
 
-def _routed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+def _routed(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     """Who routes a dossier is done with it: the steps under way end, but the one it is routed for."""
     fact: Any = e.fact
     steps = tuple(run if run.ends is not None or run.step == fact.step else replace(run, ends=e.at) for run in t.steps)
@@ -124,16 +122,16 @@ def _routed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
     return _worked(t, before, e, steps)
 
 
-def _confirmed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+def _confirmed(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     return _worked(t, before, e, t.steps)
 
 
-def _step_started(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+def _step_started(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     return _worked(t, before, e, _started(t.steps, fact.step, e.at, _instant(fact.step_due)))
 
 
-def _step_completed(t: Timing, before: Standing, _after: Standing, e: Entry) -> Timing:
+def _step_completed(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     due = _instant(fact.step_due)
     ends = e.at if fact.finished is None else microseconds(fact.finished)
@@ -149,7 +147,7 @@ def _step_completed(t: Timing, before: Standing, _after: Standing, e: Entry) -> 
     return _worked(t, before, e, t.steps)
 
 
-def _worked(t: Timing, before: Standing, e: Entry, steps: tuple[StepRun, ...]) -> Timing:
+def _worked(t: Timing, before: Before, e: Entry, steps: tuple[StepRun, ...]) -> Timing:
     routed_at = e.at if t.routed_at is None and before.received_at is not None else t.routed_at
     if routed_at == t.routed_at and steps == t.steps:
         return t
@@ -188,7 +186,7 @@ def _instant(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
-_CHANGES: Final[dict[type[AnyFact], Callable[[Timing, Standing, Standing, Entry], Timing]]] = {
+_CHANGES: Final[dict[type[AnyFact], Callable[[Timing, Before, Draft, Entry], Timing]]] = {
     CollectedByPost: _collected,
     Submitted: _submitted,
     SupplementRequested: _supplement_requested,

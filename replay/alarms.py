@@ -11,7 +11,7 @@ from what was known at some time: from the first events of its dossier, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from events.alarms import ALARMS, BreachCleared
 from events.envelope import Unreadable
-from projections.clocks import Alarm, AlarmKey, AlarmKind, alarms
+from projections.clocks import Alarm, AlarmKey, AlarmKind, ClockKind, alarms
 from projections.rules import RuleHistory
 from projections.standing import Standing
 from projections.watch import Watch, alarm_in, id_of
@@ -99,6 +99,8 @@ class Clocks:
         self._alarmed_until = alarmed_until
         #: Keys of warnings of which no knowledge has been found yet that gives them.
         self._unexplained = {dossier_id: doubts for dossier_id in said if (doubts := self._doubts(said[dossier_id]))}
+        #: The alarms of where a dossier stands, from when it was doubted until it is compared.
+        self._now: dict[str, tuple[Alarm, ...]] = {}
 
     @property
     def dossiers(self) -> Iterable[str]:
@@ -112,8 +114,20 @@ class Clocks:
         """
         for dossier_id, keys in self._unexplained.items():
             if dossier_id in standings:
-                keys -= {each.key for each in _alarms(standings[dossier_id], self._rules)}
+                found = self._now[dossier_id] = _alarms(standings[dossier_id], self._rules)
+                keys -= {each.key for each in found}
         return {dossier_id for dossier_id, keys in self._unexplained.items() if keys and dossier_id in standings}
+
+    def recall(self, dossier_id: str, known: Sequence[Standing]) -> None:
+        """`heard` of all where a dossier has stood, when it was heard of in the order in which it happened.
+
+        A warning that no longer follows mostly did while its clock ran: so that is looked at first.
+        """
+        for key in list(self._unexplained[dossier_id]):
+            for standing in [each for each in known if _runs(key, each)][-1:]:
+                self.heard(dossier_id, standing)
+        for standing in known:
+            self.heard(dossier_id, standing)
 
     def heard(self, dossier_id: str, standing: Standing) -> None:
         """This is where the dossier stood after one more of its events, in the order of the ledger."""
@@ -126,7 +140,8 @@ class Clocks:
         """The published alarms of a dossier with those of where it stands now; None: the archive has no events."""
         until = NEVER if watch.wake is None else max(watch.wake - 1, self._due_by)
         at_most = max(until, self._alarmed_until)  # later than `until` if the clock of the processes was set back
-        found = () if standing is None else _alarms(standing, self._rules)
+        known = self._now.pop(dossier_id, None)
+        found = () if standing is None else _alarms(standing, self._rules) if known is None else known
         there = {id_of(dossier_id, each): each for each in found if each.at <= at_most}
         said = self._said.get(dossier_id, {})
         unexplained = self._unexplained.get(dossier_id, set())
@@ -148,6 +163,14 @@ class Clocks:
         """Not those by a rulebook that this program does not have, such as the one shipped with an earlier release."""
         known = {rules.version for _, rules in self._rules.published}
         return {each.alarm.key for each in said.values() if _is_warning(each) and each.rulebook in known}
+
+
+def _runs(key: AlarmKey, standing: Standing) -> bool:
+    """Does, as far as a look can tell, the clock of this alarm run?"""
+    _, clock, name, _ = key
+    if clock is ClockKind.STEP:
+        return any(run.step == name and run.ends is None for run in standing.timing.steps)
+    return standing.processed_at is None and standing.ended_at is None
 
 
 def _is_warning(said: Said) -> bool:

@@ -20,6 +20,7 @@ from typing import Final
 from events.alarms import ALARMS, AlarmEvent, ProjectionDiverged, alarm_id
 from events.envelope import from_microseconds, microseconds
 from events.quarantine import position_text
+from projections.dossier import history
 from projections.live import Cursor, rulebook_mark
 from projections.rules import RuleHistory
 from projections.watch import id_of
@@ -112,8 +113,11 @@ class Check:
         records = self._watched(cursor.partition, until.end, _records(self.ledger, cursor.partition, until.end, only))
         folded = fold(records, until)
         doubted = clocks.doubted({key: each.standing for key, each in folded.dossiers.items()})
-        if doubted:
-            fold(_records(self.ledger, cursor.partition, until.end, doubted), until, clocks.heard)
+        for dossier_id in doubted.intersection(folded.in_order):
+            clocks.recall(dossier_id, [standing for _, standing in history(folded.dossiers[dossier_id])])
+        others = doubted.difference(folded.in_order)
+        if others:
+            fold(_records(self.ledger, cursor.partition, until.end, others), until, clocks.heard)
         if self.keep is not None and only is None:
             self.keep(cursor, folded)
         return compare(live, folded, clocks, only)

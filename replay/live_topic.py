@@ -9,6 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from events.lean import make_records_lean
 from events.ledger import LEDGER_TOPIC
 from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, new_cursor, unpack_cursor, watched_key
 from replay.rebuild import LivePartition
@@ -76,6 +77,7 @@ class LiveTopic:
 @asynccontextmanager
 async def reading(kafka: str, topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC) -> AsyncIterator[LiveTopic]:
     """A LiveTopic for the length of a `with`."""
+    make_records_lean()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, client_id="rebuild", group_id=None, enable_auto_commit=False,
         auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024,

@@ -65,10 +65,14 @@ class Difference(Struct, frozen=True):
 
 
 class Folded(NamedTuple):
-    """The dossiers of a partition, the same packed, and how many of its archived records are no events."""
+    """The dossiers of a partition, the same packed, and how many of its archived records are no events.
+
+    `in_order`: those of whom the ledger heard everything in the order in which it happened.
+    """
 
     dossiers: dict[str, Dossier]
     packed: dict[str, bytes]
+    in_order: Collection[str]
     unreadable: int
 
 
@@ -131,11 +135,12 @@ def fold(
         if event is None or event.subject.encode() != key:
             unreadable += 1
         elif offset < until.default or offset < further.get(event.subject, 0):
-            standing = folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
+            folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
             if heard is not None:
-                heard(event.subject, standing)
+                heard(event.subject, folding.standing(event.subject))
     dossiers = {each.dossier_id: each for each in folding.dossiers()}
-    return Folded(dossiers, {dossier_id: pack(each) for dossier_id, each in dossiers.items()}, unreadable)
+    packed = {dossier_id: pack(each) for dossier_id, each in dossiers.items()}
+    return Folded(dossiers, packed, folding.in_order, unreadable)
 
 
 def compare(live: LivePartition, folded: Folded, clocks: Clocks, only: Collection[str] | None = None) -> Comparison:

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from bench.load import load
 from deploy.clickhouse.client import connect
+from events.lean import LeanRecord
 from processors.archive_table import ArchiveTable
 from processors.batches import MAX_ROWS, make_batch
-from processors.lean import LeanRecord
 
 USER, PASSWORD = "archiver", "writes"
 URL_VARIABLE = "BENCH_CLICKHOUSE"

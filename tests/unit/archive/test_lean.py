@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiokafka import ConsumerRecord
 
-from processors.lean import NAME, LeanRecord, make_records_lean
+from events.lean import NAME, LeanRecord, make_records_lean
 
 
 def test_it_has_the_fields_of_aiokafkas_record_in_the_same_order() -> None:

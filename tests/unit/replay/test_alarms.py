@@ -45,10 +45,22 @@ def compared(
     wake: int | None = None,
 ) -> AlarmDifference:
     """`known`: the dossier after each of its events, in the order in which the ledger has them."""
-    clocks = Clocks(history or rules(), standing_alarms([records(events)]), due_by=until, alarmed_until=until)
-    for each in known if clocks.doubted({ID: known[-1].standing}) else ():
-        clocks.heard(ID, each.standing)
-    return clocks.compare(ID, known[-1].standing, replace(BLANK, wake=NEVER if wake is None else wake))
+    one_by_one, at_once = (
+        Clocks(history or rules(), standing_alarms([records(events)]), due_by=until, alarmed_until=until)
+        for _ in range(2)
+    )
+    standings = [each.standing for each in known]
+    if one_by_one.doubted({ID: standings[-1]}):
+        for each in standings:
+            one_by_one.heard(ID, each)
+    if at_once.doubted({ID: standings[-1]}):
+        at_once.recall(ID, standings)
+    found, again = (
+        each.compare(ID, standings[-1], replace(BLANK, wake=NEVER if wake is None else wake))
+        for each in (one_by_one, at_once)
+    )
+    assert found == again
+    return found
 
 
 def breaches(alarms: Sequence[Alarm]) -> list[Alarm]:
