@@ -80,6 +80,8 @@ def _rulebooks(around: Surroundings) -> tuple[dict[str, Any], ...]:
 def _pack(
     dossier: str, rows: list[ArchiveRow], archive: Archive, since: Path | None, rulebooks: tuple[dict[str, Any], ...]
 ) -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
     from replay.checkpoint import parse
     from replay.log_table import LogTable, Missing
     from replay.merkle import consistency_proof, inclusion_proof
@@ -87,7 +89,11 @@ def _pack(
     from replay.subtrees import StoredSubtrees
 
     table, partition = LogTable(archive.client, archive.topic), rows[0].partition
-    newest = table.newest(partition)
+    subtrees = StoredSubtrees(table, partition)
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(table.newest, partition)
+        subtrees.prepare([each.offset for each in rows])
+        newest = asked.result()
     last = rows[-1].offset
     if newest is None or newest.size <= last:
         size = newest.size if newest else 0
@@ -95,8 +101,7 @@ def _pack(
             f"the newest checkpoint of partition {partition} has {size} leaves, the last event is leaf {last}: "
             "wait a moment for the archiver to sign it; it needs a signing_key"
         )
-    subtrees = StoredSubtrees(table, partition, newest.size)
-    subtrees.prepare([each.offset for each in rows])
+    subtrees.until(newest)
     older = since.read_text(encoding="utf-8") if since else None
     try:
         records = tuple(

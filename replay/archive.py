@@ -15,7 +15,7 @@ from replay.leaf import LEAF_SQL
 
 _COLUMNS: Final = (
     "partition, offset, toUnixTimestamp64Milli(recorded_at), toUnixTimestamp64Micro(occurred_at), key, raw, "
-    "arrayMap(header -> CAST(header.1, 'String'), headers), headers.value, CAST(unreadable, 'String')"
+    "headers.name, headers.value, unreadable"
 )
 #: Strings come as bytes: the ledger may hold anything.
 _AS_BYTES: Final = {"String": "bytes"}
@@ -65,10 +65,12 @@ class Archive:
         """The readable records of one dossier in ledger order."""
         sql = (
             f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
-            "WHERE topic = {topic:String} AND dossier_id = {dossier:String} AND unreadable = '' "
-            "ORDER BY partition, offset"
+            "WHERE topic = {topic:String} AND dossier_id = {dossier:String} AND unreadable = ''"
         )
-        return [row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block]
+        rows = [row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block]
+        return sorted(
+            rows, key=lambda row: (row.partition, row.offset)
+        )  # the server would sort what it has yet to read
 
     def stream_partition(
         self, partition: int, first: int = 0, end: int | None = None, *, readable_only: bool = False

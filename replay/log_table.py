@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from events.ledger import LEDGER_TOPIC
@@ -63,18 +63,6 @@ class LogTable:
                 raise Missing(partition, start + len(rows))
             yield [bytes(leaf) for _, leaf in rows]
 
-    def tiles(self, partition: int, tiles: Sequence[int], size: int) -> dict[int, bytes]:
-        """The leaf hashes of these groups of 256, by index, as far as they are among the first `size`."""
-        ranges = " OR ".join(f"offset BETWEEN {{first{n}:UInt64}} AND {{last{n}:UInt64}}" for n in range(len(tiles)))
-        sql = (
-            "SELECT offset, leaf FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "  # noqa: S608  # numbered parameters
-            f"AND offset < {{size:UInt64}} AND ({ranges})"
-        )
-        bounds = {f"first{n}": tile << 8 for n, tile in enumerate(tiles)}
-        bounds |= {f"last{n}": (tile << 8) + 255 for n, tile in enumerate(tiles)}
-        rows = self._rows(sql, {"partition": partition, "size": size, **bounds})
-        return {int(offset): bytes(leaf) for offset, leaf in rows}
-
     def keep(self, partition: int, subtrees: Iterable[Completed]) -> None:
         """Store those of the subtrees that proofs are made from."""
         rows = [
@@ -89,21 +77,19 @@ class LogTable:
 
     def nodes(self, partition: int, ranges: Sequence[tuple[int, int, int]]) -> dict[tuple[int, int], bytes]:
         """The kept subtrees of these ranges (level, first, end), by level and index; those that are there."""
-        wanted = " OR ".join(
-            f"(level = {{level{n}:UInt8}} AND number >= {{first{n}:UInt64}} AND number < {{end{n}:UInt64}})"
-            for n in range(len(ranges))
-        )
-        sql = (
-            "SELECT level, number, any(hash) FROM dossier_log_nodes WHERE topic = {topic:String} "  # noqa: S608  # numbered parameters
-            f"AND partition = {{partition:UInt32}} AND ({wanted}) GROUP BY level, number"
-        )
-        bounds = {
-            f"{name}{n}": value
-            for n, each in enumerate(ranges)
-            for name, value in zip(("level", "first", "end"), each, strict=True)
-        }
+        return self._hashes(_nodes_sql(len(ranges)), partition, _node_bounds(ranges))
+
+    def around(
+        self, partition: int, tiles: Sequence[int], ranges: Sequence[tuple[int, int, int]]
+    ) -> dict[tuple[int, int], bytes]:
+        """`nodes`, and as level 0 the leaves of these groups of 256; in one question."""
+        bounds = {f"tile{n}": tile << 8 for n, tile in enumerate(tiles)}
+        sql = f"{_nodes_sql(len(ranges))} UNION ALL {_tiles_sql(len(tiles))}"
+        return self._hashes(sql, partition, {**_node_bounds(ranges), **bounds})
+
+    def _hashes(self, sql: str, partition: int, bounds: Mapping[str, int]) -> dict[tuple[int, int], bytes]:
         rows = self._rows(sql, {"partition": partition, **bounds})
-        return {(int(level), int(number)): bytes(found) for level, number, found in rows}
+        return {(int(level), int(index)): bytes(found) for level, index, found in rows}
 
     def add(self, partition: int, log: CompactRange, note: str) -> None:
         """Store a checkpoint of the log as it is now."""
@@ -137,3 +123,30 @@ class LogTable:
     def _rows(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
         rows: Sequence[Sequence[Any]] = self._client.query(sql, {"topic": self.topic, **parameters}).result_rows
         return rows
+
+
+def _nodes_sql(ranges: int) -> str:
+    wanted = " OR ".join(
+        f"(level = {{level{n}:UInt8}} AND number >= {{first{n}:UInt64}} AND number < {{end{n}:UInt64}})"
+        for n in range(ranges)
+    )
+    return (
+        "SELECT level, number, any(hash) FROM dossier_log_nodes WHERE topic = {topic:String} "  # noqa: S608  # numbered parameters
+        f"AND partition = {{partition:UInt32}} AND ({wanted}) GROUP BY level, number"
+    )
+
+
+def _node_bounds(ranges: Sequence[tuple[int, int, int]]) -> dict[str, int]:
+    return {
+        f"{name}{n}": value
+        for n, each in enumerate(ranges)
+        for name, value in zip(("level", "first", "end"), each, strict=True)
+    }
+
+
+def _tiles_sql(tiles: int) -> str:
+    wanted = " OR ".join(f"offset BETWEEN {{tile{n}:UInt64}} AND {{tile{n}:UInt64}} + 255" for n in range(tiles))
+    return (
+        "SELECT toUInt8(0), offset, leaf FROM dossier_events WHERE topic = {topic:String} "  # noqa: S608  # numbered parameters
+        f"AND partition = {{partition:UInt32}} AND ({wanted})"
+    )

@@ -58,7 +58,7 @@ class CompactRange:
     def extend(self, leaves: Sequence[bytes]) -> list[Completed]:
         """Add leaf hashes, a level of the tree at a time; gives the subtrees that they complete, the lowest first."""
         sha256 = hashlib.sha256
-        waiting = dict(zip(_levels(self.size), self.hashes, strict=True))  # for a neighbour on the right, by level
+        waiting = dict(zip(perfect_levels(self.size), self.hashes, strict=True))  # for a neighbour on the right
         completed = []
         level, first, nodes = 0, self.size, list(leaves)
         while nodes:
@@ -72,7 +72,7 @@ class CompactRange:
             if nodes:
                 completed.append(Completed(level, first, nodes))
         self.size += len(leaves)
-        self.hashes = [waiting[each] for each in _levels(self.size)]
+        self.hashes = [waiting[each] for each in perfect_levels(self.size)]
         return completed
 
     def root(self) -> bytes:
@@ -218,7 +218,7 @@ def verify_consistency(  # noqa: C901  # one walk, as the RFC has it
         raise ProofError("the proof leads to another root")
 
 
-def _levels(size: int) -> list[int]:
+def perfect_levels(size: int) -> list[int]:
     """Of the perfect subtrees that `size` leaves are made of, the largest first."""
     return [level for level in range(size.bit_length() - 1, -1, -1) if size >> level & 1]
 

@@ -5,35 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from replay.log_table import KEPT_LEVELS, LogTable, Missing
-from replay.merkle import node_hash
+from replay.log_table import KEPT_LEVELS, LogTable, Missing, StoredCheckpoint
+from replay.merkle import node_hash, perfect_levels
 
 _TILES_A_QUESTION: Final = 100
 
 
 class StoredSubtrees:
-    """The first `size` leaves of a partition's log. Nothing is asked for twice."""
+    """A partition's log up to a checkpoint. Nothing is asked for twice.
 
-    def __init__(self, table: LogTable, partition: int, size: int) -> None:
+    What lies right of a leaf's own perfect subtree is in the checkpoint, so the two can be asked for side by side.
+    """
+
+    def __init__(self, table: LogTable, partition: int) -> None:
         self._table = table
         self._partition = partition
-        self._size = size
+        self._size = 0
         self._known: dict[tuple[int, int], bytes] = {}
         self._asked: set[tuple[int, int]] = set()
 
     def prepare(self, leaves: Sequence[int]) -> None:
-        """Ask at once for all that proofs of these leaves read: their groups of 256, and what is at the log's end."""
-        tiles = sorted({*(each >> 8 for each in leaves), (self._size - 1) >> 8})
-        chunks = sorted({tile >> 8 for tile in tiles})
-        whole = self._size >> 8
-        ranges = [(8, chunk << 8, min((chunk + 1) << 8, whole)) for chunk in chunks]
-        self._known |= self._table.nodes(self._partition, [*ranges, (16, 0, min(256, self._size >> 16))])
-        self._asked |= {*((level, first) for level, first, _ in ranges), (16, 0)}
+        """Ask at once for all that proofs of these leaves read within their perfect subtrees: groups of 256."""
+        groups = [(level, each) for level in KEPT_LEVELS for each in sorted({leaf >> level >> 8 for leaf in leaves})]
+        ranges = [(level, each << 8, (each + 1) << 8) for level, each in groups]
+        tiles = sorted({each >> 8 for each in leaves})
         for start in range(0, len(tiles), _TILES_A_QUESTION):
             some = tiles[start : start + _TILES_A_QUESTION]
-            found = self._table.tiles(self._partition, some, self._size)
-            self._known |= {(0, index): leaf for index, leaf in found.items()}
-            self._asked |= {(0, tile << 8) for tile in some}
+            self._known |= self._table.around(self._partition, some, ranges)
+            self._asked |= {*((level, first) for level, first, _ in ranges), *((0, tile << 8) for tile in some)}
+
+    def until(self, checkpoint: StoredCheckpoint) -> None:
+        """From now on the log is as large as at this checkpoint, whose hashes are those of its perfect subtrees."""
+        self._size, begin = checkpoint.size, 0
+        for level, found in zip(perfect_levels(checkpoint.size), checkpoint.hashes, strict=True):
+            self._known[level, begin >> level] = found
+            begin += 1 << level
 
     def subtree(self, level: int, index: int) -> bytes:
         """See `replay.merkle.Subtrees`.
