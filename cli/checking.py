@@ -19,10 +19,9 @@ from cli.past import open_archive
 from cli.surroundings import Surroundings, not_answered
 
 if TYPE_CHECKING:
-    from projections.live import Cursor
     from projections.rules import RuleHistory
     from replay.check import Checked
-    from replay.rebuild import Folded
+    from replay.rebuild import Keep
     from replay.states import StatesTable
 
 #: Real seconds a projector may take to say what is due; twice the time after which its supervisor restarts it.
@@ -89,6 +88,7 @@ def _checked(job: Job, seen: Callable[[int, int, int], None]) -> tuple[Checked, 
     from replay.archive import Archive
     from replay.check import Check
     from replay.live_topic import reading
+    from replay.rebuild import mark_of
 
     around, clock = job.around, job.around.clock
     rules = _rules(around.kafka)
@@ -97,7 +97,7 @@ def _checked(job: Job, seen: Callable[[int, int, int], None]) -> tuple[Checked, 
         due_by = clock.at_us(time.time_ns() // 1_000 - round(_GRACE_SECONDS * 1e6))
 
         async def check() -> Checked:
-            async with reading(around.kafka) as topic:
+            async with reading(around.kafka, mark_of) as topic:
                 one = Check(topic, archive, alarms, lambda: _rules(around.kafka), job.wait_seconds, due_by, job.since,
                             seen, keep)  # fmt: skip
                 return await one.partition(job.partition, job.ledger_end)
@@ -114,13 +114,12 @@ def _rules(kafka: str) -> RuleHistory:
 
 
 @contextmanager
-def _keeping(job: Job) -> Iterator[Callable[[Cursor, Folded], None] | None]:
-    version = job.version
-    if version is None:
+def _keeping(job: Job) -> Iterator[Keep | None]:
+    if job.version is None:
         yield None
         return
-    with open_states(job.around) as states:
-        yield lambda cursor, folded: states.write(version, cursor.partition, folded)
+    with open_states(job.around) as states, states.writing(job.version, job.partition) as keep:
+        yield keep
 
 
 @contextmanager

@@ -52,26 +52,22 @@ def open_archive(around: Surroundings) -> Iterator[Archive]:
 
 
 def folded(archive: Archive, known_at: datetime | None = None) -> Iterator[Dossier]:
-    """All dossiers of the archive, by what had been recorded by `known_at`; memory grows with those of a partition."""
-    from events.envelope import LEDGER, Unreadable, microseconds
-    from projections.bulk import Folding
+    """All dossiers of the archive, by what had been recorded by `known_at`; one at a time is in memory."""
+    from events.envelope import microseconds
+    from projections.bulk import fold_at_once
+    from replay.rebuild import histories, readable
 
-    until_ms = 2**62 if known_at is None else microseconds(known_at) // 1_000
+    until = 2**62 if known_at is None else microseconds(known_at)
     with progress_bar() as bar:
         seen = shown(bar)
         for partition, end in archive.cursors().items():
-            folding = Folding()
-            for block in archive.fold_partition(partition, end):
-                for offset, recorded_ms, _, raw, is_event in block:
-                    try:
-                        event = LEDGER.decode_again(raw) if is_event and recorded_ms <= until_ms else None
-                    except Unreadable:
-                        event = None
-                    if event is not None:
-                        folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
-                if block:
-                    seen(partition, block[-1][0] + 1, end)
-            yield from folding.dossiers()
+            read = 0
+            for history in histories(archive.by_dossier(partition, end)):
+                read += len(history.records)
+                seen(partition, read, end)
+                known = [each for each in readable(history) if each[2] <= until]
+                if known:
+                    yield fold_at_once(history.dossier_id, known)
 
 
 def rules_known(kafka: str, known_at: datetime | None = None) -> RuleHistory:

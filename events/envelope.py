@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from operator import eq
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_type_hints
@@ -212,6 +213,23 @@ class Codec(Generic[E]):
             return self._decoder.decode(value or b"")
         except _NO_EVENT as error:
             return self._lifted(value or b"", error)
+
+    def decode_all_again(self, values: Sequence[bytes]) -> Sequence[E | Unreadable]:
+        """Many values read again: of each what `decode_again` gives, or the Unreadable that it raises."""
+        lines = b"\n".join(values)
+        # Nothing in JSON goes on with { behind a }, so no event lies on two of these lines: as many are one on each.
+        if lines[:1] == b"{" and lines.count(b"}\n{") == lines.count(b"\n") == len(values) - 1:
+            with suppress(*_NO_EVENT):
+                events = self._decoder.decode_lines(lines)
+                if len(events) == len(values):
+                    return events
+        return list(map(self._again_or_refuse, values))
+
+    def _again_or_refuse(self, value: bytes) -> E | Unreadable:
+        try:
+            return self.decode_again(value)
+        except Unreadable as refusal:
+            return refusal
 
     def _lifted(self, value: bytes, refusal: Exception) -> E:
         """What could not be read as of the newest version: as of an earlier one, if it is of that."""

@@ -11,7 +11,7 @@ from what was known at some time: from the first events of its dossier, and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -60,25 +60,19 @@ class AlarmDifference(NamedTuple):
     tally: Tally
 
 
-def standing_alarms(blocks: Iterable[Iterable[Archived]]) -> dict[str, dict[str, Said]]:
-    """By dossier and id the alarms that stand, of the archived records of a partition of the alarms topic, in order.
+def said_of(dossier_id: str, records: Sequence[Archived]) -> dict[str, Said]:
+    """By id the alarms of a dossier that stand, of its archived records of the alarms topic, in order.
 
     What was sent twice has one id; of a breach and its clearing the later one holds.
     """
-    found: dict[str, dict[str, Said]] = {}
-    for _, _, _, raw, _ in (row for block in blocks for row in block):
-        try:
-            event = ALARMS.decode_again(raw)
-        except Unreadable:
-            continue  # a stranger's
-        alarm = alarm_in(event)
-        if alarm is None:
-            continue
-        of_dossier = found.setdefault(event.subject, {})
+    found: dict[str, Said] = {}
+    for event in ALARMS.decode_all_again([raw or b"" for *_, raw, _ in records]):
+        if isinstance(event, Unreadable) or event.subject != dossier_id or (alarm := alarm_in(event)) is None:
+            continue  # a stranger's, or about no clock
         if isinstance(event.data, BreachCleared):
-            of_dossier.pop(event.data.alarm, None)
+            found.pop(event.data.alarm, None)
         else:
-            of_dossier.setdefault(event.id, Said(alarm, event.data.rulebook))  # type: ignore[union-attr]  # alarm_in
+            found.setdefault(event.id, Said(alarm, event.data.rulebook))  # type: ignore[union-attr]  # alarm_in
     return found
 
 
@@ -87,82 +81,67 @@ class Clocks:
 
     Args:
         rules: the rulebooks by which the projector has looked at every dossier.
-        said: the published alarms, as `standing_alarms` gives them.
         due_by: alarms of instants up to this one must have been published by now; microseconds since 1970 UTC.
         alarmed_until: alarms up to this instant may have been (`Cursor.alarmed_until`).
     """
 
-    def __init__(self, rules: RuleHistory, said: Mapping[str, SaidById], due_by: int, alarmed_until: int) -> None:
+    def __init__(self, rules: RuleHistory, due_by: int, alarmed_until: int) -> None:
         self._rules = rules
-        self._said = said
         self._due_by = due_by
         self._alarmed_until = alarmed_until
-        #: Keys of warnings of which no knowledge has been found yet that gives them.
-        self._unexplained = {dossier_id: doubts for dossier_id in said if (doubts := self._doubts(said[dossier_id]))}
-        #: The alarms of where a dossier stands, from when it was doubted until it is compared.
-        self._now: dict[str, tuple[Alarm, ...]] = {}
+        self._versions = {rulebook.version for _, rulebook in rules.published}
 
-    @property
-    def dossiers(self) -> Iterable[str]:
-        """Those of which something was said."""
-        return self._said.keys()
+    def compare(
+        self,
+        dossier_id: str,
+        said: SaidById,
+        standing: Standing | None,
+        watch: Watch,
+        heard: Callable[[], Iterable[Standing]],
+    ) -> AlarmDifference:
+        """The alarms that were said of a dossier with those of where it stands now; None: the archive has no events.
 
-    def doubted(self, standings: Mapping[str, Standing]) -> set[str]:
-        """Of these dossiers those with a warning that does not follow from where they stand now.
-
-        Few: so what was known before is looked at (`heard`) for them alone.
+        Args:
+            heard: where it stood after each of its events, in the order of the ledger; asked for if a warning was said
+                that does not follow from where it stands now, which is seldom.
         """
-        for dossier_id, keys in self._unexplained.items():
-            if dossier_id in standings:
-                found = self._now[dossier_id] = _alarms(standings[dossier_id], self._rules)
-                keys -= {each.key for each in found}
-        return {dossier_id for dossier_id, keys in self._unexplained.items() if keys and dossier_id in standings}
-
-    def recall(self, dossier_id: str, known: Sequence[Standing]) -> None:
-        """`heard` of all where a dossier has stood, when it was heard of in the order in which it happened.
-
-        A warning that no longer follows mostly did while its clock ran: so that is looked at first.
-        """
-        for key in list(self._unexplained[dossier_id]):
-            for standing in [each for each in known if _runs(key, each)][-1:]:
-                self.heard(dossier_id, standing)
-        for standing in known:
-            self.heard(dossier_id, standing)
-
-    def heard(self, dossier_id: str, standing: Standing) -> None:
-        """This is where the dossier stood after one more of its events, in the order of the ledger."""
-        unexplained = self._unexplained.get(dossier_id)
-        if unexplained:
-            for rules in self._rules_as_they_grew:
-                unexplained -= {each.key for each in _alarms(standing, rules)}
-
-    def compare(self, dossier_id: str, standing: Standing | None, watch: Watch) -> AlarmDifference:
-        """The published alarms of a dossier with those of where it stands now; None: the archive has no events."""
         until = NEVER if watch.wake is None else max(watch.wake - 1, self._due_by)
         at_most = max(until, self._alarmed_until)  # later than `until` if the clock of the processes was set back
-        known = self._now.pop(dossier_id, None)
-        found = () if standing is None else _alarms(standing, self._rules) if known is None else known
+        found = () if standing is None else _alarms(standing, self._rules)
         there = {id_of(dossier_id, each): each for each in found if each.at <= at_most}
-        said = self._said.get(dossier_id, {})
-        unexplained = self._unexplained.get(dossier_id, set())
         missing = tuple(each for key, each in there.items() if each.at <= until and key not in said)
-        gone = said.keys() - there.keys()
-        extra = [said[key].alarm for key in gone if not _is_warning(said[key]) or said[key].alarm.key in unexplained]
+        gone = [said[key] for key in said.keys() - there.keys()]
+        doubted = {each.alarm.key for each in gone if self._must_follow(each)} - {each.key for each in found}
+        unexplained = self._unexplained(doubted, list(heard())) if doubted else doubted
+        extra = sorted(each.alarm for each in gone if not _is_warning(each) or each.alarm.key in unexplained)
         tally = Tally(
             recomputed=len(said) - len(gone) + len(missing), published=len(said),
             missing=len(missing), extra=len(extra), superseded=len(gone) - len(extra),
         )  # fmt: skip
-        return AlarmDifference(missing, tuple(sorted(extra)), tally)
+        return AlarmDifference(missing, tuple(extra), tally)
+
+    def _unexplained(self, doubted: set[AlarmKey], heard: Sequence[Standing]) -> set[AlarmKey]:
+        """Those of the doubted warnings that do not follow from anything that was known at some time.
+
+        One that no longer follows mostly did while its clock ran: so that is looked at first.
+        """
+        rest = set(doubted)
+        likely = [standings[-1] for key in doubted if (standings := [each for each in heard if _runs(key, each)])]
+        for standing in (*likely, *heard):
+            for rules in self._rules_as_they_grew:
+                if not rest:
+                    return rest
+                rest -= {each.key for each in _alarms(standing, rules)}
+        return rest
 
     @cached_property
     def _rules_as_they_grew(self) -> list[RuleHistory]:
         published = self._rules.published
         return [RuleHistory(published[:count]) for count in range(len(published), 0, -1)]
 
-    def _doubts(self, said: SaidById) -> set[AlarmKey]:
-        """Not those by a rulebook that this program does not have, such as the one shipped with an earlier release."""
-        known = {rules.version for _, rules in self._rules.published}
-        return {each.alarm.key for each in said.values() if _is_warning(each) and each.rulebook in known}
+    def _must_follow(self, said: Said) -> bool:
+        """Not one by a rulebook that this program does not have, such as the one shipped with an earlier release."""
+        return _is_warning(said) and said.rulebook in self._versions
 
 
 def _runs(key: AlarmKey, standing: Standing) -> bool:

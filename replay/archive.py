@@ -21,14 +21,19 @@ _COLUMNS: Final = (
 _AS_BYTES: Final = {"String": "bytes"}
 #: As it stands on the ledger; offsets and times as integers, bytes as bytes, and no time spent on compressing.
 _ARROW: Final = {"output_format_arrow_string_as_string": "0", "output_format_arrow_compression_method": "none"}
-_ARCHIVED: Final = "offset, toUnixTimestamp64Milli(recorded_at), key, raw, unreadable = ''"
+_ARCHIVED: Final = (
+    "ifNull(key, ''), topic != {topic:String}, offset, toUnixTimestamp64Milli(recorded_at), raw, unreadable = ''"
+)
+#: The server sorts on disk what takes more than this, so that it needs no more memory for a larger archive.
+_SORTED: Final = {**_ARROW, "max_bytes_before_external_sort": str(512 * 1024 * 1024)}
 _MAX_IDS_A_QUERY: Final = 5_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POLL_SECONDS: Final = 0.1
 
 
-#: What the fold reads of a record: offset, append time in ms, key, value, and whether it is an event.
-Archived = tuple[int, int, bytes | None, bytes | None, bool]
+#: What the fold reads of a record: key (empty: none), whether it is of the topic beside the ledger, offset, append time
+#: in ms, value, and whether it is an event.
+Archived = tuple[bytes, bool, int, int, bytes | None, bool]
 
 
 class ArchiveRow(NamedTuple):
@@ -88,21 +93,27 @@ class Archive:
         parameters = {"partition": partition, "first": first, "end": 2**63 if end is None else end, "none": ""}
         yield from self._blocks(sql, parameters)
 
-    def fold_partition(
-        self, partition: int, end: int, dossiers: Collection[str] | None = None
+    def by_dossier(
+        self, partition: int, end: int, beside: tuple[str, int] = ("", 0), dossiers: Collection[str] | None = None
     ) -> Iterator[list[Archived]]:
         """The records before `end` of a partition for the fold, a block at a time, six times as fast as in full.
 
-        In the order of the ledger; of `dossiers` alone, if some are given, each dossier's in that order.
+        In the order of their keys' bytes, so each dossier's together, and of a key in the order of the ledger. The
+        server does the sorting, on disk where it must, so nobody needs more memory for a larger archive.
+
+        Args:
+            beside: another topic of the same table, and up to where: a dossier's records of it come behind its own.
+            dossiers: of these alone.
         """
         sql = (
             f"SELECT {_ARCHIVED} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
-            "WHERE topic = {topic:String} AND partition = {partition:UInt32} AND offset < {end:UInt64}"
+            "WHERE partition = {partition:UInt32} AND (topic = {topic:String} AND offset < {end:UInt64} "
+            "OR topic = {beside:String} AND offset < {beside_end:UInt64})"
         )
-        order = " ORDER BY topic, partition, offset"
-        parameters = {"partition": partition, "end": end}
+        order = " ORDER BY ifNull(key, ''), topic != {topic:String}, offset"
+        parameters = {"partition": partition, "end": end, "beside": beside[0], "beside_end": beside[1]}
         if dossiers is None:
-            yield from self._arrow(sql + order, parameters)
+            yield from self._arrow(sql + order, parameters, _SORTED)
             return
         wanted = sorted(dossiers)
         for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
@@ -180,8 +191,12 @@ class Archive:
         rows: list[tuple[Any, ...]] = self.client.query(sql, {"topic": self.topic} | parameters).result_rows
         return rows
 
-    def _arrow(self, sql: str, parameters: Mapping[str, object]) -> Iterator[list[Any]]:
-        stream = self.client.query_arrow_stream(sql, {"topic": self.topic, **parameters}, _ARROW, use_strings=False)
+    def _arrow(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, str] = _ARROW
+    ) -> Iterator[list[Any]]:
+        stream = self.client.query_arrow_stream(
+            sql, {"topic": self.topic, **parameters}, dict(settings), use_strings=False
+        )
         with stream as batches:
             for batch in batches:
                 yield list(zip(*(column.to_pylist() for column in batch.columns), strict=True))

@@ -20,14 +20,13 @@ from typing import Final
 from events.alarms import ALARMS, AlarmEvent, ProjectionDiverged, alarm_id
 from events.envelope import from_microseconds, microseconds
 from events.quarantine import position_text
-from projections.dossier import history
-from projections.live import Cursor, rulebook_mark
+from projections.live import rulebook_mark
 from projections.rules import RuleHistory
 from projections.watch import id_of
-from replay.alarms import Clocks, Tally, standing_alarms
+from replay.alarms import Clocks, Tally
 from replay.archive import Archive, Archived
-from replay.live_topic import LiveTopic, NotReached
-from replay.rebuild import Bounds, Comparison, Difference, Folded, LivePartition, bounds, compare, fold
+from replay.live_topic import LivePartition, LiveTopic, NotReached
+from replay.rebuild import Bounds, Comparison, Difference, Keep, Mark, bounds, compare, histories
 
 SOURCE: Final = "urn:dossier-ledger:check"
 #: The projector waits so long for a dossier to be quiet, and a little, before it says what is long past.
@@ -58,11 +57,11 @@ class Check:
 
     `due_by`: alarms of instants up to this one (microseconds since 1970 UTC) must have been published by now.
     `since`: compare the dossiers of which something was written since; None: all. Real time.
-    `seen`: told how far a partition has been read (partition, offset, end).
-    `keep`: given each partition's dossiers as folded, if all of them are.
+    `seen`: told how many records of a partition have been read (partition, how many, of how many).
+    `keep`: given each dossier as folded, if all of them are.
     """
 
-    topic: LiveTopic
+    topic: LiveTopic[Mark]
     ledger: Archive
     alarms: Archive
     read_rules: Callable[[], RuleHistory]
@@ -70,7 +69,7 @@ class Check:
     due_by: int
     since: datetime | None
     seen: Callable[[int, int, int], None]
-    keep: Callable[[Cursor, Folded], None] | None = None
+    keep: Keep | None = None
 
     async def partition(self, number: int, ledger_end: int) -> Checked:
         """Compare a partition as of the end of the ledger, at least.
@@ -96,7 +95,7 @@ class Check:
 
     async def _compare(
         self, number: int, ledger_end: int, suspects: Collection[str] | None
-    ) -> tuple[Comparison, LivePartition]:
+    ) -> tuple[Comparison, LivePartition[Mark]]:
         live, rules = await self._snapshot(number, ledger_end)
         until = bounds(live, await self.topic.ledger_end(number))
         await self._archived(self.ledger, number, until.end)
@@ -104,25 +103,18 @@ class Check:
         return await asyncio.to_thread(self._compare_archived, live, until, rules, suspects), live
 
     def _compare_archived(
-        self, live: LivePartition, until: Bounds, rules: RuleHistory, suspects: Collection[str] | None
+        self, live: LivePartition[Mark], until: Bounds, rules: RuleHistory, suspects: Collection[str] | None
     ) -> Comparison:
         cursor = live.cursor
         only = self._changed(live) if suspects is None else set(suspects)
-        said = standing_alarms(_records(self.alarms, cursor.partition, cursor.alarms_offset, only))
-        clocks = Clocks(rules, said, self.due_by, cursor.alarmed_until)
-        records = self._watched(cursor.partition, until.end, _records(self.ledger, cursor.partition, until.end, only))
-        folded = fold(records, until)
-        doubted = clocks.doubted({key: each.standing for key, each in folded.dossiers.items()})
-        for dossier_id in doubted.intersection(folded.in_order):
-            clocks.recall(dossier_id, [standing for _, standing in history(folded.dossiers[dossier_id])])
-        others = doubted.difference(folded.in_order)
-        if others:
-            fold(_records(self.ledger, cursor.partition, until.end, others), until, clocks.heard)
-        if self.keep is not None and only is None:
-            self.keep(cursor, folded)
-        return compare(live, folded, clocks, only)
+        asked = None if only is not None and len(only) > _MANY else only
+        alarms = self.alarms.topic, cursor.alarms_offset
+        blocks = self.ledger.by_dossier(cursor.partition, until.end, alarms, asked)
+        watched = self._watched(cursor.partition, until.end + cursor.alarms_offset, blocks)
+        clocks = Clocks(rules, self.due_by, cursor.alarmed_until)
+        return compare(live, histories(watched), until, clocks, only, self.keep if only is None else None)
 
-    async def _snapshot(self, number: int, ledger_end: int) -> tuple[LivePartition, RuleHistory]:
+    async def _snapshot(self, number: int, ledger_end: int) -> tuple[LivePartition[Mark], RuleHistory]:
         """The live records, when every dossier has been looked at by the newest rulebook, and that rulebook."""
         deadline = time.monotonic() + self.wait_seconds
         while True:
@@ -139,7 +131,7 @@ class Check:
         if not await asyncio.to_thread(archive.wait_until_archived, {number: end}, self.wait_seconds):
             raise NotReached(f"the archive has not got to offset {end} of {archive.topic}, partition {number}")
 
-    def _changed(self, live: LivePartition) -> set[str] | None:
+    def _changed(self, live: LivePartition[Mark]) -> set[str] | None:
         """Every dossier whose live records, events or alarms are new, and those whose alarm has not come."""
         if self.since is None:
             return None
@@ -150,10 +142,11 @@ class Check:
         return written | overdue | recorded
 
     def _watched(self, number: int, end: int, blocks: Iterator[list[Archived]]) -> Iterator[list[Archived]]:
+        read = 0
         for block in blocks:
             yield block
-            if block:
-                self.seen(number, block[-1][0] + 1, end)
+            read += len(block)
+            self.seen(number, read, end)
         self.seen(number, end, end)
 
 
@@ -172,10 +165,6 @@ def diverged_event(dossier_id: str, partition: int, found: Difference, topic: st
     )  # fmt: skip
 
 
-def _records(archive: Archive, partition: int, end: int, only: Collection[str] | None) -> Iterator[list[Archived]]:
-    return archive.fold_partition(partition, end, None if only is not None and len(only) > _MANY else only)
-
-
-def _may_settle(live: LivePartition, found: Difference) -> bool:
+def _may_settle(live: LivePartition[Mark], found: Difference) -> bool:
     """May the projector still be about to look at this dossier's clocks?"""
     return bool(found.missing or found.extra) and found.last >= live.cursor.looked_offset

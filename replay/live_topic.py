@@ -1,31 +1,86 @@
-"""Reading the live topic once, a partition at a time, up to a position of the ledger."""
+"""Reading the live topic once, a partition at a time, up to a position of the ledger.
+
+Of each state only what its reader asks for is kept (`keep`): a whole one is a kilobyte, and there are many.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.lean import make_records_lean
 from events.ledger import LEDGER_TOPIC
 from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, new_cursor, unpack_cursor, watched_key
-from replay.rebuild import LivePartition
+from projections.watch import BLANK, Watch, unpack_watch
 
 _POLL_MS = 200
+
+S = TypeVar("S")
+
+
+class LivePartition(msgspec.Struct, Generic[S]):
+    """What the live topic says of a ledger partition: its cursor; by dossier what is kept of its state, and its watch.
+
+    `written_ms`: when the newest record of each dossier was written, in milliseconds since 1970 UTC.
+    """
+
+    cursor: Cursor
+    states: dict[str, S] = {}
+    watches: dict[str, bytes] = {}
+    written_ms: dict[str, int] = {}
+
+    @property
+    def next_offset(self) -> int:
+        return self.cursor.next_offset
+
+    def watch(self, dossier_id: str) -> Watch:
+        packed = self.watches.get(dossier_id)
+        try:
+            return BLANK if packed is None else unpack_watch(packed)
+        except msgspec.DecodeError:
+            return BLANK  # it remembers nothing that can be read, so what it should have said will be missing
+
+    def take(self, record: Any, keep: Callable[[bytes], S]) -> None:
+        """Read the next record of the partition."""
+        key, value = record.key, record.value
+        if is_state_key(key):
+            dossier_id = key.decode(errors="replace")
+            _put(self.states, dossier_id, None if value is None else keep(value))
+        elif key == CURSOR_KEY:
+            self.cursor = new_cursor(self.cursor.partition) if value is None else unpack_cursor(value)
+            return
+        elif (watched := watched_key(key)) is not None:
+            dossier_id = watched.decode(errors="replace")
+            _put(self.watches, dossier_id, value)
+        else:
+            return
+        self.written_ms[dossier_id] = record.timestamp
+
+
+def _put(found: dict[str, S], dossier_id: str, kept: S | None) -> None:
+    if kept is None:
+        found.pop(dossier_id, None)
+    else:
+        found[dossier_id] = kept
 
 
 class NotReached(Exception):
     """The live state did not get as far as was asked, in the time that was given."""
 
 
-class LiveTopic:
-    """Reads packed states, undecoded, over an aiokafka consumer."""
+class LiveTopic(Generic[S]):
+    """Reads packed states over an aiokafka consumer, and keeps of each what `keep` makes of it."""
 
-    def __init__(self, consumer: Any, topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC) -> None:
+    def __init__(
+        self, consumer: Any, keep: Callable[[bytes], S], topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC
+    ) -> None:
         self._consumer = consumer
+        self._keep = keep
         self._topic = topic
         self._ledger = ledger
 
@@ -38,7 +93,7 @@ class LiveTopic:
         tp = TopicPartition(self._ledger, number)
         return int((await self._consumer.end_offsets([tp]))[tp])
 
-    async def partition(self, number: int, ledger_end: int, within_seconds: float) -> LivePartition:
+    async def partition(self, number: int, ledger_end: int, within_seconds: float) -> LivePartition[S]:
         """The states of a partition, once they include all of the ledger before `ledger_end`.
 
         Read to the end of the topic as it is when the cursor has got there, because compaction may have left the
@@ -51,31 +106,29 @@ class LiveTopic:
         tp = TopicPartition(self._topic, number)
         self._consumer.assign([tp])
         await self._consumer.seek_to_beginning(tp)
-        found: dict[bytes, Any] = {}
+        found: LivePartition[S] = LivePartition(new_cursor(number))
         try:
             async with asyncio.timeout(within_seconds):
-                while _cursor(found, number).next_offset < ledger_end:
+                while found.next_offset < ledger_end:
                     await self._read(tp, found)
                 end = (await self._consumer.end_offsets([tp]))[tp]
                 while await self._consumer.position(tp) < end:
                     await self._read(tp, found)
         except TimeoutError as error:
             raise NotReached(
-                f"partition {number} of the live state is at {_cursor(found, number).next_offset}, "
-                f"the ledger at {ledger_end}"
+                f"partition {number} of the live state is at {found.next_offset}, the ledger at {ledger_end}"
             ) from error
-        return _partition(found, number)
+        return found
 
-    async def _read(self, tp: TopicPartition, found: dict[bytes, Any]) -> None:
+    async def _read(self, tp: TopicPartition, found: LivePartition[S]) -> None:
         for record in (await self._consumer.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ()):
-            if record.value is None:
-                found.pop(record.key, None)
-            else:
-                found[record.key] = record
+            found.take(record, self._keep)
 
 
 @asynccontextmanager
-async def reading(kafka: str, topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC) -> AsyncIterator[LiveTopic]:
+async def reading(
+    kafka: str, keep: Callable[[bytes], S], topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC
+) -> AsyncIterator[LiveTopic[S]]:
     """A LiveTopic for the length of a `with`."""
     make_records_lean()
     consumer = AIOKafkaConsumer(
@@ -84,23 +137,6 @@ async def reading(kafka: str, topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPI
     )  # fmt: skip
     await consumer.start()
     try:
-        yield LiveTopic(consumer, topic, ledger)
+        yield LiveTopic(consumer, keep, topic, ledger)
     finally:
         await consumer.stop()
-
-
-def _partition(found: dict[bytes, Any], number: int) -> LivePartition:
-    states, watches, written_ms = dict[str, bytes](), dict[str, bytes](), dict[str, int]()
-    for key, record in found.items():
-        watched = watched_key(key)
-        if watched is None and not is_state_key(key):
-            continue
-        dossier_id = (key if watched is None else watched).decode(errors="replace")
-        (states if watched is None else watches)[dossier_id] = record.value
-        written_ms[dossier_id] = max(written_ms.get(dossier_id, 0), record.timestamp)
-    return LivePartition(_cursor(found, number), states, watches, written_ms)
-
-
-def _cursor(found: dict[bytes, Any], number: int) -> Cursor:
-    record = found.get(CURSOR_KEY)
-    return new_cursor(number) if record is None else unpack_cursor(record.value)

@@ -1,5 +1,10 @@
 """Is the live state what the archive folds to (law 4)? A partition at a time, byte for byte, while both go on.
 
+    archive ──by dossier──▶ fold ──▶ state, alarms ──compare──▶ what the live topic has of it
+
+One dossier is in memory at a time, whole; of the live states only their hashes, so that memory grows with the number
+of dossiers, some hundred bytes each, and not with what happened to them.
+
 Positions make the comparison exact under load. The live topic of a partition was read up to a cursor: all events
 before `next_offset` are in its states, and a state written after that cursor says itself how far it goes (`last`).
 So each dossier is folded from its archived events before `next_offset`, or up to its state's `last` where that is
@@ -9,46 +14,41 @@ further; events beyond are for the next comparison. Beside the states go the ala
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain, groupby
+from operator import itemgetter
+from typing import Literal, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from events.envelope import LEDGER, Unreadable
-from projections.bulk import Folding
+from events.envelope import LEDGER, Event, Unreadable
+from projections.bulk import fold_at_once
 from projections.clocks import Alarm
-from projections.dossier import Dossier, pack
-from projections.live import Cursor
+from projections.dossier import Dossier, admit, new_dossier, pack
+from projections.live import peek_last
 from projections.standing import Standing
-from projections.watch import BLANK, Watch, unpack_watch
-from replay.alarms import AlarmDifference, Clocks, Tally
+from replay.alarms import AlarmDifference, Clocks, Tally, said_of
 from replay.archive import Archived
+from replay.live_topic import LivePartition
 
 Fault = Literal["other state", "not live", "not in the archive", "missing alarms", "extra alarms"]
 
 
-class LivePartition(Struct, frozen=True):
-    """What the live topic says of one ledger partition: its cursor; packed states and watches by dossier.
+class Mark(Struct, frozen=True, gc=False):
+    """What is kept of a live state: its hash, and the ledger offset of its newest event; -1: it cannot be read."""
 
-    `written_ms`: when the newest record of each dossier was written, in milliseconds since 1970 UTC.
-    """
+    sha256: bytes
+    last: int
 
-    cursor: Cursor
-    states: dict[str, bytes]
-    watches: dict[str, bytes]
-    written_ms: dict[str, int]
 
-    @property
-    def next_offset(self) -> int:
-        return self.cursor.next_offset
-
-    def watch(self, dossier_id: str) -> Watch:
-        packed = self.watches.get(dossier_id)
-        try:
-            return BLANK if packed is None else unpack_watch(packed)
-        except msgspec.DecodeError:
-            return BLANK  # it remembers nothing that can be read, so what it should have said will be missing
+def mark_of(packed: bytes) -> Mark:
+    """The mark of a state as it is on the live topic."""
+    try:
+        last = peek_last(packed)
+    except msgspec.DecodeError:
+        last = -1  # no state of this program: it will differ
+    return Mark(_sha256(packed), last)
 
 
 class Difference(Struct, frozen=True):
@@ -64,16 +64,16 @@ class Difference(Struct, frozen=True):
     alarms: Tally
 
 
-class Folded(NamedTuple):
-    """The dossiers of a partition, the same packed, and how many of its archived records are no events.
+class History(NamedTuple):
+    """What the archive has of one dossier: its records of the ledger and those of the alarms topic, in order."""
 
-    `in_order`: those of whom the ledger heard everything in the order in which it happened.
-    """
+    dossier_id: str
+    records: Sequence[Archived]
+    alarms: Sequence[Archived]
 
-    dossiers: dict[str, Dossier]
-    packed: dict[str, bytes]
-    in_order: Collection[str]
-    unreadable: int
+
+#: Given each dossier as it was folded, and the same packed.
+Keep = Callable[[Dossier, bytes], None]
 
 
 class Comparison(Struct, frozen=True):
@@ -103,103 +103,126 @@ class Bounds(Struct, frozen=True):
         return max(self.default, *self.further.values()) if self.further else self.default
 
 
-def bounds(live: LivePartition, ledger_end: int) -> Bounds:
+def bounds(live: LivePartition[Mark], ledger_end: int) -> Bounds:
     """Up to where each dossier of a partition is compared; not beyond the end of the ledger, whatever a state says."""
-    further = {}
-    for dossier_id, packed in live.states.items():
-        try:
-            behind = _head_decoder.decode(packed).last + 1
-        except msgspec.DecodeError:
-            continue  # no state of this program: it will differ
-        if behind > live.next_offset:
-            further[dossier_id] = min(behind, ledger_end)
+    further = {
+        dossier_id: min(state.last + 1, ledger_end)
+        for dossier_id, state in live.states.items()
+        if state.last >= live.next_offset
+    }
     return Bounds(live.next_offset, further)
 
 
-def fold(
-    blocks: Iterable[Iterable[Archived]], until: Bounds, heard: Callable[[str, Standing], None] | None = None
-) -> Folded:
-    """Fold the archived records of a partition, in the order of the ledger.
+def histories(blocks: Iterable[Iterable[Archived]]) -> Iterator[History]:
+    """The dossiers of `Archive.by_dossier`, one after the other; records without a key are those of a nameless one."""
+    for key, found in groupby(chain.from_iterable(blocks), key=itemgetter(0)):
+        records = list(found)
+        own = sum(not beside for _, beside, *_ in records)
+        yield History(key.decode(errors="replace"), records[:own], records[own:])
 
-    Memory grows with the dossiers and their events, as their states do.
+
+def readable(history: History) -> list[tuple[Event, int, int]]:
+    """A dossier's events, each with its ledger offset and its append time in microseconds since 1970 UTC."""
+    key = history.dossier_id
+    found = [each for each in history.records if each[-1]]
+    events = LEDGER.decode_all_again([raw or b"" for *_, raw, _ in found])
+    return [
+        (event, offset, recorded_ms * 1_000)
+        for (_, _, offset, recorded_ms, *_), event in zip(found, events, strict=True)
+        if not isinstance(event, Unreadable) and event.subject == key
+    ]
+
+
+def compare(
+    live: LivePartition[Mark],
+    archived: Iterable[History],
+    until: Bounds,
+    clocks: Clocks,
+    only: Collection[str] | None = None,
+    keep: Keep | None = None,
+) -> Comparison:
+    """Compare the live states and the published alarms with what the archive gives.
 
     Args:
-        heard: told of each event's dossier, and where it stood then.
+        archived: each dossier once, in any order.
+        only: look at these dossiers alone; of others there may be no history.
+        keep: given each dossier that the archive has.
     """
-    folding, further, unreadable = Folding(), until.further, 0
-    for offset, recorded_ms, key, raw, is_readable in (row for block in blocks for row in block):
-        try:
-            event = LEDGER.decode_again(raw) if is_readable else None
-        except Unreadable:
-            event = None
-        if event is None or event.subject.encode() != key:
-            unreadable += 1
-        elif offset < until.default or offset < further.get(event.subject, 0):
-            folding.admit(event, offset=offset, recorded=recorded_ms * 1_000)
-            if heard is not None:
-                heard(event.subject, folding.standing(event.subject))
-    dossiers = {each.dossier_id: each for each in folding.dossiers()}
-    packed = {dossier_id: pack(each) for dossier_id, each in dossiers.items()}
-    return Folded(dossiers, packed, folding.in_order, unreadable)
+    comparing = _Comparing(live, until, clocks, keep)
+    unseen = set(live.states if only is None else live.states.keys() & only)
+    for history in archived:
+        if only is None or history.dossier_id in only:
+            unseen.discard(history.dossier_id)
+            comparing.take(history)
+    for dossier_id in sorted(unseen):
+        comparing.take(History(dossier_id, (), ()))
+    return Comparison(comparing.compared, comparing.differing, comparing.unreadable, comparing.tally)
 
 
-def compare(live: LivePartition, folded: Folded, clocks: Clocks, only: Collection[str] | None = None) -> Comparison:
-    """Compare what was folded with the live states and the published alarms; `only` those dossiers, if some are given.
+class _Comparing:
+    """A comparison under way: what has come of the dossiers so far."""
 
-    Others are not looked at, so the fold may lack them.
-    """
-    keys = sorted({*folded.dossiers, *live.states, *clocks.dossiers} if only is None else only)
-    differing, tally = {}, Tally()
-    for key in keys:
-        dossier, packed = folded.dossiers.get(key), live.states.get(key)
-        alarms = clocks.compare(key, dossier.standing if dossier else None, live.watch(key))
-        archived = folded.packed.get(key)
-        faults = tuple(_faults(archived, packed, alarms))
-        if faults:
-            differing[key] = _difference(faults, dossier, archived, packed, alarms)
-        else:
-            tally = tally.plus(alarms.tally)
-    return Comparison(len(keys), differing, folded.unreadable, tally)
+    def __init__(self, live: LivePartition[Mark], until: Bounds, clocks: Clocks, keep: Keep | None) -> None:
+        self._live = live
+        self._until = until
+        self._clocks = clocks
+        self._keep = keep
+        self.compared = self.unreadable = 0
+        self.differing: dict[str, Difference] = {}
+        self.tally = Tally()
+
+    def take(self, history: History) -> None:
+        """Compare one more dossier."""
+        dossier_id = history.dossier_id
+        found, end = readable(history), self._until.of(dossier_id)
+        self.unreadable += len(history.records) - len(found)
+        events = [each for each in found if each[1] < end]
+        said, live = said_of(dossier_id, history.alarms), self._live.states.get(dossier_id)
+        if not (events or said or live):
+            return
+        self.compared += 1
+        dossier = fold_at_once(dossier_id, events) if events else None
+        packed = pack(dossier) if dossier else b""
+        if dossier and self._keep is not None:
+            self._keep(dossier, packed)
+        standing, watch = dossier.standing if dossier else None, self._live.watch(dossier_id)
+        alarms = self._clocks.compare(dossier_id, said, standing, watch, lambda: _heard(dossier_id, events))
+        archived = _sha256(packed)
+        faults = tuple(_faults(live, dossier, archived, alarms))
+        if not faults:
+            self.tally = self.tally.plus(alarms.tally)
+            return
+        self.differing[dossier_id] = Difference(
+            faults=faults,
+            last=dossier.last if dossier else -1,
+            at=dossier.tail_at if dossier else 0,
+            live=(live.sha256 if live else _sha256(b"")).hex(),
+            archived=archived.hex(),
+            missing=alarms.missing,
+            extra=alarms.extra,
+            alarms=alarms.tally,
+        )
 
 
-def _faults(archived: bytes | None, live: bytes | None, alarms: AlarmDifference) -> Iterable[Fault]:
-    if archived != live:
-        yield "not live" if live is None else "not in the archive" if archived is None else "other state"
+def _heard(dossier_id: str, events: Iterable[tuple[Event, int, int]]) -> Iterator[Standing]:
+    """Where a dossier stood after each of its events, in the order of the ledger."""
+    dossier = new_dossier(dossier_id)
+    for event, offset, recorded in events:
+        dossier = admit(dossier, event, offset=offset, recorded=recorded)
+        yield dossier.standing
+
+
+def _faults(live: Mark | None, dossier: Dossier | None, archived: bytes, alarms: AlarmDifference) -> Iterable[Fault]:
+    if live is None or dossier is None:
+        if dossier or live:
+            yield "not live" if live is None else "not in the archive"
+    elif live.sha256 != archived:
+        yield "other state"
     if alarms.missing:
         yield "missing alarms"
     if alarms.extra:
         yield "extra alarms"
 
 
-def _difference(
-    faults: tuple[Fault, ...],
-    dossier: Dossier | None,
-    archived: bytes | None,
-    live: bytes | None,
-    alarms: AlarmDifference,
-) -> Difference:
-    return Difference(
-        faults=faults,
-        last=dossier.last if dossier else -1,
-        at=dossier.tail_at if dossier else 0,
-        live=_sha256(live),
-        archived=_sha256(archived),
-        missing=alarms.missing,
-        extra=alarms.extra,
-        alarms=alarms.tally,
-    )
-
-
-def _sha256(packed: bytes | None) -> str:
-    return hashlib.sha256(packed or b"").hexdigest()
-
-
-class _Head(Struct, frozen=True, array_like=True):
-    """The first fields of a packed dossier: all that the bounds need."""
-
-    version: int
-    dossier_id: str
-    last: int
-
-
-_head_decoder: Final = msgspec.msgpack.Decoder(_Head)
+def _sha256(packed: bytes) -> bytes:
+    return hashlib.sha256(packed).digest()

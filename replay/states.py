@@ -8,17 +8,17 @@ A rebuild that dies leaves rows of a version that no row names; the next one tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
 
 from events.ledger import LEDGER_TOPIC
 from projections.dossier import STATE_VERSION, Dossier, anomalies
-from replay.rebuild import Folded
+from replay.rebuild import Keep
 
-#: Rows of an insert: a few megabytes.
-_ROWS: Final = 20_000
+#: Rows of an insert: ten megabytes, mostly packed states.
+_ROWS: Final = 10_000
 #: Versions that stay: the one that is shown and the one before it, for readers in the middle of a query.
 _KEPT: Final = 2
 
@@ -42,14 +42,25 @@ class StatesTable:
         self._client = client
         self._topic = topic
 
-    def write(self, version: int, partition: int, folded: Folded) -> None:
-        """Add the dossiers of a partition to a version that is not published yet."""
-        rest = iter(folded.dossiers.values())
-        while some := list(islice(rest, _ROWS)):
-            rows = (_row(self._topic, version, partition, each, folded.packed[each.dossier_id]) for each in some)
-            columns = zip(zip(*rows, strict=True), _COLUMNS.values(), strict=True)
-            table = pa.Table.from_arrays([pa.array(column, kind) for column, kind in columns], names=list(_COLUMNS))
-            self._client.insert_arrow("dossier_states", table)
+    @contextmanager
+    def writing(self, version: int, partition: int) -> Iterator[Keep]:
+        """Takes the dossiers of a partition into a version that is not published yet; at the end all are there."""
+        rows: list[tuple[Any, ...]] = []
+
+        def keep(dossier: Dossier, packed: bytes) -> None:
+            rows.append(_row(self._topic, version, partition, dossier, packed))
+            if len(rows) >= _ROWS:
+                self._insert(rows)
+                rows.clear()
+
+        yield keep
+        if rows:
+            self._insert(rows)
+
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        columns = zip(zip(*rows, strict=True), _COLUMNS.values(), strict=True)
+        table = pa.Table.from_arrays([pa.array(column, kind) for column, kind in columns], names=list(_COLUMNS))
+        self._client.insert_arrow("dossier_states", table)
 
     def publish(self, version: int, positions: Mapping[int, int], dossiers: int, rulebook: str) -> None:
         """Make a version the one that is shown, and drop those that nobody needs any more."""

@@ -19,7 +19,7 @@ from projections.rules import rule_history
 from replay.alarms import Clocks
 from replay.archive import Archive
 from replay.live_topic import NotReached, reading
-from replay.rebuild import Comparison, bounds, compare, fold
+from replay.rebuild import Comparison, bounds, compare, histories, mark_of
 from schemas.rulebook import shipped
 from tests.integration.conftest import ClickHouse
 from tests.integration.gateway.live_topic import FabricatedLive, event, topics
@@ -55,12 +55,12 @@ def archive_events(writer: Any, topic: str, events: list[Event]) -> None:
 
 def compared(broker: str, live_topic: str, archive: Archive, ledger_end: int) -> Comparison:
     async def once() -> Comparison:
-        async with reading(broker, live_topic, archive.topic) as topic:
+        async with reading(broker, mark_of, live_topic, archive.topic) as topic:
             live = await topic.partition(0, ledger_end, 30)
             until = bounds(live, await topic.ledger_end(0))
         assert archive.wait_until_archived({0: until.end}, 30)
-        clocks = Clocks(rule_history(shipped()), {}, due_by=0, alarmed_until=0)
-        return compare(live, fold(archive.fold_partition(0, until.end), until), clocks)
+        clocks = Clocks(rule_history(shipped()), due_by=0, alarmed_until=0)
+        return compare(live, histories(archive.by_dossier(0, until.end)), until, clocks)
 
     return asyncio.run(once())
 
@@ -92,7 +92,7 @@ def test_a_live_state_that_does_not_get_there_is_said_so(broker: str, make_topic
     names = topics(make_topics())
 
     async def once() -> None:
-        async with reading(broker, names.live) as topic:
+        async with reading(broker, mark_of, names.live) as topic:
             await topic.partition(0, 5, 0.5)
 
     with pytest.raises(NotReached, match="at 0, the ledger at 5"):

@@ -107,6 +107,33 @@ def test_records_as_they_are_written_are_read_the_short_way(some: list[Event]) -
         assert list(LEDGER.decode_records(keys, values)) == some
 
 
+#: Whole events, and what may look whole when it is put beside others.
+_lines: st.SearchStrategy[bytes] = st.one_of(
+    st.sampled_from(_SEEDS),
+    st.sampled_from(_SEEDS).map(lambda line: line + line),
+    st.sampled_from(_SEEDS).map(lambda line: line.replace(b",", b",\n", 1)),
+    st.tuples(st.sampled_from(_SEEDS), st.sampled_from((b" ", b"\n", b"{", b"}", b"\n{"))).map(b"".join),
+    st.sampled_from((b"", b" ", b"\n", b"{}", b"{", b"}", b"}{")),
+)
+
+
+@given(st.lists(_lines, max_size=6), st.data())
+def test_many_are_read_again_as_each_alone(values: list[bytes], data: st.DataObject) -> None:
+    cut_one: bool = data.draw(st.booleans())
+    if values and cut_one:
+        at = data.draw(st.integers(0, len(values) - 1))
+        cut = data.draw(st.integers(0, len(values[at])))
+        values[at : at + 1] = [values[at][:cut], values[at][cut:]]
+    assert [_said(each) for each in LEDGER.decode_all_again(values)] == [_said(_again(each)) for each in values]
+
+
+def _again(value: bytes) -> Event | Unreadable:
+    try:
+        return LEDGER.decode_again(value)
+    except Unreadable as refusal:
+        return refusal
+
+
 def _alone(key: bytes | None, value: bytes | None) -> Event | Unreadable:
     try:
         return decode_record(key, value)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from events.envelope import LAST_YEAR, Event, from_microseconds, microseconds
 from gateway import answers
 from gateway.live import LiveView
-from projections.bulk import Folding
+from projections.bulk import fold_at_once
 from projections.dossier import Dossier, fold, pack, unpack
 from projections.past import counted_at
 from replay.described import describe_queues
@@ -69,16 +69,15 @@ def test_explained_as_of_now_and_known_now_is_what_is_explained_now(events: list
 @settings(max_examples=150, deadline=None)
 @given(dossiers=st.lists(histories(max_size=6), max_size=4), gaps=GAPS)
 def test_queues_as_of_now_and_known_now_are_the_live_queues(dossiers: list[list[Event]], gaps: list[int]) -> None:
-    view, folding = LiveView(rules()), Folding()
+    view, found = LiveView(rules()), []
     at = microseconds(NOW)
     for number, events in enumerate(dossiers):
         name = f"H01-{number}"
         records = [each._replace(event=replace(each.event, subject=name)) for each in on_the_ledger(events, gaps)]
-        for each in records:
-            folding.admit(each.event, offset=each.offset, recorded=each.recorded)
+        found.append(fold_at_once(name, [(each.event, each.offset, each.recorded) for each in records]))
         view.apply(0, name.encode(), pack(live(name, records)))
     view.settle(at, 1_000)
-    board, deadlines = counted_at((unpack(pack(each)) for each in folding.dossiers()), rules(), at)
+    board, deadlines = counted_at((unpack(pack(each)) for each in found), rules(), at)
     fresh = answers.freshness(view)
     shown = {(each.office, each.room, each.step): each for each in answers.queues(view).queues}
     then = {(each.office, each.room, each.step): each for each in describe_queues(board, deadlines, fresh).queues}

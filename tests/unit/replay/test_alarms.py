@@ -13,7 +13,7 @@ from projections.clocks import Alarm, AlarmKind
 from projections.dossier import Dossier
 from projections.rules import RuleHistory, rule_history
 from projections.watch import BLANK, Saying, alarm_event, cleared_event, look
-from replay.alarms import NEVER, AlarmDifference, Clocks, Tally, standing_alarms
+from replay.alarms import NEVER, AlarmDifference, Clocks, Tally, said_of
 from replay.archive import Archived
 from schemas.rulebook import Rulebook
 from tests.unit.clocks.office import ANNOUNCEMENTS, at, dossier, received, rulebook, rules, us
@@ -34,7 +34,7 @@ def written(found: Dossier, alarms: Sequence[Alarm], history: RuleHistory | None
 
 
 def records(events: Sequence[AlarmEvent]) -> list[Archived]:
-    return [(offset, 0, ID.encode(), encode(each), True) for offset, each in enumerate(events)]
+    return [(ID.encode(), True, offset, 0, encode(each), True) for offset, each in enumerate(events)]
 
 
 def compared(
@@ -45,22 +45,10 @@ def compared(
     wake: int | None = None,
 ) -> AlarmDifference:
     """`known`: the dossier after each of its events, in the order in which the ledger has them."""
-    one_by_one, at_once = (
-        Clocks(history or rules(), standing_alarms([records(events)]), due_by=until, alarmed_until=until)
-        for _ in range(2)
-    )
+    clocks = Clocks(history or rules(), due_by=until, alarmed_until=until)
     standings = [each.standing for each in known]
-    if one_by_one.doubted({ID: standings[-1]}):
-        for each in standings:
-            one_by_one.heard(ID, each)
-    if at_once.doubted({ID: standings[-1]}):
-        at_once.recall(ID, standings)
-    found, again = (
-        each.compare(ID, standings[-1], replace(BLANK, wake=NEVER if wake is None else wake))
-        for each in (one_by_one, at_once)
-    )
-    assert found == again
-    return found
+    watch = replace(BLANK, wake=NEVER if wake is None else wake)
+    return clocks.compare(ID, said_of(ID, records(events)), standings[-1], watch, lambda: standings)
 
 
 def breaches(alarms: Sequence[Alarm]) -> list[Alarm]:

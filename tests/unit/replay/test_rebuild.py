@@ -16,7 +16,8 @@ from projections.rules import rule_history
 from replay.alarms import Clocks
 from replay.archive import Archived
 from replay.check import diverged_event
-from replay.rebuild import Bounds, Comparison, LivePartition, bounds, compare, fold
+from replay.live_topic import LivePartition
+from replay.rebuild import Bounds, Comparison, Mark, bounds, compare, histories, mark_of
 from schemas.rulebook import shipped
 from tests.strategies import events as any_event
 
@@ -34,7 +35,8 @@ def event(dossier_id: str, number: int) -> Event:
 
 def rows(events: list[Event]) -> list[Archived]:
     return [
-        (offset, RECORDED_MS + offset, each.subject.encode(), encode(each), True) for offset, each in enumerate(events)
+        (each.subject.encode(), False, offset, RECORDED_MS + offset, encode(each), True)
+        for offset, each in enumerate(events)
     ]
 
 
@@ -46,15 +48,16 @@ def folded(events: list[Event], end: int | None = None) -> dict[str, Dossier]:
     return states
 
 
-def live(states: dict[str, Dossier], next_offset: int) -> LivePartition:
+def live(states: dict[str, Dossier], next_offset: int) -> LivePartition[Mark]:
     cursor = replace(new_cursor(0), next_offset=next_offset)
-    return LivePartition(cursor, {key: pack(state) for key, state in states.items()}, {}, {})
+    return LivePartition(cursor, {key: mark_of(pack(state)) for key, state in states.items()})
 
 
-def compared(found: LivePartition, archived: list[Archived], end: int | None = None) -> Comparison:
-    clocks = Clocks(RULES, {}, due_by=0, alarmed_until=0)
+def compared(found: LivePartition[Mark], archived: list[Archived], end: int | None = None) -> Comparison:
+    """As the archive gives them: sorted by dossier."""
+    clocks = Clocks(RULES, due_by=0, alarmed_until=0)
     until = bounds(found, len(archived) if end is None else end)
-    return compare(found, fold([archived], until), clocks)
+    return compare(found, histories([sorted(archived, key=lambda each: each[:3])]), until, clocks)
 
 
 def faults(comparison: Comparison) -> dict[str, tuple[str, ...]]:
@@ -82,7 +85,7 @@ def test_a_state_that_says_something_else_differs() -> None:
 
 def test_a_state_that_cannot_be_read_differs() -> None:
     found = live(folded(EVENTS), 4)
-    found.states["A"] = b"\xc1"
+    found.states["A"] = mark_of(b"\xc1")
     assert faults(compared(found, rows(EVENTS))) == {"A": ("other state",)}
 
 
@@ -94,16 +97,15 @@ def test_a_dossier_that_is_on_one_side_only_differs() -> None:
 
 def test_an_altered_archive_differs() -> None:
     altered = rows(EVENTS)
-    offset, recorded_ms, key, raw, _ = altered[3]
+    *position, raw, _ = altered[3]
     assert raw is not None
-    altered[3] = (offset, recorded_ms, key, raw.replace(b'"P1"', b'"P9"'), True)
+    altered[3] = (*position, raw.replace(b'"P1"', b'"P9"'), True)  # type: ignore[assignment]  # a tuple's front
     assert faults(compared(live(folded(EVENTS), 4), altered)) == {"B": ("other state",)}
 
 
 def test_a_record_moved_to_another_dossier_is_no_event_of_either() -> None:
     altered = rows(EVENTS)
-    offset, recorded_ms, _, raw, _ = altered[3]
-    altered[3] = (offset, recorded_ms, b"A", raw, True)
+    altered[3] = (b"A", *altered[3][1:])
     comparison = compared(live(folded(EVENTS), 4), altered)
     assert (faults(comparison), comparison.unreadable) == ({"B": ("other state",)}, 1)
 
@@ -126,7 +128,7 @@ def test_a_state_that_claims_more_than_the_ledger_has_makes_nobody_wait() -> Non
 
 
 def test_an_unreadable_row_is_counted_and_stops_nothing() -> None:
-    found = [*rows(EVENTS), (4, RECORDED_MS, b"A", b"{", True), (5, RECORDED_MS, None, None, False)]
+    found = [*rows(EVENTS), (b"A", False, 4, RECORDED_MS, b"{", True), (b"", False, 5, RECORDED_MS, None, False)]
     comparison = compared(live(folded(EVENTS), 6), found)
     assert (comparison.differing, comparison.unreadable) == ({}, 2)
 
@@ -156,6 +158,5 @@ def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
         if state is not None:
             states[dossier_id] = state
     found = live(states, next_offset)
-    clocks = Clocks(RULES, {}, due_by=0, alarmed_until=0)
-    comparison = compare(found, fold([rows(events)], bounds(found, len(events))), clocks)
+    comparison = compared(found, rows(events))
     assert {fault for each in comparison.differing.values() for fault in each.faults} <= {"missing alarms"}
