@@ -55,19 +55,19 @@ def folded(archive: Archive, known_at: datetime | None = None) -> Iterator[Dossi
     """All dossiers of the archive, by what had been recorded by `known_at`; one at a time is in memory."""
     from events.envelope import microseconds
     from projections.bulk import fold_at_once
-    from replay.rebuild import histories, readable
+    from replay.rebuild import name_of, readable
 
     until = 2**62 if known_at is None else microseconds(known_at)
     with progress_bar() as bar:
         seen = shown(bar)
         for partition, end in archive.cursors().items():
             read = 0
-            for history in histories(archive.by_dossier(partition, end)):
-                read += len(history.records)
+            for history in archive.by_dossier(partition, end):
+                read += len(history.records.offsets)
                 seen(partition, read, end)
                 known = [each for each in readable(history) if each[2] <= until]
                 if known:
-                    yield fold_at_once(history.dossier_id, known)
+                    yield fold_at_once(name_of(history), known)
 
 
 def rules_known(kafka: str, known_at: datetime | None = None) -> RuleHistory:

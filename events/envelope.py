@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from operator import eq
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_type_hints
@@ -219,14 +218,10 @@ class Codec(Generic[E]):
 
     def decode_all_again(self, values: Sequence[bytes]) -> Sequence[E | Unreadable]:
         """Many values read again: of each what `decode_again` gives, or the Unreadable that it raises."""
-        lines = b"\n".join(values)
-        # Nothing in JSON goes on with { behind a }, so no event lies on two of these lines: as many are one on each.
-        if lines[:1] == b"{" and lines.count(b"}\n{") == lines.count(b"\n") == len(values) - 1:
-            with suppress(*_NO_EVENT):
-                events = self._decoder.decode_lines(lines)
-                if len(events) == len(values):
-                    return events
-        return list(map(self._again_or_refuse, values))
+        try:
+            return list(map(self._decoder.decode, values))
+        except _NO_EVENT:
+            return list(map(self._again_or_refuse, values))
 
     def _again_or_refuse(self, value: bytes) -> E | Unreadable:
         try:
@@ -298,7 +293,8 @@ def headers(event: Envelope) -> list[tuple[str, bytes]]:
 
 def microseconds(instant: datetime) -> int:
     """An aware datetime as microseconds since 1970 UTC: exact, unlike a float timestamp."""
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds  # twice as fast as dividing it
 
 
 def from_microseconds(instant: int) -> datetime:

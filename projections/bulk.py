@@ -11,59 +11,42 @@ from collections.abc import Iterable
 
 from events.envelope import Event
 from projections.amend import AMENDMENTS
-from projections.dossier import STATE_VERSION, Dossier, admit, entry_of, new_dossier, pack_entry
-from projections.evolve import advance
+from projections.dossier import STATE_VERSION, Dossier, admit, entry_of, new_dossier, pack_entries
+from projections.evolve import Entry, advance
 from projections.standing import Draft, standing_of
 
 
 def fold_at_once(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> Dossier:
     """Fold (event, offset, recorded µs) of one dossier, in any order; the order of the ledger is the fastest."""
-    growing, rest = _Growing(), iter(records)
+    draft, entries, last = Draft(), dict[str, Entry](), -1
+    tail_at, tail_rank, tail = -(2**63), 0, ""
+    rest = iter(records)
     for event, offset, recorded in rest:
-        if not growing.grow(event, offset, recorded):
-            dossier = admit(growing.dossier(dossier_id), event, offset=offset, recorded=recorded)
-            for late, its_offset, its_recorded in rest:
-                dossier = admit(dossier, late, offset=its_offset, recorded=its_recorded)
-            return dossier
-    return growing.dossier(dossier_id)
-
-
-class _Growing:
-    """A dossier whose events came in effective order so far, each once, none of them an amendment."""
-
-    __slots__ = ("at", "draft", "entries", "identity", "last", "rank")
-
-    def __init__(self) -> None:
-        self.draft = Draft()
-        self.last = -1
-        self.at, self.rank, self.identity = -(2**63), 0, ""
-        self.entries: dict[str, bytes] = {}
-
-    def grow(self, event: Event, offset: int, recorded: int) -> bool:
-        """False, and nothing has changed, if this event is not simply the next one."""
         entry = entry_of(event, recorded)
         at, identity = entry.at, entry.identity
-        if at <= self.at and (at, entry.rank, identity) <= (self.at, self.rank, self.identity):
-            return False
-        if identity in self.entries or isinstance(entry.fact, AMENDMENTS):
-            return False
-        advance(self.draft, entry)
-        self.entries[identity] = pack_entry(entry)
-        self.last = max(self.last, offset)
-        self.at, self.rank, self.identity = at, entry.rank, identity
-        return True
+        is_next = at > tail_at or (at, entry.rank, identity) > (tail_at, tail_rank, tail)
+        if not is_next or identity in entries or isinstance(entry.fact, AMENDMENTS):
+            dossier = admit(_dossier(dossier_id, draft, entries, last), event, offset=offset, recorded=recorded)
+            return _admitted(dossier, rest)
+        advance(draft, entry)
+        entries[identity] = entry
+        last = max(last, offset)
+        tail_at, tail_rank, tail = at, entry.rank, identity
+    return _dossier(dossier_id, draft, entries, last)
 
-    def dossier(self, dossier_id: str) -> Dossier:
-        if not self.entries:
-            return new_dossier(dossier_id)
-        return Dossier(
-            STATE_VERSION,
-            dossier_id,
-            self.last,
-            standing_of(self.draft),
-            self.at,
-            self.rank,
-            len(self.entries),
-            "".join(("\t", *(f"{identity}\t" for identity in self.entries))),
-            b"".join(self.entries.values()),
-        )
+
+def _admitted(dossier: Dossier, rest: Iterable[tuple[Event, int, int]]) -> Dossier:
+    for event, offset, recorded in rest:
+        dossier = admit(dossier, event, offset=offset, recorded=recorded)
+    return dossier
+
+
+def _dossier(dossier_id: str, draft: Draft, entries: dict[str, Entry], last: int) -> Dossier:
+    """What was folded, whole; `entries` by their identities, in effective order."""
+    if not entries:
+        return new_dossier(dossier_id)
+    tail = next(reversed(entries.values()))
+    return Dossier(
+        STATE_VERSION, dossier_id, last, standing_of(draft), tail.at, tail.rank, len(entries),
+        "\t" + "\t".join(entries) + "\t", pack_entries(entries.values()),
+    )  # fmt: skip

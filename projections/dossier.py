@@ -74,7 +74,7 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
         entry.rank,
         dossier.count + 1,
         f"{dossier.seen}{entry.identity}\t",
-        dossier.packed + pack_entry(entry),
+        dossier.packed + pack_entries((entry,)),
         dossier.conflicts,
     )
 
@@ -174,7 +174,7 @@ def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
         entries[-1].rank,
         len(entries),
         "".join(("\t", *(f"{entry.identity}\t" for entry in entries))),
-        b"".join(map(pack_entry, entries)),
+        pack_entries(entries),
         dossier.conflicts,
         any(isinstance(entry.fact, AMENDMENTS) for entry in entries),
     )
@@ -214,9 +214,11 @@ _KINDS: Final[dict[type[AnyFact], int]] = {fact: number for number, fact in enum
 _FACT_DECODERS: Final[list[msgspec.msgpack.Decoder[AnyFact]]] = [msgspec.msgpack.Decoder(fact) for fact in CATALOGUE]
 
 
-def pack_entry(entry: Entry) -> bytes:
-    """One of the arrays that `Dossier.packed` is made of."""
-    return _encoder.encode((entry.at, entry.rank, entry.recorded, _KINDS[type(entry.fact)], entry.fact))
+def pack_entries(entries: Iterable[Entry]) -> bytes:
+    """`Dossier.packed`, or the part of it that some entries are."""
+    rows = [(each.at, each.rank, each.recorded, _KINDS[type(each.fact)], each.fact) for each in entries]
+    count = len(rows)  # msgpack says it in front, in one byte, three or five
+    return _encoder.encode(rows)[1 if count < 16 else 3 if count < 65_536 else 5 :]
 
 
 def _content(entry: Entry) -> bytes:

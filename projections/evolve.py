@@ -8,7 +8,7 @@ not expected they leave an anomaly too. No fact is refused, none is repaired.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
 from msgspec import Struct
 
@@ -82,7 +82,7 @@ class Entry(Struct, frozen=True, gc=False):
     fact: AnyFact
 
 
-class Before(NamedTuple):
+class Before(Struct, frozen=True, gc=False):
     """What of the standing before an event decides which timing facts it adds."""
 
     state: State

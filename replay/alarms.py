@@ -23,7 +23,7 @@ from projections.clocks import Alarm, AlarmKey, AlarmKind, ClockKind, alarms
 from projections.rules import RuleHistory
 from projections.standing import Standing
 from projections.watch import Watch, alarm_in, id_of
-from replay.archive import Archived
+from replay.archive import Records
 
 #: Beyond every instant: all alarms that there are and, if nothing more is heard, will be.
 NEVER: Final = 2**63 - 1
@@ -60,13 +60,13 @@ class AlarmDifference(NamedTuple):
     tally: Tally
 
 
-def said_of(dossier_id: str, records: Sequence[Archived]) -> dict[str, Said]:
+def said_of(dossier_id: str, records: Records) -> dict[str, Said]:
     """By id the alarms of a dossier that stand, of its archived records of the alarms topic, in order.
 
     What was sent twice has one id; of a breach and its clearing the later one holds.
     """
     found: dict[str, Said] = {}
-    for event in ALARMS.decode_all_again([raw or b"" for *_, raw, _ in records]):
+    for event in ALARMS.decode_all_again([value or b"" for value in records.values]):
         if isinstance(event, Unreadable) or event.subject != dossier_id or (alarm := alarm_in(event)) is None:
             continue  # a stranger's, or about no clock
         if isinstance(event.data, BreachCleared):

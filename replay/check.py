@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -24,9 +24,9 @@ from projections.live import rulebook_mark
 from projections.rules import RuleHistory
 from projections.watch import id_of
 from replay.alarms import Clocks, Tally
-from replay.archive import Archive, Archived
+from replay.archive import Archive, History
 from replay.live_topic import LivePartition, LiveTopic, NotReached
-from replay.rebuild import Bounds, Comparison, Difference, Keep, Mark, bounds, compare, histories
+from replay.rebuild import Bounds, Comparison, Difference, Keep, Mark, bounds, compare
 
 SOURCE: Final = "urn:dossier-ledger:check"
 #: The projector waits so long for a dossier to be quiet, and a little, before it says what is long past.
@@ -34,6 +34,8 @@ _SETTLE_SECONDS: Final = 12.0
 _ASK_AGAIN_SECONDS: Final = 1.0
 #: More dossiers than this are not asked for one by one: the whole partition is read.
 _MANY: Final = 50_000
+#: So many records are read before it is told how many there were.
+_TELL_EVERY: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +111,10 @@ class Check:
         only = self._changed(live) if suspects is None else set(suspects)
         asked = None if only is not None and len(only) > _MANY else only
         alarms = self.alarms.topic, cursor.alarms_offset
-        blocks = self.ledger.by_dossier(cursor.partition, until.end, alarms, asked)
-        watched = self._watched(cursor.partition, until.end + cursor.alarms_offset, blocks)
+        archived = self.ledger.by_dossier(cursor.partition, until.end, alarms, asked)
+        watched = self._watched(cursor.partition, until.end, archived)
         clocks = Clocks(rules, self.due_by, cursor.alarmed_until)
-        return compare(live, histories(watched), until, clocks, only, self.keep if only is None else None)
+        return compare(live, watched, until, clocks, only, self.keep if only is None else None)
 
     async def _snapshot(self, number: int, ledger_end: int) -> tuple[LivePartition[Mark], RuleHistory]:
         """The live records, when every dossier has been looked at by the newest rulebook, and that rulebook."""
@@ -141,12 +143,14 @@ class Check:
         recorded = self.ledger.dossiers_since(number, self.since) | self.alarms.dossiers_since(number, self.since)
         return written | overdue | recorded
 
-    def _watched(self, number: int, end: int, blocks: Iterator[list[Archived]]) -> Iterator[list[Archived]]:
-        read = 0
-        for block in blocks:
-            yield block
-            read += len(block)
-            self.seen(number, read, end)
+    def _watched(self, number: int, end: int, archived: Iterable[History]) -> Iterator[History]:
+        read, told = 0, 0
+        for history in archived:
+            yield history
+            read += len(history.records.offsets)
+            if read >= told + _TELL_EVERY:
+                told = read
+                self.seen(number, read, end)
         self.seen(number, end, end)
 
 

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain, groupby
-from operator import itemgetter
-from typing import Literal, NamedTuple
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -29,9 +27,11 @@ from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import peek_last
 from projections.standing import Standing
 from replay.alarms import AlarmDifference, Clocks, Tally, said_of
-from replay.archive import Archived
+from replay.archive import History, Records
 from replay.live_topic import LivePartition
 
+#: Of a dossier that the archive has nothing of.
+NOTHING: Final = History(b"", Records((), (), (), ()), Records((), (), (), ()))
 Fault = Literal["other state", "not live", "not in the archive", "missing alarms", "extra alarms"]
 
 
@@ -62,14 +62,6 @@ class Difference(Struct, frozen=True):
     missing: tuple[Alarm, ...]
     extra: tuple[Alarm, ...]
     alarms: Tally
-
-
-class History(NamedTuple):
-    """What the archive has of one dossier: its records of the ledger and those of the alarms topic, in order."""
-
-    dossier_id: str
-    records: Sequence[Archived]
-    alarms: Sequence[Archived]
 
 
 #: Given each dossier as it was folded, and the same packed.
@@ -113,24 +105,25 @@ def bounds(live: LivePartition[Mark], ledger_end: int) -> Bounds:
     return Bounds(live.next_offset, further)
 
 
-def histories(blocks: Iterable[Iterable[Archived]]) -> Iterator[History]:
-    """The dossiers of `Archive.by_dossier`, one after the other; records without a key are those of a nameless one."""
-    for key, found in groupby(chain.from_iterable(blocks), key=itemgetter(0)):
-        records = list(found)
-        own = sum(not beside for _, beside, *_ in records)
-        yield History(key.decode(errors="replace"), records[:own], records[own:])
-
-
 def readable(history: History) -> list[tuple[Event, int, int]]:
     """A dossier's events, each with its ledger offset and its append time in microseconds since 1970 UTC."""
-    key = history.dossier_id
-    found = [each for each in history.records if each[-1]]
-    events = LEDGER.decode_all_again([raw or b"" for *_, raw, _ in found])
+    dossier_id, (offsets, recorded, values, doubtful) = name_of(history), history.records
     return [
-        (event, offset, recorded_ms * 1_000)
-        for (_, _, offset, recorded_ms, *_), event in zip(found, events, strict=True)
-        if not isinstance(event, Unreadable) and event.subject == key
+        (event, offset, at)
+        for event, offset, at in zip(_events(history.key, values, doubtful), offsets, recorded, strict=True)
+        if not isinstance(event, Unreadable) and event.subject == dossier_id
     ]
+
+
+def name_of(history: History) -> str:
+    """The dossier that a history is of; records without a key are those of a nameless one."""
+    return history.key.decode(errors="replace")
+
+
+def _events(key: bytes, values: Sequence[bytes | None], doubtful: Sequence[int]) -> Iterable[Event | Unreadable]:
+    if any(doubtful):  # by today's judgement: an earlier program may not have known a version that this one knows
+        return LEDGER.decode_records([key] * len(values), values)
+    return LEDGER.decode_all_again([value or b"" for value in values])
 
 
 def compare(
@@ -151,11 +144,12 @@ def compare(
     comparing = _Comparing(live, until, clocks, keep)
     unseen = set(live.states if only is None else live.states.keys() & only)
     for history in archived:
-        if only is None or history.dossier_id in only:
-            unseen.discard(history.dossier_id)
-            comparing.take(history)
+        dossier_id = name_of(history)
+        if only is None or dossier_id in only:
+            unseen.discard(dossier_id)
+            comparing.take(dossier_id, history)
     for dossier_id in sorted(unseen):
-        comparing.take(History(dossier_id, (), ()))
+        comparing.take(dossier_id, NOTHING)
     return Comparison(comparing.compared, comparing.differing, comparing.unreadable, comparing.tally)
 
 
@@ -171,13 +165,12 @@ class _Comparing:
         self.differing: dict[str, Difference] = {}
         self.tally = Tally()
 
-    def take(self, history: History) -> None:
+    def take(self, dossier_id: str, history: History) -> None:
         """Compare one more dossier."""
-        dossier_id = history.dossier_id
         found, end = readable(history), self._until.of(dossier_id)
-        self.unreadable += len(history.records) - len(found)
+        self.unreadable += len(history.records.offsets) - len(found)
         events = [each for each in found if each[1] < end]
-        said, live = said_of(dossier_id, history.alarms), self._live.states.get(dossier_id)
+        said, live = said_of(dossier_id, history.beside), self._live.states.get(dossier_id)
         if not (events or said or live):
             return
         self.compared += 1

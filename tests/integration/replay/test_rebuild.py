@@ -19,7 +19,7 @@ from projections.rules import rule_history
 from replay.alarms import Clocks
 from replay.archive import Archive
 from replay.live_topic import NotReached, reading
-from replay.rebuild import Comparison, bounds, compare, histories, mark_of
+from replay.rebuild import Comparison, bounds, compare, mark_of
 from schemas.rulebook import shipped
 from tests.integration.conftest import ClickHouse
 from tests.integration.gateway.live_topic import FabricatedLive, event, topics
@@ -60,7 +60,7 @@ def compared(broker: str, live_topic: str, archive: Archive, ledger_end: int) ->
             until = bounds(live, await topic.ledger_end(0))
         assert archive.wait_until_archived({0: until.end}, 30)
         clocks = Clocks(rule_history(shipped()), due_by=0, alarmed_until=0)
-        return compare(live, histories(archive.by_dossier(0, until.end)), until, clocks)
+        return compare(live, archive.by_dossier(0, until.end), until, clocks)
 
     return asyncio.run(once())
 

@@ -14,7 +14,7 @@ from projections.dossier import Dossier
 from projections.rules import RuleHistory, rule_history
 from projections.watch import BLANK, Saying, alarm_event, cleared_event, look
 from replay.alarms import NEVER, AlarmDifference, Clocks, Tally, said_of
-from replay.archive import Archived
+from replay.archive import Records
 from schemas.rulebook import Rulebook
 from tests.unit.clocks.office import ANNOUNCEMENTS, at, dossier, received, rulebook, rules, us
 
@@ -33,8 +33,9 @@ def written(found: Dossier, alarms: Sequence[Alarm], history: RuleHistory | None
     return [alarm_event(ID, found.standing, each, version) for each in alarms]
 
 
-def records(events: Sequence[AlarmEvent]) -> list[Archived]:
-    return [(ID.encode(), True, offset, 0, encode(each), True) for offset, each in enumerate(events)]
+def records(events: Sequence[AlarmEvent]) -> Records:
+    count = len(events)
+    return Records(range(count), [0] * count, [encode(each) for each in events], [False] * count)
 
 
 def compared(
