@@ -291,9 +291,9 @@ def _legal_clocks(case: Case) -> Iterator[Clock]:
     if standing.received_at is not None:  # R9
         begins, ends = standing.received_at, case.finish if timing.routed_at is None else timing.routed_at
         yield Clock(ClockKind.ROUTING, "", (Span(begins, ends, _routing_due(case, begins)),))  # too short to warn of
-    supplements = tuple(_supplement_span(case, each) for each in timing.pauses if each.cause == "supplement")
+    supplements = [_supplement_span(case, each) for each in timing.pauses if each.cause == "supplement"]
     if supplements:  # R12
-        yield Clock(ClockKind.SUPPLEMENT, "", supplements)
+        yield Clock(ClockKind.SUPPLEMENT, "", tuple(supplements))
     if timing.collected_at is not None and law.post_collection is not None:
         arrived = standing.submitted_at if standing.submitted_at is not None else standing.received_at
         due = _due(calendar, timing.collected_at, law.post_collection)

@@ -7,7 +7,9 @@ A rebuild that dies leaves rows of a version that no row names; the next one tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -44,20 +46,32 @@ class StatesTable:
 
     @contextmanager
     def writing(self, version: int, partition: int) -> Iterator[Keep]:
-        """Takes the dossiers of a partition into a version that is not published yet; at the end all are there."""
+        """Takes the dossiers of a partition into a version that is not published yet; at the end all are there.
+
+        One insert is on its way while the next rows are made.
+        """
         rows: list[tuple[Any, ...]] = []
+        inserts: deque[Future[None]] = deque()
+
+        def send() -> None:
+            if inserts:
+                inserts.popleft().result()
+            inserts.append(sender.submit(self._insert, tuple(rows)))
+            rows.clear()
 
         def keep(dossier: Dossier, packed: bytes) -> None:
             rows.append(_row(self._topic, version, partition, dossier, packed))
             if len(rows) >= _ROWS:
-                self._insert(rows)
-                rows.clear()
+                send()
 
-        yield keep
-        if rows:
-            self._insert(rows)
+        with ThreadPoolExecutor(1) as sender:
+            yield keep
+            if rows:
+                send()
+            for insert in inserts:
+                insert.result()
 
-    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
         columns = zip(zip(*rows, strict=True), _COLUMNS.values(), strict=True)
         table = pa.Table.from_arrays([pa.array(column, kind) for column, kind in columns], names=list(_COLUMNS))
         self._client.insert_arrow("dossier_states", table)
