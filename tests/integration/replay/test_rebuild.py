@@ -19,7 +19,7 @@ from projections.rules import rule_history
 from replay.alarms import Clocks
 from replay.archive import Archive
 from replay.live_topic import NotReached, reading
-from replay.rebuild import Comparison, bounds, compare, mark_of
+from replay.rebuild import Comparison, bounds, compare, mark_of, readable
 from schemas.rulebook import shipped
 from tests.integration.conftest import ClickHouse
 from tests.integration.gateway.live_topic import FabricatedLive, event, topics
@@ -43,13 +43,14 @@ def report(clickhouse: ClickHouse) -> Callable[[], Any]:
     )
 
 
-def archive_events(writer: Any, topic: str, events: list[Event]) -> None:
+def archive_events(writer: Any, topic: str, events: list[Event], unreadable: str = "") -> None:
     """Rows as the archiver writes them; the append time is the event's own plus a second."""
     rows = [
-        [topic, 0, offset, each.time + timedelta(seconds=1), each.subject, encode(each).decode(), each.time, uuid4()]
+        [topic, 0, offset, each.time + timedelta(seconds=1), each.subject, encode(each).decode(), each.time, uuid4(),
+         unreadable]
         for offset, each in enumerate(events)
-    ]
-    columns = ["topic", "partition", "offset", "recorded_at", "key", "raw", "occurred_at", "writer"]
+    ]  # fmt: skip
+    columns = ["topic", "partition", "offset", "recorded_at", "key", "raw", "occurred_at", "writer", "unreadable"]
     writer.insert("dossier_events", rows, column_names=columns)
 
 
@@ -117,6 +118,21 @@ def test_history_comes_from_the_archive_and_only_reads(
     asyncio.run(scenario())
     with report() as client, pytest.raises(ClickHouseError):
         client.command("ALTER TABLE dossier_events DELETE WHERE 1")
+
+
+def test_what_an_earlier_archiver_could_not_read_is_history_for_who_can(
+    writer: Any, report: Callable[[], Any], make_topics: Callable[..., str]
+) -> None:
+    ledger = topics(make_topics()).ledger
+    archive_events(writer, ledger, EVENTS, "version 1 of it is newer than this program")
+    with report() as client:
+        archive = Archive(client, ledger)
+        assert [(row.offset, row.raw) for row in archive.events_of("B")] == [
+            (offset, encode(EVENTS[offset])) for offset in (1, 3)
+        ]
+        for only in (None, {"B"}):
+            found = {each.key: readable(each) for each in archive.by_dossier(0, len(EVENTS), dossiers=only)}
+            assert [event for event, _, _ in found[b"B"]] == [EVENTS[1], EVENTS[3]]
 
 
 def test_an_archive_that_is_away_is_said_so_and_asked_again() -> None:
