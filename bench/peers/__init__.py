@@ -1,7 +1,8 @@
 """The peers: each a program of its own, `python -m bench.peers.NAME BROKER TOPIC EVENTS RESULT`.
 
-All of them decode with `events.envelope.decode_record`, fold with `projections.dossier.admit`, and those that
-store state store `projections.dossier.pack`. RESULT is a file for one number, events per second from the first
+All of them decode with the ledger's codec (`decode_records` where records come in batches, as ours do, `decode_record`
+where a framework hands them out one at a time), fold with `projections.dossier.admit`, and those that store state store
+`projections.dossier.pack`. RESULT is a file for one number, events per second from the first
 record in hand to the last one done: Faust takes over standard output.
 """
 
@@ -11,11 +12,12 @@ import gc
 import os
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from events.envelope import decode_record
+from events.envelope import LEDGER, Unreadable, decode_record
 from projections.dossier import Dossier, admit, new_dossier, unpack
 
 RECORDED_US = 1_600_000_000_000_000
@@ -59,6 +61,16 @@ def folded(dossier: Dossier | None, key: bytes | None, value: bytes | None, offs
     """One more record folded into a dossier: the work every peer shares."""
     event = decode_record(key, value)
     return admit(dossier or new_dossier(event.subject), event, offset=offset, recorded=RECORDED_US)
+
+
+def fold_batch(
+    states: dict[bytes | None, Dossier], keys: list[bytes | None], values: list[bytes | None], offsets: Iterable[int]
+) -> None:
+    """The same for records that came together."""
+    for key, event, offset in zip(keys, LEDGER.decode_records(keys, values), offsets, strict=True):
+        assert not isinstance(event, Unreadable), offset
+        before = states.get(key) or new_dossier(event.subject)
+        states[key] = admit(before, event, offset=offset, recorded=RECORDED_US)
 
 
 def folded_bytes(stored: bytes | None, key: bytes | None, value: bytes | None, offset: int) -> Dossier:

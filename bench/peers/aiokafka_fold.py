@@ -7,7 +7,7 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from bench.load import PARTITIONS
-from bench.peers import Run, folded
+from bench.peers import Run, fold_batch
 from projections.dossier import Dossier
 
 
@@ -18,12 +18,12 @@ async def main() -> None:
     )
     await consumer.start()
     consumer.assign([TopicPartition(run.topic, partition) for partition in range(PARTITIONS)])
-    states: dict[bytes, Dossier] = {}
+    states: dict[bytes | None, Dossier] = {}
     while True:
         for records in (await consumer.getmany(timeout_ms=500, max_records=5_000)).values():
             run.begin()
-            for record in records:
-                states[record.key] = folded(states.get(record.key), record.key, record.value, record.offset)
+            keys, values = [each.key for each in records], [each.value for each in records]
+            fold_batch(states, keys, values, (each.offset for each in records))
             if run.count(len(records)):
                 run.finish()
 

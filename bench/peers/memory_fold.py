@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from bench.load import load
-from bench.peers import Run, folded
+from bench.peers import Run, fold_batch
 from projections.dossier import Dossier
 
 
 def main() -> None:
     run = Run.from_arguments()
-    records = list(load(run.events))
-    states: dict[bytes, Dossier] = {}
+    keys, values = map(list, zip(*load(run.events), strict=True))
+    states: dict[bytes | None, Dossier] = {}
     run.begin()
-    for offset, (key, value) in enumerate(records):
-        states[key] = folded(states.get(key), key, value, offset)
-    run.count(len(records))
+    fold_batch(states, keys, values, range(len(keys)))
+    run.count(len(keys))
     run.finish()
 
 
