@@ -122,7 +122,7 @@ class Codec(Generic[E]):
         time: datetime,
         **envelope: Any,
     ) -> E:
-        """Put data into its envelope.
+        """Put data into its envelope, under the id it is given; `events.publisher.new_event` makes one for publishers.
 
         Raises:
             Unreadable: if the result would not be accepted by `decode`; checked here so that a publisher learns it

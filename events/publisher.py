@@ -12,18 +12,20 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Final, Self
 
+import uuid_utils
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
 from events import quarantine
-from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers
+from events.catalogue import AnyFact
+from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers, make_event
 from events.ledger import LEDGER_TOPIC
 
 #: Events sent and not yet answered: enough to fill the broker's batches, small enough to hold.
@@ -68,6 +70,32 @@ class Delivery:
     offset: int | None = None
     recorded_at: datetime | None = None
     reason: str | None = None
+
+
+def new_id() -> str:
+    """A UUIDv7 that nobody has had: of those of one process the later is the greater."""
+    return str(uuid_utils.uuid7())
+
+
+def new_event(
+    fact: AnyFact,
+    *,
+    source: str,
+    subject: str,
+    time: datetime,
+    id: str | None = None,  # noqa: A002  # CloudEvents' own word
+    make_id: Callable[[], str] = new_id,
+    **envelope: Any,
+) -> Event:
+    """The event of a fact, to be made once: after an unknown outcome this same event is published again.
+
+    Args:
+        id: the publisher's own id of the fact, if it has one; by default what `make_id` gives.
+
+    Raises:
+        Unreadable: no reader of the ledger would accept it.
+    """
+    return make_event(fact, id=make_id() if id is None else id, source=source, subject=subject, time=time, **envelope)
 
 
 class Publisher:

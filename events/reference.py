@@ -26,12 +26,37 @@ What a back-office may tell the ledger. This page and the JSON Schemas in `schem
 - On Kafka it is the value of a record in `dossier.events.v1`. The key is the dossier (`subject`), in UTF-8. Headers:
   `content-type` (`{CONTENT_TYPE}`), `ce-id`, `ce-type`.
 - `(source, id)` is the identity: the same event sent twice is one event. So retry with the same `id`.
+- The `id` is the publisher's own. Without one of its own it takes a UUIDv7: what happened at the same instant then
+  stays in the order in which the publisher's program said it.
 - `time` is when it happened in the office. When the ledger heard of it, the broker says.
 - A field that is not known is refused; `attributes` is the place for what else the source says.
 - People appear as references that mean nothing outside the office's own system. No names, no numbers, no addresses.
 - Beyond the schema: {BEYOND_SCHEMA}.
 - What breaks a rule goes to quarantine, bytes and all.
 - A fact that comes unexpected, late or twice is never refused.
+
+## Gửi bằng Python · Publishing from Python
+
+```python
+from datetime import datetime, timedelta, timezone
+
+from events.catalogue import Received
+from events.publisher import Outcome, Publisher, new_event
+
+with Publisher("localhost:9092") as publisher:
+    event = new_event(  # its id is a new UUIDv7; id=… gives it one of your own
+        Received(office="H21.18", procedure="1.002809", channel="direct"),
+        source="motcua.gialai",
+        subject="H21.18-200315-0042",
+        time=datetime(2020, 3, 16, 8, 30, tzinfo=timezone(timedelta(hours=7))),
+    )
+    delivery = publisher.publish(event)
+    while delivery.outcome is Outcome.UNKNOWN:  # it may be there: the same event again, with the id it has
+        delivery = publisher.publish(event)
+```
+
+`delivery` says what became of it: confirmed, with its position on the ledger, or refused, with the reason. Other
+languages send the same JSON by any Kafka client; `dossier publish` does so for a file.
 """
 _ALARMS = f"""
 ## Cảnh báo · Alarms
