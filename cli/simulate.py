@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     Pace = Callable[[Iterator[Event]], Iterator[Iterable[Event]]]
 
-#: The longest wait between two events at any speed: nights and holidays are skipped.
-LONGEST_WAIT_SECONDS = 2.0
 #: Events published together when paced: what falls into so long a moment.
 MOMENT_SECONDS = 0.25
 
@@ -44,8 +43,9 @@ def simulate(
     speed: Annotated[
         str,
         typer.Option(
-            help="1 real time, 600 a day in a minute, max as fast as possible; clock: when the simulated clock of "
-            "`dossier up --clock` reaches their time, those before its start at once."
+            help="1 real time, 600 a working day in a minute, nights and days off left out; max as fast as "
+            "possible; clock: when the simulated clock of `dossier up --clock` reaches their time, those before its "
+            "start at once."
         ),
     ] = "max",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same events.")] = 1,
@@ -61,7 +61,7 @@ def simulate(
     from events.simulation import PROFILES, Tally, simulate
 
     require_profile(profile)
-    pace = _pace(speed)
+    pace = _pace(speed, PROFILES[profile])
     tally = Tally(PROFILES[profile].end)
     events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
     expected = _expected(PROFILES[profile], dossiers)
@@ -91,7 +91,7 @@ def require_profile(name: str) -> None:
         raise CommandError(f"no profile {name}; there are: {', '.join(PROFILES)}", EXIT_USAGE)
 
 
-def _pace(speed: str) -> Pace:
+def _pace(speed: str, profile: Profile) -> Pace:
     """How the events are given out in time."""
     if speed == "max":
         return lambda events: iter([events])
@@ -106,7 +106,7 @@ def _pace(speed: str) -> Pace:
         factor = 0.0
     if not 0 < factor <= 1_000_000:
         raise CommandError(f"--speed {speed}: give a number such as 1 or 600, max or clock", EXIT_USAGE)
-    return lambda events: _paced(events, factor)
+    return lambda events: _by_office_time(events, factor, profile.office_time())
 
 
 def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]) -> dict[str, int]:
@@ -135,33 +135,53 @@ def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]
 def _by_clock(
     events: Iterable[Event], clock: Clock, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[list[Event]]:
-    """Events in chunks, each event when the clock has reached its time: nights and holidays last as long as they do."""
+    """Each event when the clock has reached its time: nights and holidays last as long as they do."""
     from events.envelope import microseconds
+
+    return _when_due(events, lambda at: clock.seconds_until(microseconds(at)), sleep)
+
+
+def _by_office_time(
+    events: Iterable[Event],
+    speed: float,
+    open_by: Callable[[datetime], timedelta],
+    timer: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[list[Event]]:
+    """The first event at once, each later one after as much office time as lies between them, so many times as fast.
+
+    Args:
+        open_by: how long the office has been open by an instant.
+        timer: seconds, from any start; what publishing takes is not waited for once more.
+    """
+    began: tuple[timedelta, float] | None = None  # with the first event: by the office's time, and by the timer's
+
+    def seconds_until(at: datetime) -> float:
+        nonlocal began
+        if began is None:
+            began = open_by(at), timer()
+        return max(0.0, (open_by(at) - began[0]).total_seconds() / speed - (timer() - began[1]))
+
+    return _when_due(events, seconds_until, sleep)
+
+
+def _when_due(
+    events: Iterable[Event], seconds_until: Callable[[datetime], float], sleep: Callable[[float], None]
+) -> Iterator[list[Event]]:
+    """Events in chunks, each event when its time has come: `seconds_until` says how long that takes from now."""
     from events.feed import CHUNK
 
     chunk: list[Event] = []
     for event in events:
-        wait_seconds = clock.seconds_until(microseconds(event.time))
+        wait_seconds = seconds_until(event.time)
         if chunk and (wait_seconds or len(chunk) >= CHUNK):
             yield chunk
             chunk = []
+            wait_seconds = seconds_until(event.time)  # the chunk was published meanwhile
         if wait_seconds:
             sleep(max(wait_seconds, MOMENT_SECONDS))  # never early; what falls into a moment goes together
         chunk.append(event)
     yield chunk
-
-
-def _paced(events: Iterable[Event], factor: float) -> Iterator[list[Event]]:
-    """Events grouped into moments, each given when its time has come."""
-    moment: list[Event] = []
-    for event in events:
-        if moment and (event.time - moment[0].time).total_seconds() > MOMENT_SECONDS * factor:
-            yield moment
-            gap_seconds = (event.time - moment[0].time).total_seconds() / factor
-            time.sleep(min(gap_seconds, LONGEST_WAIT_SECONDS))  # the pace that was asked for
-            moment = []
-        moment.append(event)
-    yield moment
 
 
 def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int], None]) -> Iterator[Event]:

@@ -12,8 +12,9 @@ It is pure: no clock, no randomness but the seed's, so that the same seed gives 
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta, timezone
 from random import Random
@@ -46,6 +47,7 @@ ZONE: Final = timezone(timedelta(hours=7))
 #: Working windows: 07:00-11:30 and 13:30-17:00, eight hours.
 MORNING: Final = (time(7), 270)
 AFTERNOON: Final = (time(13, 30), 210)
+CLOSING: Final = time(17)
 DAY_MINUTES: Final = 480
 OFFICE: Final = "SGTVT-GiaLai"
 COUNTER, POST_DESK, DRIVERS, ROADS, LEADERS = "mot-cua", "buu-dien", "van-tai-nguoi-lai", "ket-cau-ha-tang", "lanh-dao"
@@ -90,7 +92,21 @@ class Profile:
     @property
     def end(self) -> datetime:
         """Closing time of the last day."""
-        return datetime.combine(self.last, time(17), ZONE)
+        return datetime.combine(self.last, CLOSING, ZONE)
+
+    def office_time(self) -> Callable[[datetime], timedelta]:
+        """How long the office has been open by an instant, from the first day's opening on; a lunch is open time.
+
+        It stands still at night, at weekends and on days off.
+        """
+        openings = [datetime.combine(day, MORNING[0], ZONE) for day in self.working_days()]
+        whole = datetime.combine(self.first, CLOSING) - datetime.combine(self.first, MORNING[0])
+
+        def open_by(instant: datetime) -> timedelta:
+            day = bisect_right(openings, instant) - 1
+            return day * whole + min(instant - openings[day], whole) if day >= 0 else timedelta()
+
+        return open_by
 
 
 def _numbered(prefix: str, count: int) -> tuple[str, ...]:
@@ -253,7 +269,7 @@ class _Run:
         while beyond > 0:
             last += timedelta(days=1)
             beyond -= last.weekday() < 5
-        return datetime.combine(last, time(17), ZONE)
+        return datetime.combine(last, CLOSING, ZONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +315,7 @@ def _start(run: _Run, cell: Cell, late: bool, supplement: bool, random: Random) 
         received = day * DAY_MINUTES + random.uniform(60, 400)
         month = run.days[day].month + 2
         promised = _next_weekday(run.days[day].replace(month=month, day=min(run.days[day].day, 30)))
-        return _Start(run.instant(received), cell, received, None, datetime.combine(promised, time(17), ZONE), False)
+        return _Start(run.instant(received), cell, received, None, datetime.combine(promised, CLOSING, ZONE), False)
     if cell.timing == "same_day":
         day = random.randint(0, last)
         received = day * DAY_MINUTES + random.uniform(60, 240)
