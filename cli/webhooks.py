@@ -38,7 +38,7 @@ def webhooks(
     kafka: Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")] = None,
     prefix: Annotated[str, typer.Option(hidden=True, help="Prefix of the names of topics and groups.")] = "",
 ) -> None:
-    """Gửi cảnh báo ra ngoài · Post each alarm, signed, to the endpoints under [[webhooks]], until stopped.
+    """Gửi cảnh báo ra ngoài · Post each alarm, signed, to the `webhooks` of dossier.toml, until stopped.
 
     `dossier up` runs it when there are endpoints. What an endpoint does not take in five minutes goes to quarantine;
     `dossier quarantine retry` posts it again.

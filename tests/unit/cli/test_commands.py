@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from rich.text import Text
 
 from cli.main import COMMANDS, command_line, main
 
@@ -41,6 +43,21 @@ def test_help_is_in_vietnamese_and_english(path: tuple[str, ...]) -> None:
     assert separator
     assert vietnamese
     assert english
+
+
+@pytest.mark.parametrize("path", [(), *LEAVES], ids=" ".join)
+def test_help_shows_no_brackets_that_lost_what_was_in_them(
+    path: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(*path, "--help") == 0
+    assert not re.search(r"\[\s*\]", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_nothing_in_help_is_taken_for_markup(path: tuple[str, ...]) -> None:
+    command = LEAVES[path]
+    for text in (command.help, *(each.help for each in command.params)):
+        assert Text.from_markup(text or "").plain == (text or "").replace("\\[", "[")
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
