@@ -29,11 +29,17 @@ class Installation:
 
     def run(self, *arguments: str, timeout_seconds: float = 300, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run `dossier ARGUMENTS` to its end."""
-        environment = {**os.environ, "DOSSIER_DATA_DIR": str(self.data_dir), "DOSSIER_DEBUG": "", **self.settings}
         return subprocess.run(
             [sys.executable, "-m", "cli", *arguments],
-            cwd=REPOSITORY, env=environment, input=stdin, capture_output=True, text=True,
+            cwd=REPOSITORY, env=self._environment(), input=stdin, capture_output=True, text=True,
             timeout=timeout_seconds, check=False,
+        )  # fmt: skip
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin `dossier ARGUMENTS`, to be interrupted."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=REPOSITORY, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def json(self, *arguments: str, expect: int = 0, timeout_seconds: float = 300) -> Any:
@@ -67,6 +73,9 @@ class Installation:
         victim = psutil.Process(self.pid(process))
         victim.send_signal(signal.SIGKILL)
         psutil.wait_procs([victim], timeout=10)
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "DOSSIER_DATA_DIR": str(self.data_dir), "DOSSIER_DEBUG": "", **self.settings}
 
     def logs(self) -> str:
         """The ends of all logs, for the message of a failed test."""

@@ -1,0 +1,179 @@
+"""Files with mistakes in them onto the ledger, as a person feeds them: what is good arrives once, what is not is told
+with its line.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from cli.past import topic_ends
+from events.catalogue import AnyFact, StepCompleted
+from events.envelope import MAX_EVENT_BYTES, Event, encode, make_event
+from events.ledger import LEDGER_TOPIC
+from events.publisher import Delivery, Outcome, Publisher
+from events.quarantine import QUARANTINE_TOPIC
+from tests.installation import REPOSITORY, Installation, eventually
+
+pytestmark = pytest.mark.integration
+
+MAPPING = str(REPOSITORY / "examples" / "counter.yaml")
+BAD_LINE = 4
+BAD_ROW = "HS-0001,1.002809,Trực tiếp,32/03/2026 08:50,Ký nhận,Vận tải,cb-07,09/03/2026 17:00,,"
+MONDAY = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)  # 08:30 in Việt Nam
+
+
+@pytest.fixture(scope="module")
+def kafka(installation: Installation) -> str:
+    return str(installation.status()["addresses"]["kafka"])
+
+
+def on_topic(kafka: str, topic: str = LEDGER_TOPIC) -> int:
+    """How many records are on the topic."""
+    return sum(topic_ends(kafka, topic).values())
+
+
+def event(event_id: str, fact: AnyFact, dossier: str, at: datetime = MONDAY) -> Event:
+    return make_event(fact, id=event_id, source="urn:feeding", subject=dossier, time=at)
+
+
+def step(number: int, dossier: str) -> Event:
+    return event(f"{dossier}-{number:05d}", StepCompleted(office="GL", step=f"s{number}"), dossier)
+
+
+def lines(events: Sequence[Event]) -> list[bytes]:
+    return [encode(each) + b"\n" for each in events]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The counter's book with one row more, at `BAD_LINE`, of a day that no month has."""
+    rows = (REPOSITORY / "examples" / "counter.csv").read_text(encoding="utf-8").splitlines()
+    rows.insert(BAD_LINE - 1, BAD_ROW)
+    path = Path(tmp_path_factory.mktemp("book")) / "book.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_dry_run_of_an_import_tells_all_and_writes_nothing(
+    installation: Installation, kafka: str, book: Path
+) -> None:
+    before = on_topic(kafka), on_topic(kafka, QUARANTINE_TOPIC)
+    told = installation.json("import", str(book), "--mapping", MAPPING, "--dry-run")
+    assert (told["rows"], told["events"], told["published"]) == (13, 13, 0)
+    assert (told["quarantined"], told["dry_run"], told["complete"]) == (1, True, True)
+    assert [each["line"] for each in told["bad"]] == [BAD_LINE]
+    assert (on_topic(kafka), on_topic(kafka, QUARANTINE_TOPIC)) == before
+
+
+@pytest.fixture(scope="module")
+def imported(installation: Installation, book: Path) -> Any:
+    return installation.json("import", str(book), "--mapping", MAPPING)
+
+
+def test_a_bad_row_of_a_log_is_quarantined_with_its_line_and_the_rest_goes_on(
+    installation: Installation, kafka: str, imported: Any
+) -> None:
+    assert (imported["rows"], imported["quarantined"], imported["complete"]) == (13, 1, True)
+    assert (imported["published"], imported["duplicates"], imported["refused"]) == (13, 0, 0)
+    assert imported["events_by_source"] == {"row": 12, "case": 1}
+    (bad,) = imported["bad"]
+    assert bad["line"] == BAD_LINE
+    assert "Ngày giờ" in bad["reason"]
+
+    (held,) = installation.json("quarantine", "list")
+    assert held["origin"].startswith(f"book.csv:{BAD_LINE}#")
+    assert (held["reason"], held["status"], held["recorded_at"]) == (bad["reason"], "held", None)
+    assert bytes.fromhex(installation.json("quarantine", "show", held["origin"])["value"]).decode() == BAD_ROW
+    assert held["origin"] in installation.run("quarantine", "list").stdout
+
+    assert on_topic(kafka) == 13
+    assert len(installation.json("replay", "HS-0001")["timeline"]) == 6
+    summary = installation.json("summary")
+    assert (summary["dossiers"], summary["quarantined"]) == (3, 1)
+
+
+def test_importing_again_publishes_and_quarantines_nothing_new(
+    installation: Installation, kafka: str, book: Path, imported: Any
+) -> None:
+    before = on_topic(kafka)
+    again = installation.json("import", str(book), "--mapping", MAPPING)
+    assert (again["published"], again["duplicates"]) == (0, imported["events"])
+    assert (again["quarantined"], again["bad"]) == (1, imported["bad"])
+    assert on_topic(kafka) == before
+    assert len(installation.json("quarantine", "list")) == 1
+
+
+def test_lines_that_are_no_events_are_told_with_their_numbers_and_the_rest_is_published(
+    installation: Installation, kafka: str, tmp_path: Path
+) -> None:
+    good = lines([step(number, "HS-LINES") for number in range(4)])
+    endless = b'{"note": "' + b"x" * 3 * MAX_EVENT_BYTES + b'"}\n'
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(good[0] + b'{"type": "dossier.rece\n' + b"\n" + good[1] + endless + good[2] + good[3].rstrip())
+    before = on_topic(kafka)
+
+    told = installation.json("publish", str(file), expect=1)
+    assert (told["lines"], told["events"], told["published"], told["duplicates"]) == (7, 4, 4, 0)
+    assert (told["bad_lines"], told["refused"]) == (2, 0)
+    assert [each["line"] for each in told["bad"]] == [2, 5], "a blank line is nothing, and is counted"
+    assert str(MAX_EVENT_BYTES) in told["bad"][1]["reason"]
+    assert len(installation.json("replay", "HS-LINES")["timeline"]) == 4
+
+    again = installation.run("publish", str(file))
+    assert again.returncode == 1
+    assert again.stdout == "0 published, 4 were there already\n"
+    assert re.findall(r"^line (\d+): ", again.stderr, re.MULTILINE) == ["2", "5"]
+    assert "2 lines are no events; 0 events were refused" in again.stderr
+    assert on_topic(kafka) == before + 4
+
+
+def interrupted(installation: Installation, kafka: str, file: Path, interrupt: signal.Signals) -> int:
+    """Publish for so long that twenty events more are on the ledger; the exit code."""
+    before = on_topic(kafka)
+    with installation.start("publish", str(file), "--rate", "25") as publishing:
+        eventually(lambda: on_topic(kafka) >= before + 20, "some are published")
+        publishing.send_signal(interrupt)
+        _, said = publishing.communicate(timeout=60)
+    assert "Traceback" not in said
+    return publishing.returncode
+
+
+def test_publishing_goes_on_where_it_was_interrupted(installation: Installation, kafka: str, tmp_path: Path) -> None:
+    events = [step(number, "HS-STOPPED") for number in range(1_000)]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"".join(lines(events)))
+    before = on_topic(kafka)
+    assert interrupted(installation, kafka, file, signal.SIGINT) == 130
+    assert interrupted(installation, kafka, file, signal.SIGKILL) == -signal.SIGKILL
+
+    arrived = on_topic(kafka) - before
+    assert 40 <= arrived < 1_000
+    rest = installation.json("publish", str(file))
+    assert (rest["duplicates"], rest["published"]) == (arrived, 1_000 - arrived)
+    assert on_topic(kafka) == before + 1_000
+    replayed = installation.json("replay", "HS-STOPPED")["timeline"]
+    assert [each["id"] for each in replayed] == [each.id for each in events]
+
+
+def test_the_example_for_publishers_in_python_publishes(installation: Installation, kafka: str) -> None:
+    page = (REPOSITORY / "docs" / "events.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "localhost:9092" in example
+    names: dict[str, Any] = {}
+    exec(example.replace("localhost:9092", kafka), names)  # noqa: S102  # our own page
+    delivery, made = names["delivery"], names["event"]
+    assert isinstance(delivery, Delivery)
+    assert delivery.outcome is Outcome.CONFIRMED
+    with Publisher(kafka) as publisher:
+        assert publisher.publish(made).outcome is Outcome.CONFIRMED
+    (told,) = installation.json("replay", made.subject)["timeline"]
+    assert (told["id"], told["repeats"]) == (made.id, 1), "sent again it is the same event"
+    assert UUID(told["id"]).version == 7
