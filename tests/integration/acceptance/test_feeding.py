@@ -1,5 +1,5 @@
 """Files with mistakes in them onto the ledger, as a person feeds them: what is good arrives once, what is not is told
-with its line.
+with its line; and what was said later than it happened is looked back at by both times.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,11 +15,12 @@ from uuid import UUID
 import pytest
 
 from cli.past import topic_ends
-from events.catalogue import AnyFact, StepCompleted
+from events.catalogue import Actor, AnyFact, Received, StepCompleted, Submitted
 from events.envelope import MAX_EVENT_BYTES, Event, encode, make_event
 from events.ledger import LEDGER_TOPIC
 from events.publisher import Delivery, Outcome, Publisher
 from events.quarantine import QUARANTINE_TOPIC
+from schemas import api
 from tests.installation import REPOSITORY, Installation, eventually
 
 pytestmark = pytest.mark.integration
@@ -177,3 +178,64 @@ def test_the_example_for_publishers_in_python_publishes(installation: Installati
     (told,) = installation.json("replay", made.subject)["timeline"]
     assert (told["id"], told["repeats"]) == (made.id, 1), "sent again it is the same event"
     assert UUID(told["id"]).version == 7
+
+
+@pytest.fixture(scope="module")
+def told_late(installation: Installation) -> Any:
+    """A dossier of which the first thing that happened was recorded last; its replay."""
+    clerk = Actor(id="cb-01")
+    received = Received(office="GL", actor=clerk, room="mot-cua", procedure="1.002809", channel="post")
+    submitted = Submitted(office="GL", procedure="1.002809", channel="post")
+    for each in (
+        event("received", received, "HS-LATE"),
+        event("submitted", submitted, "HS-LATE", MONDAY - timedelta(minutes=30)),
+    ):
+        assert installation.run("publish", "-", stdin=encode(each).decode() + "\n").returncode == 0
+    return installation.json("replay", "HS-LATE")
+
+
+def test_a_replay_tells_each_event_and_the_state_after_it(told_late: Any) -> None:
+    replayed = api.Replay.model_validate(told_late)
+    first, second = replayed.timeline
+    assert [(each.id, each.type, each.state) for each in replayed.timeline] == [
+        ("submitted", "dossier.submitted", "SUBMITTED"),
+        ("received", "dossier.received", "RECEIVED"),
+    ], "in the order in which they happened"
+    assert (first.occurred_at, second.occurred_at) == (MONDAY - timedelta(minutes=30), MONDAY)
+    assert first.recorded_at > second.recorded_at
+    assert (first.position.partition, first.position.offset) == (second.position.partition, second.position.offset + 1)
+    assert (second.source, second.office, second.room, second.actor) == ("urn:feeding", "GL", "mot-cua", "cb-01")
+    assert (second.name.vi, second.name.en) == ("Tiếp nhận và hẹn trả", "Received")
+    assert second.data == {
+        "office": "GL", "actor": {"id": "cb-01"}, "room": "mot-cua", "procedure": "1.002809", "channel": "post",
+    }  # fmt: skip
+    assert [each.repeats for each in replayed.timeline] == [0, 0]
+    standing = replayed.standing
+    assert standing is not None
+    assert (standing.dossier, standing.state, standing.events) == ("HS-LATE", "RECEIVED", 2)
+    assert (standing.submitted_at, standing.received_at) == (first.occurred_at, MONDAY)
+    assert replayed.freshness.lag == 0
+    assert (replayed.as_of, replayed.known_at) == (None, None)
+
+
+def test_a_replay_as_it_was_known_then_leaves_out_what_was_recorded_later(
+    installation: Installation, told_late: Any
+) -> None:
+    known = api.TimelineStep.model_validate(told_late["timeline"][1])
+
+    def replayed(*options: str) -> tuple[list[str], api.Replay]:
+        answer = api.Replay.model_validate(installation.json("replay", "HS-LATE", *options))
+        return [each.id for each in answer.timeline], answer
+
+    by_then = known.recorded_at.isoformat()
+    ids, answer = replayed("--known-at", by_then)
+    assert ids == ["received"]
+    assert answer.known_at == known.recorded_at
+    assert answer.standing is not None
+    assert (answer.standing.events, answer.standing.submitted_at) == (1, None)
+    assert replayed("--as-of", "02/03/2026 08:15")[0] == ["submitted"], "what was true then, as is known now"
+    ids, answer = replayed("--as-of", "02/03/2026 08:15", "--known-at", by_then)
+    assert (ids, answer.standing) == ([], None), "what was thought then: nothing had happened"
+    shown = installation.run("replay", "HS-LATE", "--known-at", "01/03/2026")
+    assert shown.returncode == 0
+    assert "chưa có gì" in shown.stdout
