@@ -92,7 +92,7 @@ class ArchiveTable:
         self._client.raw_insert("dossier_events", COLUMNS, batch.body, fmt=FORMAT, settings=settings)
 
     def count(self, partition: int, first: int, last: int) -> Count:
-        sql = f"SELECT count(), uniqExact(offset) {_RANGE}"
+        sql = f"SELECT count(), groupBitmap(offset) {_RANGE}"  # as exact as uniqExact, for less
         ((rows, offsets),) = self._client.query(sql, self._range(partition, first, last)).result_rows
         return Count(int(rows), int(offsets))
 

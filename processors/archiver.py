@@ -291,7 +291,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         return bool(highwater > partition.pending[-1].offset + 1)
 
     def _next_batch(self, partition: _Partition) -> Batch:
-        records = next(cut(partition.pending, self.options.max_rows))
+        records = next(cut(partition.pending, self.options.max_rows, weighed=partition.pending_bytes))
         batch = make_batch(self.options.topic, partition.number, records, partition.writer, decode=self.options.decode)
         partition.take(len(records))
         return batch

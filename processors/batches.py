@@ -81,21 +81,25 @@ def weight(records: Sequence[LedgerRecord]) -> int:
 
 
 def cut(
-    records: Sequence[LedgerRecord], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES
+    records: Sequence[LedgerRecord], max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES, weighed: int | None = None
 ) -> Iterator[Sequence[LedgerRecord]]:
-    """Cut consecutive records of one partition into batches: one month, `max_rows` and about `max_bytes` at most."""
+    """Cut consecutive records of one partition into batches: one month, `max_rows` and about `max_bytes` at most.
+
+    `weighed` is the weight of all of them, if it is known.
+    """
+    all_fit = weighed is not None and weighed <= max_bytes
     while records:
         batch = records[:max_rows]
-        if not _is_one_batch(batch, max_bytes):
+        if not (_is_one_month(batch) and (all_fit or len(batch) == 1 or weight(batch) <= max_bytes)):
             batch = batch[: _end_of_batch(batch, max_bytes)]
         yield batch
         records = records[len(batch) :]
 
 
-def _is_one_batch(records: Sequence[LedgerRecord], max_bytes: int) -> bool:
+def _is_one_month(records: Sequence[LedgerRecord]) -> bool:
     """The usual case, known at the speed of C."""
     times = [record.timestamp for record in records]
-    return _month(min(times)) == _month(max(times)) and (len(records) == 1 or weight(records) <= max_bytes)
+    return _month(min(times)) == _month(max(times))
 
 
 def _end_of_batch(records: Sequence[LedgerRecord], max_bytes: int) -> int:
