@@ -117,7 +117,7 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
     from kafka import KafkaProducer
 
     from deploy.clickhouse.client import connect
-    from processors.checkpoints import Checkpointer
+    from processors.checkpoints import Checkpointer, CheckpointPolicy
     from replay.log_table import CHECKPOINTS_TOPIC, LogTable
 
     client = connect(
@@ -132,7 +132,8 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
         producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(ANSWER_SECONDS)
 
     origin = f"{settings.ledger_name}/{topic}"
-    return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file)
+    policy = CheckpointPolicy(settings.checkpoint_records, settings.checkpoint_seconds)
+    return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file, policy)
 
 
 async def _report(members: Sequence[Archiver]) -> None:

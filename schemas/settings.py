@@ -97,6 +97,12 @@ class Settings(BaseSettings):
     )
     signing_key: Path | None = Field(None, description="file of `dossier keys new` that checkpoints are signed with")
     ledger_name: Name = Field("dossier-ledger", description="what checkpoints call this ledger")
+    checkpoint_records: Annotated[int, Field(ge=1)] = Field(
+        10_000, description="a partition's log is signed after so many records at the latest"
+    )
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(
+        10.0, description="or after so many seconds, if there are any"
+    )
     checkpoint_file: Path | None = Field(
         None, description="file that gets every checkpoint too, to be copied to another host"
     )
