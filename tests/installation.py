@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from deploy.clickhouse.client import connect
+from deploy.embedded.runtime import read_credentials
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 #: Public event logs and their independent reference figures; not part of this repository.
@@ -67,6 +70,15 @@ class Installation:
         done = self.run("status", "--json")
         assert done.returncode in (0, 1), done.stderr
         return json.loads(done.stdout)
+
+    def select(self, sql: str) -> Sequence[Sequence[Any]]:
+        """What the archive tells the user that may only read; ask for bytes as `hex(…)`."""
+        passwords = read_credentials(self.data_dir)
+        assert passwords is not None
+        url = self.status()["addresses"]["clickhouse"]
+        with connect(url, user="report", password=passwords.report.get_secret_value(), database="default") as client:
+            rows: Sequence[Sequence[Any]] = client.query(sql).result_rows
+        return rows
 
     def kill(self, process: str) -> None:
         """kill -9, and wait until the operating system has it."""
