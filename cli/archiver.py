@@ -18,9 +18,9 @@ import uuid_utils
 
 from cli.console import CommandError
 from cli.keys import read_signer
-from cli.logs import configure_logging
 from cli.past import ANSWER_SECONDS, archive_table
 from cli.surroundings import Surroundings, listening_kafka, surroundings
+from deploy.logs import configure_logging
 from events.ledger import LEDGER_TOPIC
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import Settings, load_settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from typing import Any
@@ -35,9 +36,24 @@ def emit_json(value: Any) -> None:
 
 
 def fail(error: Exception) -> int:
-    """Say what went wrong in one line and give the exit code. `DOSSIER_DEBUG=1` adds the traceback."""
-    if os.environ.get("DOSSIER_DEBUG") == "1":
+    """Say what went wrong in one line and give the exit code. `DOSSIER_DEBUG=1` adds the traceback.
+
+    A process that keeps a log on standard error says it there, as a line of it.
+    """
+    message, code = _said(error)
+    debugging = os.environ.get("DOSSIER_DEBUG") == "1"
+    if _keeps_a_log():
+        logging.getLogger("cli").error(message, exc_info=error if debugging else None)
+        return code
+    if debugging:
         err.print_exception()
+    err.print("[bold red]error[/] ", end="")
+    err.print(message, markup=False, soft_wrap=True)
+    return code
+
+
+def _said(error: Exception) -> tuple[str, int]:
+    """One line, and the exit code."""
     match error:
         case CommandError():
             message, code = str(error), error.exit_code
@@ -50,9 +66,14 @@ def fail(error: Exception) -> int:
         case _:
             message = f"{type(error).__name__}: {error} (unexpected; DOSSIER_DEBUG=1 shows where)"
             code = EXIT_SURROUNDINGS
-    err.print("[bold red]error[/] ", end="")
-    err.print(" ".join(message.split()), markup=False, soft_wrap=True)
-    return code
+    return " ".join(message.split()), code
+
+
+def _keeps_a_log() -> bool:
+    """Do log lines, as JSON, go where this process writes its errors?"""
+    handlers = logging.getLogger().handlers
+    streams = [each.stream for each in handlers if isinstance(each, logging.StreamHandler)]
+    return sys.stderr in streams and not sys.stderr.isatty()
 
 
 def _usage_message(error: Exception) -> str:

@@ -14,8 +14,8 @@ import structlog
 import typer
 
 from cli.console import EXIT_USAGE, CommandError
-from cli.logs import configure_logging
 from cli.surroundings import Surroundings, surroundings
+from deploy.logs import configure_logging
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import Settings, load_settings
 

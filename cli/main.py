@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -10,6 +11,7 @@ from importlib import import_module
 import typer
 
 from cli.console import fail
+from schemas.settings import LOG_AS
 
 # In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
 COMMANDS = (
@@ -63,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; a user's mistake ends in one clear line and a non-zero exit code."""
     # A library's warning is no line for a person; processes, which keep logs, configure logging themselves.
     logging.basicConfig(handlers=[logging.NullHandler()])
+    if name := os.environ.pop(LOG_AS, ""):  # for this process alone: what it starts itself is no such log
+        from deploy.logs import configure_logging
+
+        configure_logging(name)
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = command_line(_needed(words))(args=words, standalone_mode=False)

@@ -18,8 +18,8 @@ import structlog
 import typer
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError
-from cli.logs import configure_logging
 from cli.surroundings import surroundings
+from deploy.logs import configure_logging
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 

@@ -19,8 +19,8 @@ import structlog
 import typer
 
 from cli.console import CommandError, fail
-from cli.logs import configure_logging
 from cli.surroundings import listening_kafka, surroundings
+from deploy.logs import configure_logging
 from schemas.clock import Clock
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings

@@ -23,7 +23,6 @@ from rich.table import Table
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.keys import write_keys
-from cli.logs import configure_logging
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
 from deploy.embedded.runtime import (
@@ -37,6 +36,7 @@ from deploy.embedded.runtime import (
     run_dir,
     stop_leftovers,
 )
+from deploy.logs import configure_logging
 from schemas.clock import Clock, ClockError, parse_instant
 from schemas.health import HealthReport, read_health
 from schemas.settings import Settings, load_settings

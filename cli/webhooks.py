@@ -16,8 +16,8 @@ import structlog
 import typer
 
 from cli.console import EXIT_USAGE, CommandError
-from cli.logs import configure_logging
 from cli.surroundings import listening_kafka, surroundings
+from deploy.logs import configure_logging
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 from schemas.webhook import WebhookEndpoint

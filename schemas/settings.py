@@ -153,9 +153,11 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"{_toml_file()} is not TOML: {error}") from error
 
 
+#: Tells a `dossier` process that its standard error is a log, from the first line on, and its name there.
+LOG_AS: Final = "DOSSIER_LOG_AS"
 #: Variables with our prefix that are no settings: they are for one process, for debugging, or for the tests.
 _OTHER_VARIABLES = frozenset(
-    {"DOSSIER_CONFIG", "DOSSIER_DEBUG", "DOSSIER_HEALTH_FILE", "DOSSIER_CLICKHOUSE_USERS", "DOSSIER_BROWSER"}
+    {"DOSSIER_CONFIG", "DOSSIER_DEBUG", "DOSSIER_HEALTH_FILE", "DOSSIER_CLICKHOUSE_USERS", "DOSSIER_BROWSER", LOG_AS}
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import time
@@ -211,7 +212,17 @@ def last_words(log: Path) -> str:
         return "it left no log"
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("\t", "   "))]
     telling = [line for line in lines[-40:] if "error" in line.lower() or "exception" in line.lower()]
-    return (telling or lines or ["it said nothing"])[-1][:400]
+    return _plain((telling or lines or ["it said nothing"])[-1])[:400]
+
+
+def _plain(line: str) -> str:
+    """What a line of a log says: of a JSON line the event, and why where it is an exception; any other as it is."""
+    try:
+        said = json.loads(line)
+        why = [f"{each['exc_type']}: {each['exc_value']}" for each in said.get("exception", ())[:1]]
+        return ": ".join([said["event"], *why])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return line
 
 
 def _created(pid: int) -> float | None:

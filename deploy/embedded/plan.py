@@ -19,7 +19,7 @@ from deploy.embedded.probes import asks_clickhouse, asks_kafka, reads_health, tr
 from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
 from deploy.embedded.supervisor import Plan
 from deploy.topics import TopicsError, apply, load_topics
-from schemas.settings import Settings
+from schemas.settings import LOG_AS, Settings
 
 PROCESSES = ("projector", "archiver", "gateway")
 # Of the simulated province, against real time: a working day passes in about a minute.
@@ -62,7 +62,7 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
     if settings.kafka is None:
         servers.append(_kafka(data_dir, ports, say))
     if settings.clickhouse is None:
-        servers.append(_clickhouse(data_dir, ports["clickhouse"], archive))
+        servers.append(_clickhouse(data_dir, ports["clickhouse"], archive, settings.log_level))
     environment = _environment(data_dir, settings, bootstrap, archive, ports["gateway"])
     return Plan(
         kafka=bootstrap,
@@ -161,7 +161,7 @@ def _kafka(data_dir: Path, ports: Mapping[str, int], say: Callable[[str], None])
     )
 
 
-def _clickhouse(data_dir: Path, port: int, archive: _Archive) -> Child:
+def _clickhouse(data_dir: Path, port: int, archive: _Archive, log_level: str) -> Child:
     users = {
         archive.user: {"password": archive.password.get_secret_value(), "access": "write"},
         archive.report_user: {"password": archive.report_password.get_secret_value(), "access": "read"},
@@ -172,6 +172,7 @@ def _clickhouse(data_dir: Path, port: int, archive: _Archive) -> Child:
         _python(
             "deploy.embedded.clickhouse",
             "--data-dir", str(folder / "data"), "--temp-dir", str(folder / "temp"), "--port", str(port),
+            "--log-level", log_level,
         ),
         {**kafka.java_environment(), "DOSSIER_CLICKHOUSE_USERS": json.dumps(users)},
         asks_clickhouse(archive.url),
@@ -186,15 +187,15 @@ def _ours(data_dir: Path, name: str, arguments: tuple[str, ...], environment: Ma
     return Child(
         name,
         _python("cli", *arguments),
-        {**environment, "DOSSIER_HEALTH_FILE": str(health)},
+        {**environment, LOG_AS: name, "DOSSIER_HEALTH_FILE": str(health)},
         reads_health(health),
     )
 
 
 def _simulation(profile: str, settings: Settings, environment: Mapping[str, str]) -> Child:
     speed = "clock" if settings.clock else str(SIMULATION_SPEED)
-    command = _python("cli", "simulate", "--profile", profile, "--speed", speed)
-    return Child("simulate", command, environment, trusts, ends=True)
+    command = _python("cli", "simulate", "--profile", profile, "--speed", speed, "--json")
+    return Child("simulate", command, {**environment, LOG_AS: "simulate"}, trusts, ends=True)
 
 
 def _environment(

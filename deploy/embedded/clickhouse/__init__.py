@@ -10,6 +10,7 @@ Ready when `GET /ping` answers 200 with `Ok.`. SIGTERM and SIGINT stop it within
 5 to finish, then their queries are killed (the client is told so, code 394); after 8 what still waits for its client
 is dropped; whatever hangs after 12, the engine included, the kernel ends the process (SIGALRM; the log shows where
 each thread stood). That costs nothing acknowledged. It ends when its parent does, too (`--parent 0`: it does not).
+It logs to standard error, as every process of ours: JSON lines, but for that last dump of Python's.
 Exit codes: 0 stopped, 1 the port is taken or the engine does not start, 2 wrong options or users, 3 the data folder
 belongs to another process.
 

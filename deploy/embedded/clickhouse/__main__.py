@@ -22,9 +22,10 @@ import uvicorn
 from deploy.embedded.clickhouse.access import Users
 from deploy.embedded.clickhouse.engine import ChdbEngine
 from deploy.embedded.clickhouse.http import Server
+from deploy.logs import configure_logging
 
 USERS_VARIABLE = "DOSSIER_CLICKHOUSE_USERS"
-EXIT_USAGE, EXIT_IN_USE = 2, 3
+EXIT_FAILED, EXIT_USAGE, EXIT_IN_USE = 1, 2, 3
 MAX_URL_BYTES = 1 << 20  # ClickHouse's http_max_uri_size: query parameters travel in the URL
 # When told to stop. The supervisor waits longer than the last of them.
 GRACE_SECONDS = 5  # for the requests in hand to finish; then their queries are killed
@@ -32,12 +33,13 @@ PATIENCE_SECONDS = 8  # for clients that neither send the rest of their request 
 STOP_SECONDS = 12  # for everything; then the kernel ends the process
 _PARENT_POLL_SECONDS = 0.5
 
-log = structlog.get_logger()
+log = structlog.get_logger("deploy.embedded.clickhouse")
 
 
 def main() -> int:
     """1. options and users, 2. the folders are ours, 3. the engine, 4. serve until told to stop."""
     options = _options()
+    configure_logging("clickhouse", options.log_level)
     try:
         users = Users.from_json(os.environ.pop(USERS_VARIABLE, ""))
     except ValueError as error:
@@ -55,6 +57,9 @@ def main() -> int:
         return _fail(EXIT_IN_USE, f"{options.data_dir} belongs to another running ClickHouse process")
     except OSError as error:
         return _fail(EXIT_USAGE, str(error))
+    except Exception:  # the last place before Python's own traceback, which is no line of a log
+        log.exception("it cannot go on")
+        return EXIT_FAILED
     return 0
 
 
@@ -70,6 +75,7 @@ def _options() -> argparse.Namespace:
         default=os.getppid(),
         help="stop when that process is our parent no more; 0: do not watch (default: whoever started us)",
     )
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     return parser.parse_args()
 
 
@@ -166,7 +172,7 @@ async def _stop_with_parent(web: uvicorn.Server, parent: int) -> None:
 
 
 def _fail(code: int, message: str) -> int:
-    print(f"clickhouse: {message}", file=sys.stderr)  # noqa: T201 - the supervisor shows this one line
+    log.error(message)  # the supervisor shows this one line
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -108,9 +109,8 @@ def test_one_data_folder_has_one_process(start_process: Start, tmp_path: Path) -
     with start_process():
         second = refused_start(tmp_path)
     assert second.returncode == 3
-    assert second.stderr.splitlines() == [
-        f"clickhouse: {tmp_path / 'data'} belongs to another running ClickHouse process"
-    ]
+    [line] = second.stderr.splitlines()
+    assert json.loads(line)["event"] == f"{tmp_path / 'data'} belongs to another running ClickHouse process"
 
 
 def test_a_second_process_leaves_the_files_of_the_first_alone(start_process: Start, tmp_path: Path) -> None:
@@ -249,8 +249,30 @@ def pidfd_or_none(pid: int) -> int | None:
 def test_users_that_make_no_sense_are_a_usage_error(tmp_path: Path, users: str, says: str) -> None:
     refused = refused_start(tmp_path, users=users)
     assert refused.returncode == 2
-    assert says in refused.stderr
+    assert says in json.loads(refused.stderr)["event"]
     assert "Traceback" not in refused.stderr
+
+
+def test_what_goes_wrong_is_a_line_of_its_log(start_process: Start, tmp_path: Path) -> None:
+    """What uvicorn says of a stranger's bytes, and an engine that does not start."""
+    with start_process() as running, socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+    lines = [json.loads(line) for line in (tmp_path / "clickhouse.log").read_text(encoding="utf-8").splitlines()]
+    assert "Invalid HTTP request received." in [line["event"] for line in lines]
+    assert {line["process"] for line in lines} == {"clickhouse"}
+
+    broken = (
+        "import sys\n"
+        "from deploy.embedded.clickhouse import __main__ as process\n"
+        "def engine(*_): raise RuntimeError('Code: 41')\n"
+        "process.ChdbEngine = engine\n"
+        "sys.exit(process.main())\n"
+    )
+    command = command_line(tmp_path, 1, [sys.executable, "-P", "-c", broken])
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert json.loads(done.stderr)["exception"][0]["exc_value"] == "Code: 41"
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.1", "example.org", "::"])  # noqa: S104 - to be refused

@@ -99,19 +99,29 @@ def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Instal
 
 def test_a_killed_broker_and_a_killed_archive_come_back(running: Installation) -> None:
     for name in ("kafka", "clickhouse"):
-        old = running.pid(name)
-        running.kill(name)
-
-        def is_back(name: str = name, old: int = old) -> bool:
-            process = next(each for each in running.status()["processes"] if each["name"] == name)
-            return bool(process["health"] == "ok" and process["pid"] != old)
-
-        eventually(is_back, f"{name} back: {running.logs()}")
+        kill_until_back(running, name)
     told = [json.loads(line) for line in (running.data_dir / "logs" / "up.log").read_text("utf-8").splitlines()]
     assert any("works again" in each["event"] for each in told)
     crashes = [each["level"] for each in told if "SIGKILL; starting it again" in each["event"]]
     assert len(crashes) >= 2
     assert set(crashes) == {"warning"}
+
+
+def test_every_log_of_ours_is_json_line_by_line(own: Installation) -> None:
+    """Through a kill of the servers and the end of all; Kafka's own log is Kafka's."""
+    own.up("--simulate", "gia-lai-2020-h1")
+    for name in ("clickhouse", "kafka"):
+        kill_until_back(own, name)
+    eventually(lambda: bool(own.status()["ready"]), f"all of it again: {own.logs()}")
+    own.down()
+    logs = {path.stem: path.read_text("utf-8").splitlines() for path in (own.data_dir / "logs").glob("*.log")}
+    del logs["kafka"]
+    assert {name for name, lines in logs.items() if lines} >= {"up", "clickhouse", "projector", "archiver", "gateway"}
+    for name, lines in logs.items():
+        for line in lines:
+            told = json.loads(line)
+            assert {"timestamp", "level", "event"} <= told.keys(), line
+            assert told["process"] == name
 
 
 def test_servers_of_the_users_own_are_used_instead(own: Installation, running: Installation) -> None:
@@ -160,6 +170,17 @@ def test_a_port_that_is_taken_is_named(own: Installation) -> None:
         refused = own.run("up", "--detach", "--kafka-port", str(port))
     assert refused.returncode == 3
     assert f"port {port} for kafka is taken" in refused.stderr
+
+
+def kill_until_back(installation: Installation, name: str) -> None:
+    old = installation.pid(name)
+    installation.kill(name)
+
+    def is_back() -> bool:
+        process = next(each for each in installation.status()["processes"] if each["name"] == name)
+        return bool(process["health"] == "ok" and process["pid"] != old)
+
+    eventually(is_back, f"{name} back: {installation.logs()}")
 
 
 def still_there(processes: dict[str, psutil.Process]) -> list[str]:

@@ -22,3 +22,15 @@ def test_the_last_words_are_the_line_that_says_why(tmp_path: Path) -> None:
     log.write_text("starting\nbye\n", "utf-8")
     assert last_words(log) == "bye"
     assert last_words(tmp_path / "none") == "it left no log"
+
+
+def test_the_last_words_of_a_json_log_are_what_its_line_says(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    started, ended = '{"event": "starting", "level": "info"}', '{"event": "no Kafka answers at k:1", "level": "error"}'
+    log.write_text(f"{started}\n{ended}\n{started}\n", "utf-8")
+    assert last_words(log) == "no Kafka answers at k:1"
+    failed = '{"event": "cannot go on", "level": "error", "exception": [{"exc_type": "OSError", "exc_value": "full"}]}'
+    log.write_text(f"{started}\n{failed}\n", "utf-8")
+    assert last_words(log) == "cannot go on: OSError: full"
+    log.write_text('["error"]\n', "utf-8")
+    assert last_words(log) == '["error"]'

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 import structlog
 
-from cli.logs import MAX_TEXT_CHARS, configure_logging
+from deploy.logs import MAX_TEXT_CHARS, configure_logging
 from events.catalogue import Withdrawn
 
 PERSONAL = "Nguyễn Thị Ánh"
