@@ -188,6 +188,8 @@ def _signal(pid: int, number: signal.Signals) -> None:
 def status(data_dir: DataDir = None, json: Json = False) -> None:
     """Tình trạng · What runs on this data folder, how well, how far it has read, and the addresses.
 
+    With --json the addresses are `kafka`, `clickhouse` and `gateway`, at the top and once more under `addresses`.
+
     Exits with 1 while something of it does not work yet, or not any more; with 3 if nothing runs.
 
     Example: dossier status --json
@@ -228,6 +230,7 @@ def _as_json(folder: Path, running: Running) -> dict[str, Any]:
         "pid": running.pid,
         "ready": running.ready and all(each["health"] in _WORKING for each in processes),
         "addresses": _addresses(running),
+        **_addresses(running),  # where a program looks that knows one name only
         "clock": _simulated(running),
         "processes": processes,
     }

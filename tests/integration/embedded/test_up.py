@@ -39,6 +39,7 @@ def test_status_shows_each_process_and_the_addresses(running: Installation) -> N
     assert list(by_name) == ["kafka", "clickhouse", "projector", "archiver", "gateway", "nightly"]
     assert all(each["health"] in ("ok", "behind") for each in by_name.values()), by_name
     assert set(status["addresses"]) == {"kafka", "clickhouse", "gateway"}
+    assert status["addresses"].items() <= status.items()
     assert running.run("status").stdout.count("\n") >= len(by_name) + len(status["addresses"])
 
 

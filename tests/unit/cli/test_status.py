@@ -28,4 +28,8 @@ def test_ready_means_that_all_of_it_works(
         with pytest.raises(SystemExit) as ended:
             main(["status", "--json"])
     assert ended.value.code == code
-    assert json.loads(capsys.readouterr().out)["ready"] is (code == 0)
+    told = json.loads(capsys.readouterr().out)
+    assert told["ready"] is (code == 0)
+    addresses = {"kafka": "k:1", "clickhouse": "http://c:1", "gateway": None}
+    assert told["addresses"] == addresses
+    assert addresses.items() <= told.items()
