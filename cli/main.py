@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
@@ -20,6 +22,8 @@ COMMANDS = (
     "replay", "diff", "whatif", "prove", "receipt", "verify", "repair", "restore", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
+
+_DATA_DIR: Final = "--data-dir"
 
 # The module of a command that is not named like it.
 _MODULES = {
@@ -50,13 +54,27 @@ def command_line(modules: Iterable[str] = COMMANDS) -> typer.Typer:
     return app
 
 
-def _root() -> None:
+def _root(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(_DATA_DIR, metavar="FOLDER", help="That of the `dossier up` that is meant, as DOSSIER_DATA_DIR."),
+    ] = None,
+) -> None:
     """Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove."""
+    if data_dir is not None:
+        os.environ["DOSSIER_DATA_DIR"] = str(data_dir)  # for every command alike, and what it starts
 
 
 def _needed(arguments: Sequence[str]) -> Sequence[str]:
     """The module of the command that is called: a command, and each child of `up`, loads no other's libraries."""
-    name = arguments[0] if arguments else ""
+    words = iter(arguments)
+    for name in words:
+        if name == _DATA_DIR:
+            next(words, None)
+        elif not name.startswith("-"):
+            break
+    else:
+        return COMMANDS
     module = _MODULES.get(name, name)
     return [module] if module in COMMANDS else COMMANDS
 

@@ -86,7 +86,8 @@ class Surroundings:
 def nothing_runs(data_dir: Path, variable: str | None = None) -> CommandError:
     """The error of a command that needs a running `dossier up`, or `variable` set instead."""
     return CommandError(
-        f"nothing runs for {data_dir}: start `dossier up`" + (f" or set {variable}" if variable else "")
+        f"nothing runs for {data_dir}: start `dossier up`, or name the folder of the one that runs "
+        "(dossier --data-dir FOLDER …, DOSSIER_DATA_DIR)" + (f", or set {variable}" if variable else "")
     )
 
 

@@ -82,7 +82,9 @@ def test_passwords_of_a_server_of_the_users_own_come_from_the_settings(tmp_path:
 
 def test_where_nothing_runs_the_error_says_what_to_do(tmp_path: Path) -> None:
     nothing = surroundings(settings(tmp_path))
-    with pytest.raises(CommandError, match=r"nothing runs for .*: start `dossier up` or set DOSSIER_KAFKA"):
+    with pytest.raises(
+        CommandError, match=r"nothing runs for .*: start `dossier up`.* DOSSIER_DATA_DIR\), or set DOSSIER_KAFKA"
+    ):
         _ = nothing.kafka
     with pytest.raises(CommandError, match="DOSSIER_CLICKHOUSE"):
         _ = nothing.clickhouse_password
