@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import HttpUrl, SecretStr
@@ -162,6 +163,8 @@ def _kafka(data_dir: Path, ports: Mapping[str, int], say: Callable[[str], None])
 
 
 def _clickhouse(data_dir: Path, port: int, archive: _Archive, log_level: str) -> Child:
+    if find_spec("chdb") is None:  # looked for and not imported: that is the process's to do
+        raise EmbeddedError("the embedded ClickHouse needs the extra: pip install 'dossier-ledger[embedded]'")
     users = {
         archive.user: {"password": archive.password.get_secret_value(), "access": "write"},
         archive.report_user: {"password": archive.report_password.get_secret_value(), "access": "read"},
