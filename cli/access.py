@@ -8,7 +8,7 @@ import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from cli.console import EXIT_USAGE, CommandError, err
+from cli.console import EXIT_USAGE, CommandError
 from cli.surroundings import Surroundings, listening_kafka
 
 if TYPE_CHECKING:
@@ -34,6 +34,15 @@ def record_read(
     record_access(around, Read(actor=_actor(), command=command, as_of=as_of, known_at=known_at), dossier)
 
 
+def record_look_back(
+    around: Surroundings, command: str, as_of: datetime | None = None, known_at: datetime | None = None
+) -> None:
+    """The same for the past of all dossiers at once: what is looked at is the ledger."""
+    from events.ledger import LEDGER_TOPIC
+
+    record_read(around, command, LEDGER_TOPIC, as_of, known_at)
+
+
 def record_revealed(around: Surroundings, command: str, origin: str, prefix: str = "") -> None:
     """The same for a record in quarantine; `prefix` is that of the topics' names."""
     from events.access import Revealed
@@ -42,15 +51,21 @@ def record_revealed(around: Surroundings, command: str, origin: str, prefix: str
 
 
 def record_access(around: Surroundings, read: AnyAccess, subject: str, prefix: str = "") -> None:
-    """Put it on record; where no Kafka is known, say that it is not."""
+    """Put it on record.
+
+    Raises:
+        CommandError: it cannot be: no Kafka is known or answers, or nothing can have that name.
+    """
     import uuid_utils
 
     from events.access import ACCESS_TOPIC, make_access_event
     from events.envelope import Unreadable
 
     if around.known_kafka is None:
-        err.print("[yellow]không ghi nhật ký tra cứu[/] · this read is not recorded: no Kafka is known (DOSSIER_KAFKA)")
-        return
+        raise CommandError(
+            "reading is recorded before anything is shown, and no Kafka is known to record it on: "
+            f"set DOSSIER_KAFKA, or start `dossier up` for {around.data_dir}"
+        )
     try:
         event = make_access_event(read, subject, id=str(uuid_utils.uuid7()), time=datetime.now(UTC))
     except Unreadable as error:

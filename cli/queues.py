@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import folded, open_archive, rules_known
@@ -46,6 +47,7 @@ def queues(
     if asked or known:
         if watching:
             raise CommandError("--watch shows the present: leave out --as-of and --known-at", EXIT_USAGE)
+        record_look_back(around, "queues", asked, known)
         answer = queues_then(around, asked, known, wait)
     elif watching:
         watch(lambda: _table(ask(around.gateway, "/v1/queues", api.Queues, 0)))

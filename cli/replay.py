@@ -81,9 +81,7 @@ def replayed(
 
 
 def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
-    """Wait for the archive to have all that is on the ledger now; gives the ledger's ends, {} if nobody knows."""
-    if around.known_kafka is None:
-        return {}
+    """Wait for the archive to have all that is on the ledger now; gives the ledger's ends."""
     ends = ledger_ends(around.kafka)
     if not archive.wait_until_archived(ends, wait_seconds):
         err.print("[yellow]kho lưu chưa đủ[/] · the archive has not caught up with the ledger; newest events may miss")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, emit_json, out
 from cli.replay import instant
@@ -39,13 +40,10 @@ def summary(
     Example: dossier summary --as-of 2020-06-30T17:00+07:00 --json
     """
     asked = instant(as_of, "--as-of")
-    answer = ask(
-        surroundings(load_settings()).gateway,
-        "/v1/summary",
-        api.Summary,
-        wait,
-        as_of=asked.isoformat() if asked else None,
-    )
+    around = surroundings(load_settings())
+    if asked is not None:
+        record_look_back(around, "summary", asked)
+    answer = ask(around.gateway, "/v1/summary", api.Summary, wait, as_of=asked.isoformat() if asked else None)
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from cli.access import record_look_back
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import folded, open_archive
 from cli.replay import instant
@@ -61,6 +62,7 @@ def what_if(
     in_force, newest = _in_force(listening_kafka(around))
     others = rule_history(_other(rulebook, newest, procedure, legal_time))
     first, last = _microseconds(begin, "--from"), _microseconds(end, "--to")
+    record_look_back(around, "what-if")
     with open_archive(around) as archive:
         found = [
             each

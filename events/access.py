@@ -1,7 +1,8 @@
 """Who looked at what: reads of a dossier's past, and of quarantined bytes, as events on `dossier.access.v1`.
 
-The envelope is that of the ledger; `subject`, and the key of the record, is what was looked at, `time` is when. The
-topic is kept and archived like the ledger, so that an auditor of the auditors has the same proofs at hand.
+The envelope is that of the ledger; `subject`, and the key of the record, is what was looked at, `time` is when. Who
+looks at the past of all dossiers at once looks at the ledger: its topic is the subject then. This topic is kept and
+archived like the ledger, so that an auditor of the auditors has the same proofs at hand.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ SOURCE: Final = "urn:dossier-ledger:command-line"
 
 
 class Read(Data, frozen=True, kw_only=True):
-    """Tra cứu hồ sơ: somebody looked at the past of a dossier, or took its records away."""
+    """Tra cứu hồ sơ: somebody looked at the past of a dossier or of all of them, or took its records away."""
 
     #: Account and host; the account is the operating system's word.
     actor: Code
-    #: `replay`, `explain`, `diff`, `prove`, `receipt`.
+    #: `replay`, `explain`, `diff`, `prove`, `receipt`; of all dossiers `queues`, `summary`, `what-if`.
     command: Code
     as_of: Instant | None = None
     known_at: Instant | None = None

@@ -23,6 +23,7 @@ def one_held(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
     monkeypatch.setattr(cli.quarantine, "_read", lambda *_: {"dossier.events.v1/3@1042": record})
     monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
+    monkeypatch.setattr(cli.quarantine, "record_revealed", lambda *_: None)
     monkeypatch.setenv("COLUMNS", "80")
 
 

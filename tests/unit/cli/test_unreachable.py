@@ -41,7 +41,7 @@ def test_no_kafka(command: list[str], nobody: int, capfd: pytest.CaptureFixture[
     assert "check the address" in told[0]
 
 
-@pytest.mark.parametrize("command", [["replay", "H01-1"], ["migrate"]], ids=lambda command: command[0])
+@pytest.mark.parametrize("command", [["checkpoint", "show"], ["migrate"]], ids=lambda command: command[0])
 def test_no_clickhouse(
     command: list[str], nobody: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +51,29 @@ def test_no_clickhouse(
     told = capfd.readouterr().err.splitlines()
     assert ended.value.code
     assert told[-1] == f"error no ClickHouse answers at http://127.0.0.1:{nobody}: check the address, and that it runs"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["replay", "H01-1"], ["explain", "H01-1"], ["diff", "H01-1", "02/03/2026", "03/03/2026"],
+        ["prove", "H01-1", "--out", "never.zip"], ["queues", "--as-of", "02/03/2026"],
+        ["queues", "--known-at", "02/03/2026"], ["summary", "--as-of", "02/03/2026"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)  # fmt: skip
+def test_where_reading_cannot_be_recorded_nothing_is_read(
+    command: list[str], nobody: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOSSIER_CLICKHOUSE", f"http://127.0.0.1:{nobody}")
+    monkeypatch.setenv("DOSSIER_GATEWAY_PORT", str(nobody))
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    told = capfd.readouterr()
+    assert (ended.value.code, told.out) == (3, "")
+    (line,) = told.err.splitlines()
+    assert line.startswith("error reading is recorded before anything is shown, and no Kafka is known")
+    assert "set DOSSIER_KAFKA" in line
 
 
 def test_an_address_without_a_port_is_a_mistake_in_that_setting(
