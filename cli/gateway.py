@@ -49,8 +49,10 @@ def gateway(
 
 
 async def _serve(settings: Settings, around: Surroundings) -> None:
-    """The composition root: 1. the address, 2. reader and history, 3. the application, 4. serve until told to stop."""
+    """The composition root: 1. the address, 2. reader, history and access log, 3. the application, 4. serve until told
+    to stop."""
     from cli.past import connect_report
+    from gateway.access import KafkaAccessLog
     from gateway.app import create_app
     from gateway.history import ArchiveHistory
     from gateway.reader import LiveReader
@@ -60,9 +62,13 @@ async def _serve(settings: Settings, around: Surroundings) -> None:
     port = listening.getsockname()[1]
     reader = LiveReader(around.kafka)
     history = ArchiveHistory(lambda: connect_report(around))
-    server = Server(create_app(reader, history, _host_headers(settings.gateway_host, port)), reader)
+    access = KafkaAccessLog(around.kafka)
+    server = Server(create_app(reader, history, access, _host_headers(settings.gateway_host, port)), reader)
     log.info("listening", host=settings.gateway_host, port=port, kafka=around.kafka, clickhouse=around.clickhouse)
-    await _until_stopped(server, listening, reader)
+    try:
+        await _until_stopped(server, listening, reader)
+    finally:
+        await access.close()
 
 
 async def _until_stopped(server: Server, listening: socket.socket, reader: LiveReader) -> None:

@@ -14,15 +14,16 @@ from events.catalogue import Code, Data, Instant
 from events.envelope import Codec, Envelope
 
 ACCESS_TOPIC: Final = "dossier.access.v1"
-SOURCE: Final = "urn:dossier-ledger:command-line"
+COMMAND_LINE: Final = "urn:dossier-ledger:command-line"
 
 
 class Read(Data, frozen=True, kw_only=True):
     """Tra cứu hồ sơ: somebody looked at the past of a dossier or of all of them, or took its records away."""
 
-    #: Account and host; the account is the operating system's word.
+    #: Account and host; the account is the operating system's word. A gateway, which knows nobody, is its own account.
     actor: Code
-    #: `replay`, `explain`, `diff`, `prove`, `receipt`; of all dossiers `queues`, `summary`, `what-if`.
+    #: `replay`, `explain`, `diff`, `prove`, `receipt`; of all dossiers `queues`, `summary`, `what-if`; of a gateway
+    #: `gateway events`, `gateway clocks`, `gateway summary`.
     command: Code
     as_of: Instant | None = None
     known_at: Instant | None = None
@@ -49,10 +50,17 @@ class AccessEvent(Envelope, frozen=True):
 ACCESS: Final = Codec(AccessEvent, ACCESS_CATALOGUE)
 
 
-def make_access_event(read: AnyAccess, subject: str, *, id: str, time: datetime) -> AccessEvent:  # noqa: A002  # CloudEvents' own word
+def make_access_event(
+    read: AnyAccess,
+    subject: str,
+    *,
+    id: str,  # noqa: A002  # CloudEvents' own word
+    time: datetime,
+    source: str = COMMAND_LINE,
+) -> AccessEvent:
     """The event that says so.
 
     Raises:
         Unreadable: `subject` is nothing that can be named.
     """
-    return ACCESS.make(read, id=id, source=SOURCE, subject=subject, time=time)
+    return ACCESS.make(read, id=id, source=source, subject=subject, time=time)

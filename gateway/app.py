@@ -1,7 +1,8 @@
 """The gateway's HTTP application: what can be asked, and who answers. Nothing here changes anything.
 
-The live state answers from memory (`gateway.reader`), the past from the archive (`gateway.history`). Dossier ids
-may hold spaces and slashes; in a path they are percent-encoded.
+The live state answers from memory (`gateway.reader`), the past from the archive (`gateway.history`); that somebody
+looks at the past is recorded first (`gateway.access`). Dossier ids may hold spaces and slashes; in a path they are
+percent-encoded.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from litestar.response import ServerSentEvent
 from litestar.types import ASGIApp
 from pydantic import TypeAdapter, ValidationError
 
-from events.envelope import microseconds
+from events.envelope import Unreadable, microseconds
+from events.ledger import LEDGER_TOPIC
 from gateway import answers
+from gateway.access import AccessLog, NotRecorded
 from gateway.guard import Guard
 from gateway.history import History, HistoryUnavailable
 from gateway.metrics import CONTENT_TYPE, Metrics
@@ -60,7 +63,11 @@ Instant = Annotated[
 _NOT_FOUND: Final = {404: ResponseSpec(api.Problem, description="no such dossier", generate_examples=False)}
 _WRONG: Final = {400: ResponseSpec(api.Problem, description="not to be understood", generate_examples=False)}
 _UNAVAILABLE: Final = {
-    503: ResponseSpec(api.Problem, description="the archive does not answer", generate_examples=False)
+    503: ResponseSpec(
+        api.Problem,
+        description="the archive does not answer, or the read cannot be put on record",
+        generate_examples=False,
+    )
 }
 
 
@@ -70,6 +77,7 @@ class Gateway:
 
     reader: LiveReader
     history: History
+    access: AccessLog
     metrics: Metrics
     streams: int = 0
     folding: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -78,9 +86,9 @@ class Gateway:
 FromApp = NamedDependency[Gateway]
 
 
-def create_app(reader: LiveReader, history: History, hosts: Sequence[str]) -> ASGIApp:
+def create_app(reader: LiveReader, history: History, access: AccessLog, hosts: Sequence[str]) -> ASGIApp:
     """The whole application; `hosts` are the Host headers it answers to (`127.0.0.1:8080`), against DNS rebinding."""
-    gateway = Gateway(reader, history, Metrics(reader))
+    gateway = Gateway(reader, history, access, Metrics(reader))
     return Guard(litestar_app(gateway, hosts), gateway.metrics.count)
 
 
@@ -121,18 +129,21 @@ def _gateway(state: State) -> Gateway:
 # -- What is true now --------------------------------------------------------------------------------------------
 
 
-@get("/v1/summary")
+@get("/v1/summary", responses=_WRONG | _UNAVAILABLE)
 async def summary(gateway: FromApp, wait: Wait = 0, as_of: Instant = None) -> api.Summary:
     """Tổng hợp: how many dossiers, in which states, how timely, now or as of an instant, and up to where this was
     read."""
+    until = None if as_of is None else _instant(as_of)
+    if until is not None:
+        await _record(gateway, "gateway summary", LEDGER_TOPIC, as_of)
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
     view = gateway.reader.view
-    if as_of is None:
+    if until is None:
         return answers.summary(view, complete)
     async with gateway.folding:  # all dossiers are folded, in a thread and one after the other: the others wait
         fresh, states = answers.freshness(view, complete), view.states()
-        return await asyncio.to_thread(answers.summary_as_of, view, _instant(as_of), fresh, states)
+        return await asyncio.to_thread(answers.summary_as_of, view, until, fresh, states)
 
 
 @get("/v1/queues")
@@ -195,19 +206,19 @@ async def dossier(gateway: FromApp, dossier_id: PathId, wait: Wait = 0) -> api.D
     return found
 
 
-@get("/v1/dossiers/{dossier_id:str}/clocks", responses=_NOT_FOUND)
+@get("/v1/dossiers/{dossier_id:str}/clocks", responses=_WRONG | _NOT_FOUND | _UNAVAILABLE)
 async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Instant = None) -> api.Explanation:
     """Giải thích thời hạn: why a dossier is due when it is, each stretch of its clock, and its other clocks.
 
-    With `at`, what occurred later is left out.
+    With `at`, what occurred later is left out. That it was asked for is recorded first.
     """
+    asked, until = unquote(dossier_id), None if at is None else _instant(at)
+    await _record(gateway, "gateway clocks", asked, at)
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
-    instant = gateway.reader.now() if at is None else _instant(at)
+    instant = gateway.reader.now() if until is None else until
     view = gateway.reader.view
-    found = await asyncio.to_thread(
-        answers.explanation, view, unquote(dossier_id), instant, complete, as_of=at is not None
-    )
+    found = await asyncio.to_thread(answers.explanation, view, asked, instant, complete, as_of=at is not None)
     if found is None:
         raise NotFoundException("the live state has no dossier with this id")
     return found
@@ -216,15 +227,17 @@ async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Insta
 # -- What happened -----------------------------------------------------------------------------------------------
 
 
-@get("/v1/dossiers/{dossier_id:str}/events", responses=_NOT_FOUND | _UNAVAILABLE)
+@get("/v1/dossiers/{dossier_id:str}/events", responses=_WRONG | _NOT_FOUND | _UNAVAILABLE)
 async def events(
     gateway: FromApp, dossier_id: PathId, offset: Annotated[int, QueryParameter(ge=0)] = 0, limit: Limit = 200
 ) -> api.Timeline:
     """Dòng thời gian: the dossier's events in effective order, both times, and the state after each.
 
-    None yet, of a dossier that the live state has: the archive is behind, and `freshness` says how far.
+    None yet, of a dossier that the live state has: the archive is behind, and `freshness` says how far. That it was
+    asked for is recorded first.
     """
     asked = unquote(dossier_id)
+    await _record(gateway, "gateway events", asked)
     try:
         reached = await gateway.history.reached()  # first, so that it does not claim more than the records show
         records = await gateway.history.records_of(asked)
@@ -339,6 +352,16 @@ def _term(text: str) -> Term:
 
 
 _TERMS: Final = TypeAdapter[WrittenTerm](WrittenTerm)
+
+
+async def _record(gateway: Gateway, command: str, subject: str, as_of: datetime | None = None) -> None:
+    """The past is shown when that it was looked at is on record."""
+    try:
+        await gateway.access.record(command, subject, as_of)
+    except NotRecorded as error:
+        raise ServiceUnavailableException(str(error)) from error
+    except Unreadable as error:
+        raise ClientException(f"nothing of that name or time can be asked for: {error}") from error
 
 
 async def _read_all(gateway: FromApp, wait_seconds: float) -> bool | None:

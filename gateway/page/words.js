@@ -55,8 +55,8 @@ const WORDS = {
   not_found: ["Không có hồ sơ “{id}”.", "There is no dossier “{id}”."],
   failed: ["Không tải được: {why}", "Could not be loaded: {why}"],
   no_archive: [
-    "Kho lưu chưa trả lời; trạng thái hiện tại ở trên vẫn đúng.",
-    "The archive does not answer; the present state above still holds.",
+    "Chưa xem được diễn biến: kho lưu chưa trả lời, hoặc chưa ghi được việc tra cứu; trạng thái hiện tại ở trên vẫn đúng.",
+    "The timeline cannot be shown now: the archive does not answer, or the read cannot be put on record; the present state above still holds.",
   ],
   archive_behind: [
     "Kho lưu chưa có sự kiện nào của hồ sơ này.",

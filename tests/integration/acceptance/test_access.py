@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx
 import pytest
 from kafka import KafkaProducer
 
@@ -50,10 +51,12 @@ def reported(installation: Installation, since: datetime) -> list[Row]:
 
 
 def require_reported(installation: Installation, since: datetime, *reads: tuple[str, str]) -> None:
-    """These commands looked at these subjects, in this order, and nothing else did; all by this account."""
+    """These commands looked at these subjects, in this order, and nothing else did: this account, or the gateway."""
     eventually(lambda: len(reported(installation, since)) >= len(reads), "the reads are archived")
     account = pwd.getpwuid(os.getuid()).pw_name
-    assert reported(installation, since) == [Row(command, subject, account) for command, subject in reads]
+    assert reported(installation, since) == [
+        Row(command, subject, "gateway" if command.startswith("gateway") else account) for command, subject in reads
+    ]
 
 
 def receive(installation: Installation, dossier_id: str) -> None:
@@ -73,7 +76,10 @@ def test_who_looked_at_what_is_on_record(running: Installation) -> None:
     running.json("explain", "READ-1")
     running.json("diff", "READ-1", "01/03/2026", "03/03/2026")
     assert running.run("replay", "NOBODY").returncode == 2, "what is not there was asked for too"
-    reads = [("replay", "READ-1"), ("explain", "READ-1"), ("diff", "READ-1"), ("replay", "NOBODY")]
+    reads = [
+        ("replay", "READ-1"), ("explain", "READ-1"), ("gateway clocks", "READ-1"), ("diff", "READ-1"),
+        ("replay", "NOBODY"),
+    ]  # fmt: skip
     require_reported(running, began, *reads)
     told = [
         ACCESS.decode_record(each.key, each.value)
@@ -95,8 +101,18 @@ def test_who_looks_at_the_past_of_all_dossiers_looks_at_the_ledger(running: Inst
     running.json("what-if", "--procedure", procedure, "--legal-time", "3d")
     running.json("queues")
     running.json("summary")
-    looked = ("queues", "queues", "summary", "what-if")  # the present is on the board for everybody
+    looked = ("queues", "queues", "summary", "gateway summary", "what-if")  # the present is on the board for everybody
     require_reported(running, began, *((command, LEDGER_TOPIC) for command in looked))
+
+
+def test_what_the_board_shows_of_the_past_is_on_record(running: Installation) -> None:
+    receive(running, "BOARD-1")
+    running.json("summary")
+    gateway = running.status()["addresses"]["gateway"]
+    began = datetime.now(UTC)
+    for path in ("", "/events", "/clocks"):
+        httpx.get(f"{gateway}/v1/dossiers/BOARD-1{path}", trust_env=False).raise_for_status()
+    require_reported(running, began, ("gateway events", "BOARD-1"), ("gateway clocks", "BOARD-1"))
 
 
 def test_what_is_taken_away_is_on_record(running: Installation, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from litestar.testing import AsyncTestClient
 from litestar.types import ASGIApp
 
+from events.access import Read, make_access_event
 from events.catalogue import AnyFact, Received, Routed
 from events.envelope import Event, make_event, microseconds
+from gateway.access import NotRecorded
 from gateway.app import create_app
 from gateway.history import HistoryUnavailable
 from gateway.reader import LiveReader
@@ -62,6 +64,20 @@ class FabricatedHistory:
         return self.there
 
 
+class FabricatedAccess:
+    """The access log's side: what was recorded, or no way to record it."""
+
+    def __init__(self, *, there: bool = True) -> None:
+        self.reads: list[tuple[str, str, datetime | None]] = []
+        self.there = there
+
+    async def record(self, command: str, subject: str, as_of: datetime | None = None) -> None:
+        if not self.there:
+            raise NotRecorded("reading is recorded, and nothing takes it")
+        make_access_event(Read(actor="gateway", command=command), subject, id="r", time=START)
+        self.reads.append((command, subject, as_of))
+
+
 def reader_with(*dossiers: list[Recorded], next_offset: int = 0, ledger_end: int | None = None) -> LiveReader:
     """A reader that never runs, with these dossiers in its view."""
     reader = LiveReader("unused:9092")
@@ -74,5 +90,8 @@ def reader_with(*dossiers: list[Recorded], next_offset: int = 0, ledger_end: int
     return reader
 
 
-def client(reader: LiveReader, history: FabricatedHistory | None = None) -> AsyncTestClient[ASGIApp]:
-    return AsyncTestClient(create_app(reader, history or FabricatedHistory(), [HOST]), base_url=f"http://{HOST}")
+def client(
+    reader: LiveReader, history: FabricatedHistory | None = None, access: FabricatedAccess | None = None
+) -> AsyncTestClient[ASGIApp]:
+    app = create_app(reader, history or FabricatedHistory(), access or FabricatedAccess(), [HOST])
+    return AsyncTestClient(app, base_url=f"http://{HOST}")

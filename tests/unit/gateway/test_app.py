@@ -15,10 +15,11 @@ from litestar.testing import AsyncTestClient
 
 import schemas
 from events.catalogue import Processed, Returned
+from events.ledger import LEDGER_TOPIC
 from gateway.app import openapi_document
 from gateway.guard import MAX_PATH_BYTES
 from gateway.page import __file__ as page_file
-from tests.unit.gateway.fabricated import HOST, FabricatedHistory, client, reader_with, record
+from tests.unit.gateway.fabricated import HOST, START, FabricatedAccess, FabricatedHistory, client, reader_with, record
 
 A = [record("A", 0), record("A", 1)]
 ODD = "H21.18/0042 tiếng Việt?#%2F"
@@ -121,6 +122,35 @@ async def test_without_the_archive_the_present_still_answers() -> None:
         ready = await get(http, "/readyz", expect=503)
         assert (ready["live"], ready["archive"]) == (True, False)
         assert (await get(http, "/healthz"))["alive"] is True
+
+
+@run
+async def test_the_past_is_shown_when_that_is_on_record_and_the_present_to_everybody() -> None:
+    access = FabricatedAccess()
+    async with client(reader_with(A), FabricatedHistory(*A), access) as http:
+        for path in ("/v1/summary", "/v1/queues", "/v1/dossiers/A", "/v1/dossiers", "/v1/breaches"):
+            await get(http, path)
+        assert access.reads == []
+        await get(http, "/v1/dossiers/A/events")
+        await get(http, "/v1/dossiers/A/clocks?at=2026-03-02T01:00:00Z")
+        await get(http, "/v1/dossiers/B/clocks", expect=404)
+        await get(http, "/v1/summary?as_of=2026-03-02T01:00:00Z")
+        await get(http, "/v1/dossiers/A/clocks?at=2026-03-02T01:00:00", expect=400)
+        await get(http, f"/v1/dossiers/{'a' * 200}/events", expect=400)
+    assert access.reads == [
+        ("gateway events", "A", None), ("gateway clocks", "A", START), ("gateway clocks", "B", None),
+        ("gateway summary", LEDGER_TOPIC, START),
+    ]  # fmt: skip
+
+
+@run
+async def test_what_cannot_be_recorded_is_not_shown() -> None:
+    async with client(reader_with(A), FabricatedHistory(*A), FabricatedAccess(there=False)) as http:
+        for path in ("dossiers/A/events", "dossiers/A/clocks", "summary?as_of=2026-03-02T01:00:00Z"):
+            assert await get(http, f"/v1/{path}", expect=503) == {
+                "status_code": 503, "detail": "reading is recorded, and nothing takes it",
+            }  # fmt: skip
+        assert (await get(http, "/v1/dossiers/A"))["state"] == "PROCESSING"
 
 
 @run
