@@ -15,16 +15,21 @@ from events.catalogue import (
     CATALOGUE,
     AnyFact,
     ClosedWithoutSupplement,
+    CollectedByPost,
     ConsultationAnswered,
     ConsultationRequested,
     Corrected,
     Data,
     DeliveredByPost,
     DueOverridden,
+    DueRecomputed,
+    FeedbackReceived,
     HandedToPost,
     HandoffConfirmed,
+    IntakeRefused,
     PaymentReceived,
     PaymentRequested,
+    PostDeliveryFailed,
     Processed,
     Received,
     Rescheduled,
@@ -43,6 +48,7 @@ from events.catalogue import (
 )
 from events.contract import example
 from events.envelope import LEDGER, Codec, Event, encode, from_microseconds, make_event, microseconds
+from events.rulebook import RULEBOOKS, RulebookPublished, make_rulebook_event
 from projections.clocks import clocks
 from projections.dossier import anomalies, fold, unpack_entries
 from projections.rules import rule_history
@@ -57,6 +63,7 @@ KINDS: Final[dict[type[Data], Codec[Any]]] = {
     **dict.fromkeys(CATALOGUE, LEDGER),
     **dict.fromkeys(ALARM_CATALOGUE, ALARMS),
     **dict.fromkeys(ACCESS_CATALOGUE, ACCESS),
+    RulebookPublished: RULEBOOKS,
 }
 
 
@@ -66,14 +73,23 @@ def event_file(kind: str, version: int) -> Path:
 
 def event_lines(kind: type[Data]) -> list[str]:
     """Events of a kind as of now: what is required alone, and everything that it may say."""
-    whole = {**_ACCESS_EXAMPLE, "type": wire_name(kind)} if kind in ACCESS_CATALOGUE else example(kind)
+    whole = _whole(kind)
     required = {field.encode_name for field in msgspec.structs.fields(kind) if field.required}
-    if kind in ACCESS_CATALOGUE:
-        names = {field.encode_name for field in msgspec.structs.fields(kind)}
-        whole["data"] = {name: value for name, value in whole["data"].items() if name in names}
     least = {**whole, "data": {name: value for name, value in whole["data"].items() if name in required}}
     least = {name: value for name, value in least.items() if name != "dataschema"}
     return [json.dumps(each, ensure_ascii=False) for each in (least, whole)]
+
+
+def _whole(kind: type[Data]) -> dict[str, Any]:
+    """An event with everything that its kind may say; a rulebook is the one that is shipped, whole."""
+    if kind is RulebookPublished:
+        rulebook: dict[str, Any] = json.loads(encode(make_rulebook_event(shipped(), id="r1", time=_START)))
+        return rulebook
+    if kind in ACCESS_CATALOGUE:
+        names = {field.encode_name for field in msgspec.structs.fields(kind)}
+        said = {name: value for name, value in _ACCESS_EXAMPLE["data"].items() if name in names}
+        return {**_ACCESS_EXAMPLE, "type": wire_name(kind), "data": said}
+    return example(kind)
 
 
 _ACCESS_EXAMPLE: Final[dict[str, Any]] = {
@@ -98,6 +114,14 @@ def histories() -> dict[str, list[Event]]:
     routed, confirmed = _fact(Routed, to="van-tai"), _fact(HandoffConfirmed, room="van-tai")
     posted, came_back, delivered = _fact(HandedToPost), _fact(ReturnedByPost), _fact(DeliveredByPost)
     submitted = _fact(Submitted, procedure="1.002809", channel="online")
+    by_post = _fact(Submitted, procedure="1.002809", channel="post")
+    undelivered = [_fact(PostDeliveryFailed, attempt=attempt) for attempt in (1, 2)]
+    rescheduled = _fact(Rescheduled, new_due=later)
+    sooner = (_START + timedelta(days=15)).isoformat()
+
+    def corrects(target: str, field: str, new: str) -> Corrected:
+        return _fact(Corrected, target_source="golden", target_id=target, field=field, new=new)
+
     told: dict[str, list[AnyFact]] = {
         "plain": [received, routed, confirmed, started, completed, done, returned],
         "online": [submitted, received, done, posted, came_back, posted, delivered],
@@ -108,6 +132,13 @@ def histories() -> dict[str, list[Event]]:
         "paid": [received, _fact(PaymentRequested), _fact(PaymentReceived), done],
         "withdrawn": [received, _fact(Withdrawn), returned, done],
         "stopped": [received, _fact(Stopped)],
+        "refused": [submitted, _fact(SupplementRequested, stage="intake"), _fact(IntakeRefused)],
+        "by-post": [by_post, _fact(CollectedByPost), received, done, posted, *undelivered, came_back],
+        "feedback": [received, done, returned, _fact(FeedbackReceived)],
+        "recomputed": [received, _fact(DueRecomputed, new_due=later), done],
+        "corrected-due": [received, rescheduled, corrects("corrected-due-1", "new_due", sooner)],
+        "corrected-outcome": [received, done, returned, corrects("corrected-outcome-1", "outcome", "refused")],
+        "corrected-time": [received, done, corrects("corrected-time-1", "time", later), routed],
         "out-of-order": [done, returned, received],
     }
     return {name: _events(name, facts) for name, facts in told.items()}

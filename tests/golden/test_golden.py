@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 import schemas
-from events.catalogue import wire_name
+from events.catalogue import CATALOGUE, wire_name
 from events.envelope import decode, encode
+from events.rulebook import read_rulebook_event
+from projections.rules import compile_rules
 from tests.golden.corpus import FOLDER, KINDS, event_file, folded, history_file
 
 EVENTS = sorted((FOLDER / "events").glob("*.jsonl"))
@@ -57,3 +59,22 @@ def test_every_history_has_its_state() -> None:
     told = {path.stem for path in (FOLDER / "histories").glob("*.jsonl")}
     assert told == {path.name.removesuffix(".state.json") for path in STATES}
     assert len(told) >= 9
+
+
+def test_every_kind_of_fact_is_folded_in_a_history() -> None:
+    told = {
+        type(decode(line).data)
+        for file in (FOLDER / "histories").glob("*.jsonl")
+        for line in file.read_bytes().splitlines()
+    }
+    assert {*CATALOGUE} - told == set(), f"give it a history in tests/golden/corpus.py, and run `{ADD}`"
+
+
+def test_a_rulebook_that_was_published_holds_as_it_did() -> None:
+    for file in EVENTS:
+        if file.stem.startswith("dossier.rulebook-published."):
+            for line in file.read_bytes().splitlines():
+                key = json.loads(line)["subject"].encode()
+                version, rulebook = read_rulebook_event(key, line)
+                assert rulebook.version == version
+                assert compile_rules(rulebook).procedures
