@@ -15,12 +15,14 @@ from cli.asking import VIETNAM, freshness_line
 from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, surroundings
+from replay.words import EVENT_NAMES
 from schemas import api
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from replay.archive import Archive
 
+_OVERRIDDEN: Final = "dossier.due-overridden"
 _LOCAL_FORMATS: Final = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
 
 AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="Leave out what occurred later: what was true then.")]
@@ -127,15 +129,32 @@ def _print(answer: api.Replay) -> None:
     for step in answer.timeline:
         table.add_row(*_cells(step, zone))
     out.print(Text(f"{answer.dossier} ({zone.key})", style="bold"))
-    for step in answer.timeline:
-        if step.type == "dossier.due-overridden":  # the first thing that an auditor asks for
-            out.print(
-                Text(f"⚠ {step.name.vi} · {step.name.en} {_local(step.occurred_at, zone)} {step.actor or ''}", "yellow")
-            )
+    for line in _overrides(answer.timeline, zone):
+        out.print(line)
     out.print(table)
     if answer.standing is None:
         out.print("chưa có gì · nothing had happened by then, or nothing was known")
     out.print(freshness_line(answer.freshness), style="dim", markup=False)
+
+
+def _overrides(steps: list[api.TimelineStep], zone: ZoneInfo) -> list[Text]:
+    """The first thing that an auditor asks for, so it is told if there is none."""
+    found = [step for step in steps if step.type == _OVERRIDDEN]
+    if not found:
+        name = EVENT_NAMES[_OVERRIDDEN]
+        return [Text(f"{name.vi} · {name.en}: không có · none", "dim")]
+    return [Text(_override(step, zone), "yellow") for step in found]
+
+
+def _override(step: api.TimelineStep, zone: ZoneInfo) -> str:
+    """When, to which due, who; marked where a later event corrects or voids it."""
+    due = datetime.fromisoformat(str(step.corrections.get("new_due", step.data["new_due"])))
+    marks = ((step.voided, "đã hủy · voided"), (step.corrected, "đã đính chính · corrected"))
+    words = (
+        f"⚠ {step.name.vi} · {step.name.en}", f"{_local(step.effective_at or step.occurred_at, zone)} →",
+        _local(due, zone), step.actor or "", *(f"({text})" for shown, text in marks if shown),
+    )  # fmt: skip
+    return " ".join(filter(None, words))
 
 
 def _cells(step: api.TimelineStep, zone: ZoneInfo) -> tuple[Text, ...]:

@@ -104,6 +104,7 @@ def describe_step(step: Step) -> api.TimelineStep:
         state_name=STATE_NAMES[step.standing.state],
         voided=step.voided,
         corrected=step.corrected,
+        corrections=msgspec.to_builtins(step.corrections),
         repeats=step.repeats,
         anomalies=[each.code.value for each in step.anomalies],
     )

@@ -61,6 +61,7 @@ def page(pack: Pack) -> str:
         timeliness=lambda code: TIMELINESS_NAMES[Timeliness(code)],
         anomaly=lambda code: ANOMALIES[AnomalyCode(code)],
         moment=lambda instant: _moment(instant, zone),
+        text=lambda said: "–" if said is None else said,
         zone=zone,
     )
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
+from events.catalogue import AnyFact
 from events.envelope import Event, Unreadable, decode_record, microseconds
 from projections.amend import effective_order
 from projections.dossier import Dossier, anomalies, fold, history, unpack_entries
@@ -38,7 +39,8 @@ class Step(Struct, frozen=True):
     standing: Standing
     anomalies: tuple[Anomaly, ...]
     voided: bool  # a later event says that it did not happen
-    corrected: bool  # a later event gives one of its fields another value
+    corrected: bool  # a later event gives one of its fields, or its time, another value
+    corrections: dict[str, Any]  # the fields that count otherwise than they were published, and how they count
     repeats: int  # further records with the same identity
 
 
@@ -106,8 +108,14 @@ def _steps(dossier: Dossier, records: list[Recorded]) -> Iterable[Step]:
             anomalies=tuple(marks[entry.identity]),
             voided=voided,
             corrected=entry != read,
+            corrections=_corrections(read.fact, entry.fact),
             repeats=len(copies[entry.identity]) - 1,
         )
+
+
+def _corrections(read: AnyFact, counted: AnyFact) -> dict[str, Any]:
+    values = ((name, getattr(counted, name)) for name in counted.__struct_fields__)
+    return {name: value for name, value in values if value != getattr(read, name)}
 
 
 def _read_one(dossier_id: str, copies: list[Recorded], read: Entry) -> Recorded:

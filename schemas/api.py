@@ -215,7 +215,11 @@ class TimelineStep(Body):
     state: str
     state_name: Name
     voided: Annotated[bool, Field(description="a later event says that this did not happen")]
-    corrected: Annotated[bool, Field(description="a later event gives one of its fields another value")]
+    corrected: Annotated[bool, Field(description="a later event gives one of its fields, or its time, another value")]
+    corrections: Annotated[
+        dict[str, object],
+        Field(default={}, description="the fields that count otherwise than in `data`, and how"),
+    ]
     repeats: Annotated[int, Field(description="further records on the ledger with the same identity")]
     anomalies: list[str]
 

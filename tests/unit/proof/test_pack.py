@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
-from events.catalogue import Actor, AnyFact, DueOverridden, Processed, Received
+from events.catalogue import Actor, AnyFact, Corrected, DueOverridden, Processed, Received
 from events.envelope import encode, make_event
 from projections.rules import SINCE_EVER
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
@@ -98,9 +98,38 @@ def test_an_override_stands_before_all_else_and_says_who_approved_what() -> None
     assert "cv-12" in told
 
 
-def test_without_an_override_there_is_no_such_box() -> None:
-    pack = History().add(Received(office="H21.18", procedure="1.002809", channel="direct")).pack()
-    assert "Hạn bị đặt lại bằng tay" not in page(pack)
+def test_that_there_was_no_override_is_said_where_it_would_stand() -> None:
+    html = page(History().add(Received(office="H21.18", procedure="1.002809", channel="direct")).pack())
+    begin = html.index("Hạn bị đặt lại bằng tay")
+    none = 'không có · <span lang="en">none</span>'
+    assert none in html[begin : html.index("trạng thái ·")]
+    assert "</section>" not in html
+    assert none not in page(overridden())
+
+
+def test_a_corrected_override_shows_what_was_said_and_what_counts() -> None:
+    html = page(
+        History()
+        .add(Received(office="H21.18", procedure="1.002809", channel="direct", promised=PROMISED))
+        .add(DueOverridden(office="H21.18", new_due=PROMISED + timedelta(days=30), reason="lũ", approver=Actor(id="p")))
+        .add(corrects("new_due", (PROMISED + timedelta(days=3)).isoformat()))
+        .add(corrects("time", (RECEIVED + timedelta(hours=1)).isoformat()))
+        .pack()
+    )
+    told = html[html.index("Hạn bị đặt lại bằng tay") : html.index("</section>")]
+    assert "<td>–<td>" in told, "an old due that nobody named"
+    assert "<s>08/04/2026 17:00:00</s> 12/03/2026 17:00:00" in told
+    assert "<s>03/03/2026 08:30:00</s> 02/03/2026 09:30:00" in told
+    assert told.count("đã đính chính · corrected") == 2
+    assert "lũ" in told
+    assert "đã đính chính" not in page(overridden())
+
+
+def corrects(field: str, new: str) -> Corrected:
+    return Corrected(
+        office="H21.18", target_source="motcua", target_id="e1", field=field, new=new, reason="nhầm",
+        approver=Actor(id="pgd-07"),
+    )  # fmt: skip
 
 
 def test_what_a_record_holds_is_text_and_nothing_else() -> None:
