@@ -19,7 +19,7 @@ from schemas.settings import LOG_AS
 COMMANDS = (
     "up", "simulate", "publish", "import_log",
     "summary", "queues", "deadlines", "explain", "clock", "quarantine", "rulebook",
-    "replay", "diff", "whatif", "prove", "receipt", "verify", "repair", "restore", "rebuild", "reconcile",
+    "replay", "diff", "whatif", "prove", "checkpoint", "receipt", "verify", "repair", "restore", "rebuild", "reconcile",
     "projector", "archiver", "gateway", "webhooks", "nightly", "migrate", "topics", "keys", "config", "schemas",
 )  # fmt: skip
 
@@ -33,7 +33,6 @@ _MODULES = {
     "breaches": "deadlines",
     "due": "deadlines",
     "what-if": "whatif",
-    "checkpoint": "prove",
     "verify-receipt": "receipt",
 }
 

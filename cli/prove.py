@@ -1,4 +1,4 @@
-"""`dossier prove` and `dossier checkpoint`: what an auditor takes away."""
+"""`dossier prove`: what an auditor takes away of one dossier."""
 
 from __future__ import annotations
 
@@ -9,27 +9,16 @@ import typer
 
 from cli.access import record_read
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.keys import read_signer
 from cli.past import open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from replay.archive import Archive, ArchiveRow
-    from replay.log_table import LogTable, StoredCheckpoint
 
 
 def register(app: typer.Typer) -> None:
     app.command()(prove)
-    checkpoint = typer.Typer(
-        help="Điểm kiểm chứng · Signed checkpoints of the ledger's Merkle logs.", no_args_is_help=True
-    )
-    checkpoint.command("show")(show)
-    checkpoint.command("export")(export)
-    checkpoint.command("cosign")(cosign)
-    app.add_typer(checkpoint, name="checkpoint")
 
 
 def prove(
@@ -121,65 +110,3 @@ def _pack(
         dossier, archive.topic, partition, records, newest.note, older,
         tuple(str(packed(part)) for part in consistency), rulebooks,
     )  # fmt: skip
-
-
-def show(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
-    """Xem điểm kiểm chứng mới nhất · The newest checkpoint of each partition.
-
-    Example: dossier checkpoint show
-    """
-    found = list(_newest())
-    if json:
-        rows = [
-            {"partition": each.partition, "size": each.size, "root": each.root.hex(), "note": each.note}
-            for each in found
-        ]
-        emit_json({"checkpoints": rows})
-        return
-    for each in found:
-        out.print(each.note, markup=False, soft_wrap=True)
-
-
-def export(file: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
-    """Xuất điểm kiểm chứng · Write the newest checkpoint of each partition to a file, to be kept on another host.
-
-    Example: dossier checkpoint export checkpoints-of-elsewhere.txt
-    """
-    notes = [each.note for each in _newest()]
-    if not notes:
-        raise CommandError("nothing is signed yet: the archiver needs a signing_key", EXIT_FOUND)
-    file.write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
-    out.print(f"{file}: {len(notes)}", soft_wrap=True)
-
-
-def cosign(
-    note: Annotated[Path, typer.Argument(help="A file with one checkpoint.")],
-    key: Annotated[Path, typer.Option("--key", help="The witness's private key: `dossier keys new --witness`.")],
-) -> None:
-    """Đồng ký · Add a witness's signature to a checkpoint, in its file.
-
-    Example: dossier checkpoint cosign note.txt --key witness.key
-    """
-    import time
-
-    from replay.checkpoint import CheckpointRefused, parse
-
-    try:
-        signed = parse(note.read_text(encoding="utf-8").strip("\n") + "\n").signed_by(
-            read_signer(key), int(time.time())
-        )
-    except (CheckpointRefused, OSError) as error:
-        raise CommandError(f"{note}: {error}", EXIT_USAGE) from error
-    note.write_text(signed.text, encoding="utf-8")
-    out.print(signed.text, markup=False, soft_wrap=True)
-
-
-def _newest() -> Iterator[StoredCheckpoint]:
-    from replay.log_table import LogTable
-
-    with open_archive(surroundings(load_settings())) as archive:
-        table: LogTable = LogTable(archive.client, archive.topic)
-        for partition in table.partitions():
-            newest = table.newest(partition)
-            if newest is not None:
-                yield newest

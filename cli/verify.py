@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.checking import Job, check_partition
+from cli.checkpoint import read_held
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.keys import read_public
 from cli.past import ledger_ends, open_archive
@@ -23,6 +24,7 @@ from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from replay.archive import Archive
+    from replay.pack import Held, Pack
     from replay.verify import Failure, Signed, Verified
 
 _SHOWN: Final = 50
@@ -41,7 +43,8 @@ def verify(
     whole: Annotated[bool, typer.Option("--all", help="The whole archive, the ledger and the live state.")] = False,
     key: Keys = None,
     checkpoints: Annotated[
-        list[Path] | None, typer.Option(help="Checkpoints that were kept elsewhere; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="HELD", help="Checkpoints that were kept elsewhere; may be repeated."),
     ] = None,
     page: Annotated[
         Path | None, typer.Option(help="Write the PACK's page anew, from the records that were checked.")
@@ -54,7 +57,8 @@ def verify(
 ) -> None:
     """Kiểm chứng · Check that the archive is what was signed, is the ledger, and is what the live state shows.
 
-    A PACK is checked without any server; the page in it is not, --page makes it anew. Exits with 1 on any failure.
+    A PACK is checked without any server; the page in it is not, --page makes it anew. With checkpoints that you hold it
+    must show that its log continues theirs: `dossier prove --since` makes such a pack. Exits with 1 on any failure.
 
     Example: dossier verify --all --key keys/gia-lai.pub --checkpoints checkpoints-of-elsewhere.txt
     """
@@ -62,9 +66,15 @@ def verify(
         raise CommandError("give either a PACK, or --all", EXIT_USAGE)
     if page is not None and whole:
         raise CommandError("--page is for a PACK", EXIT_USAGE)
-    settings = load_settings()
+    settings, files = load_settings(), checkpoints or []
+    content = _read_pack(pack) if pack else None
     keys = [read_public(each) for each in key or own_keys(settings)]
-    answer = _verify_pack(pack, keys, page) if pack else _verify_all(settings, keys, checkpoints or [], workers, wait)
+    if content is not None:
+        answer = content.verify(keys, _held(files, content))
+        if page is not None and answer["ok"]:
+            _write_page(page, content)
+    else:
+        answer = _verify_all(settings, keys, files, workers, wait)
     if json:
         emit_json(answer)
     else:
@@ -81,20 +91,51 @@ def own_keys(settings: Settings) -> list[Path]:
     return found
 
 
-def _verify_pack(file: Path, keys: Sequence[Any], page: Path | None) -> dict[str, Any]:
+# -- An audit pack ---------------------------------------------------------------------------------------------------
+
+
+def _read_pack(file: Path) -> Pack:
     """Its own page is not looked at: whoever forges one need not touch what is proved."""
     from replay.pack import PackRefused, read_pack
 
     try:
-        pack = read_pack(file.read_bytes())
-        answer = pack.verify(keys)
-        if page is not None and answer["ok"]:
-            from replay.page import page as page_of
-
-            page.write_text(page_of(pack), encoding="utf-8")
+        return read_pack(file.read_bytes())
+    except FileNotFoundError:
+        raise CommandError(f"there is no file {file}", EXIT_USAGE) from None
     except (PackRefused, OSError) as error:
         raise CommandError(f"{file}: {error}") from error
-    return answer
+
+
+def _held(files: Sequence[Path], pack: Pack) -> list[Held]:
+    """The checkpoints in the files that are of the pack's log; those of other partitions say nothing of it.
+
+    Raises:
+        CommandError: a file is none of checkpoints, or there are files and none of them has one of this log.
+    """
+    from replay.pack import Held
+
+    held = [
+        Held(f"{file.name} note {number}", note)
+        for file in files
+        for number, note in enumerate(read_held(file), 1)
+        if note.checkpoint.is_of(pack.topic, pack.partition)
+    ]
+    if files and not held:
+        raise CommandError(
+            f"{', '.join(map(str, files))}: no checkpoint of {pack.topic}/{pack.partition}, the log of this pack: "
+            "nothing to compare it with",
+            EXIT_USAGE,
+        )
+    return held
+
+
+def _write_page(file: Path, pack: Pack) -> None:
+    from replay.page import page
+
+    try:
+        file.write_text(page(pack), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}", EXIT_USAGE) from error
 
 
 # -- The whole archive -----------------------------------------------------------------------------------------------

@@ -61,6 +61,10 @@ class Checkpoint:
         root = b64encode(self.root).decode()
         return "".join(f"{line}\n" for line in (self.origin, str(self.size), root, *self.extensions))
 
+    def is_of(self, topic: str, partition: int) -> bool:
+        """Is it of the log of this partition, whatever the ledger calls itself?"""
+        return self.origin.endswith(f"/{topic}/{partition}")
+
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
@@ -206,6 +210,41 @@ def parse(text: str) -> SignedCheckpoint:
     """
     body, signatures = split_note(text)
     return SignedCheckpoint(_body(body), signatures)
+
+
+def read_notes(text: str) -> list[SignedCheckpoint]:
+    """The signed checkpoints of a file, one after the other; their signatures are not checked yet.
+
+    Raises:
+        CheckpointRefused: one of them is none, the last one was cut off, or there is none.
+    """
+    found = []
+    for number, each in enumerate(split_notes(text), 1):
+        try:
+            found.append(parse(each))
+        except CheckpointRefused as error:
+            raise CheckpointRefused(f"note {number} is none, or half of one: {error}") from error
+    if not found:
+        raise CheckpointRefused("there is no checkpoint in it")
+    if not text.endswith("\n"):
+        raise CheckpointRefused(f"note {len(found)} was cut off: its last line does not end")
+    return found
+
+
+def split_notes(text: str) -> list[str]:
+    """The texts of notes that stand one after the other, an empty line behind each, as the archiver's file has them.
+
+    A piece that is no note, as half of one is, is among them as it stands.
+    """
+    notes, body = list[str](), ""
+    for block in filter(None, (each.strip("\n") for each in text.split("\n\n"))):
+        if body and block.startswith("— "):
+            notes.append(f"{body}\n\n{block}\n")
+            body = ""
+        else:
+            notes += [body] if body else []
+            body = block
+    return [*notes, body] if body else notes
 
 
 def split_note(text: str) -> tuple[str, tuple[Signature, ...]]:

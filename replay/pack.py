@@ -1,10 +1,10 @@
 """An audit pack: one dossier's events, and the proof that each of them is in the log that was signed.
 
 A zip file. `pack.json` has the exact records with their positions, a proof of inclusion for each, the signed
-checkpoint, if asked for the proof that an older checkpoint's log was continued, and the rulebooks. `records/` has the
-values as files, the same bytes. `dossier.html` says it for people; it proves nothing and is not checked: `replay.page`
-makes it anew from what was. A rulebook is what its version, a hash, says; that it was in force is no part of the proof:
-compare the version with the one that was announced. Who checks needs a public key and no server.
+checkpoint, if asked for the proofs that the logs of older checkpoints were continued, and the rulebooks. `records/`
+has the values as files, the same bytes. `dossier.html` says it for people; it proves nothing and is not checked:
+`replay.page` makes it anew from what was. A rulebook is what its version, a hash, says; that it was in force is no part
+of the proof: compare the version with the one that was announced. Who checks needs a public key and no server.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import base64
 import io
 import zipfile
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from replay.checkpoint import CheckpointRefused, PublicKey, parse
+from replay.checkpoint import Checkpoint, CheckpointRefused, PublicKey, SignedCheckpoint, parse
 from replay.leaf import leaf_bytes, leaf_hash
-from replay.merkle import ProofError, verify_consistency, verify_inclusion
+from replay.merkle import EMPTY_ROOT, ProofError, verify_consistency, verify_inclusion
 from schemas.rulebook import version_of
 
 FORMAT: Final = "dossier-pack/1"
@@ -45,8 +45,25 @@ class PackedRecord(Struct, frozen=True):
     proof: tuple[str, ...]
 
 
+class Older(Struct, frozen=True):
+    """A checkpoint that the auditor had, and the proof that the log was continued from there: hashes, in base64."""
+
+    checkpoint: str
+    consistency: tuple[str, ...]
+
+
+class Held(NamedTuple):
+    """A checkpoint that the auditor holds, and where it was found."""
+
+    found: str
+    note: SignedCheckpoint
+
+
 class Pack(Struct, frozen=True):
-    """What pack.json holds. `older` is a checkpoint that the auditor had, `consistency` shows that it was continued."""
+    """What pack.json holds. `older` is a checkpoint that the auditor had, `consistency` shows that it was continued.
+
+    `earlier`: those that the auditor had before that one.
+    """
 
     dossier: str
     topic: str
@@ -57,12 +74,17 @@ class Pack(Struct, frozen=True):
     consistency: tuple[str, ...] = ()
     rulebooks: tuple[dict[str, Any], ...] = ()
     format: str = FORMAT
+    earlier: tuple[Older, ...] = ()
 
-    def verify(self, keys: Sequence[PublicKey]) -> dict[str, Any]:
-        """Check every proof; `ok`, how many leaves were shown, and each failure as kind, position, message."""
+    def verify(self, keys: Sequence[PublicKey], held: Sequence[Held] = ()) -> dict[str, Any]:
+        """Check every proof; `ok`, how many leaves were shown, and each failure as kind, position, message.
+
+        Args:
+            held: checkpoints of this partition's log that the auditor has: the pack must show that it continues each.
+        """
         failures: list[dict[str, str]] = []
         signed = 0
-        for note in (self.checkpoint, *((self.older,) if self.older else ())):
+        for note in (self.checkpoint, *(each.checkpoint for each in self.olders)):
             try:
                 self._require_signed(note, keys)
                 signed += 1
@@ -70,20 +92,54 @@ class Pack(Struct, frozen=True):
                 failures.append(_failure("signature", f"{self.partition}", str(error)))
         if not failures:
             failures += self._unproved()
+            for found, held_note in held:
+                try:
+                    held_note.verified(keys)
+                    signed += 1
+                    failures += self._not_continued(found, held_note.checkpoint)
+                except CheckpointRefused as error:
+                    failures.append(_failure("signature", found, str(error)))
         return {
             "ok": not failures, "dossier": self.dossier, "leaves": len(self.records), "checkpoints": signed,
             "failures": failures,
         }  # fmt: skip
 
+    @property
+    def olders(self) -> tuple[Older, ...]:
+        """All checkpoints that the auditor had, the newest first."""
+        return (*((Older(self.older, self.consistency),) if self.older else ()), *self.earlier)
+
     def _require_signed(self, note: str, keys: Sequence[PublicKey]) -> None:
-        found, log = parse(note), f"/{self.topic}/{self.partition}"
+        found = parse(note)
         found.verified(keys)
-        if not found.checkpoint.origin.endswith(log):
-            raise CheckpointRefused(f"it is of {found.checkpoint.origin}, not of …{log}")
+        if not found.checkpoint.is_of(self.topic, self.partition):
+            raise CheckpointRefused(f"it is of {found.checkpoint.origin}, not of …/{self.topic}/{self.partition}")
+
+    def _not_continued(self, found: str, held: Checkpoint) -> list[dict[str, str]]:
+        """What is wrong if the log of a checkpoint that the auditor holds is not shown to be the pack's."""
+        new = parse(self.checkpoint).checkpoint
+        olders = [parse(each.checkpoint).checkpoint for each in self.olders]
+        shown = {(each.size, each.root) for each in (new, *olders)} | {(0, EMPTY_ROOT)}
+        if (held.size, held.root) in shown:
+            return []
+        position = f"{self.partition}@{held.size}"
+        if held.size in {size for size, _ in shown}:
+            return [
+                _failure("forked", position, f"two logs of {held.size} leaves were signed: the pack's, and {found}")
+            ]
+        why = (
+            f"the pack's log has {new.size} leaves, that of {found} had {held.size} already"
+            if held.size > new.size
+            else f"the pack does not show that its log continues the {held.size} leaves of {found}"
+        )
+        advice = f"ask for a pack made with `dossier prove {self.dossier} --since` and the checkpoints you hold"
+        return [_failure("inconsistent", position, f"{why}: {advice}")]
 
     def _unproved(self) -> list[dict[str, str]]:
         new = parse(self.checkpoint).checkpoint
         failures = []
+        if not self.records:
+            failures.append(_failure("empty", f"{self.partition}", f"no record of {self.dossier} is in it"))
         for each in self.records:
             position = f"{self.partition}@{each.offset}"
             try:
@@ -97,10 +153,10 @@ class Pack(Struct, frozen=True):
             version = str(rulebook.get("version"))
             if version_of(rulebook.get("content", {})) != version:
                 failures.append(_failure("rulebook", version, "its content is not what its version says"))
-        if self.older is not None:
-            old = parse(self.older).checkpoint
+        for older in self.olders:
+            old = parse(older.checkpoint).checkpoint
             try:
-                verify_consistency(old.size, new.size, [_raw(part) for part in self.consistency], old.root, new.root)
+                verify_consistency(old.size, new.size, [_raw(part) for part in older.consistency], old.root, new.root)
             except (ProofError, ValueError) as error:
                 failures.append(_failure("consistency", f"{self.partition}@{old.size}", str(error)))
         return failures

@@ -17,6 +17,8 @@ from replay.checkpoint import (
     SignedCheckpoint,
     Signer,
     parse,
+    read_notes,
+    split_notes,
 )
 
 LOG_KEY = Signer.from_seed("gia-lai", bytes(range(32)))
@@ -139,3 +141,40 @@ def test_a_public_key_survives_its_text_and_a_damaged_one_is_named() -> None:
 
 def test_a_private_key_is_not_shown() -> None:
     assert bytes(range(32)).hex() not in repr(LOG_KEY)
+
+
+THREE = [SignedCheckpoint(Checkpoint(f"a/log/{n}", n, bytes(32))).signed_by(LOG_KEY, AT) for n in range(3)]
+FILE = "".join(f"{each.text}\n" for each in THREE)
+
+
+@pytest.mark.parametrize("text", [FILE, FILE.rstrip("\n") + "\n", f"\n\n{FILE}\n\n"])
+def test_notes_that_stand_one_after_the_other_are_read_back(text: str) -> None:
+    assert read_notes(text) == THREE
+
+
+def test_one_note_is_a_file_of_notes() -> None:
+    assert read_notes(SIGNED.signed_by(WITNESS_KEY, AT).text) == [SIGNED.signed_by(WITNESS_KEY, AT)]
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "hello\n", "— gia-lai AAAAAAAA\n", f"{FILE}half of\n1\n"])
+def test_a_file_without_a_note_or_with_a_piece_of_one_is_refused(text: str) -> None:
+    with pytest.raises(CheckpointRefused):
+        read_notes(text)
+
+
+@given(st.integers(0, len(FILE)))
+def test_a_file_that_was_cut_off_is_refused_unless_whole_notes_are_left(length: int) -> None:
+    whole = {"\n".join(each.text for each in THREE[:count]): THREE[:count] for count in (1, 2, 3)}
+    cut = FILE[:length]
+    wanted = whole.get(cut) or whole.get(cut.removesuffix("\n"))
+    if wanted:
+        assert read_notes(cut) == wanted
+    else:
+        with pytest.raises(CheckpointRefused):
+            read_notes(cut)
+
+
+def test_half_a_note_among_others_is_a_piece_of_its_own() -> None:
+    first, second, third = (each.text for each in THREE)
+    assert split_notes(f"{first}\na/log/1\n1\n\n{third}\n") == [first, "a/log/1\n1", third]
+    assert split_notes(f"{first}\n{second}\n") == [first, second]

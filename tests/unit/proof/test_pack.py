@@ -6,6 +6,7 @@ import io
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -15,8 +16,8 @@ from events.envelope import encode, make_event
 from projections.rules import SINCE_EVER
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
 from replay.leaf import leaf_bytes, leaf_hash
-from replay.merkle import Leaves, inclusion_proof, root_of
-from replay.pack import Pack, PackedRecord, PackRefused, packed, read_pack, write_pack
+from replay.merkle import EMPTY_ROOT, Leaves, consistency_proof, inclusion_proof, root_of
+from replay.pack import Held, Older, Pack, PackedRecord, PackRefused, packed, read_pack, write_pack
 from replay.page import page
 from schemas.rulebook import shipped
 
@@ -39,26 +40,46 @@ class History:
         self.values.append(encode(make_event(fact, id=f"e{number}", source="motcua", subject=DOSSIER, time=at)))
         return self
 
-    def pack(self) -> Pack:
-        key, size = DOSSIER.encode(), len(self.values)
-        times = [round((RECEIVED + timedelta(days=n, minutes=1)).timestamp() * 1_000) for n in range(size)]
-        tree = Leaves(
+    @property
+    def times_ms(self) -> list[int]:
+        return [round((RECEIVED + timedelta(days=n, minutes=1)).timestamp() * 1_000) for n in range(len(self.values))]
+
+    @property
+    def tree(self) -> Leaves:
+        key, times = DOSSIER.encode(), self.times_ms
+        return Leaves(
             [leaf_hash(leaf_bytes(TOPIC, 0, n, times[n], key, value, [])) for n, value in enumerate(self.values)]
         )
+
+    def note(self, size: int, signer: Signer = KEY, root: bytes | None = None) -> SignedCheckpoint:
+        """What was signed when the log had so many leaves, or another root."""
+        found = root_of(self.tree, 0, size) if root is None else root
+        return SignedCheckpoint(Checkpoint(f"gia-lai/{TOPIC}/0", size, found)).signed_by(signer, 0)
+
+    def pack(self, *since: int) -> Pack:
+        """Of the whole log; `since`: sizes of the logs that the auditor knew, the newest first."""
+        tree, size = self.tree, len(self.values)
         records = tuple(
             PackedRecord(
                 n,
-                times[n],
-                packed(key),
+                self.times_ms[n],
+                packed(DOSSIER.encode()),
                 packed(value),
                 (),
                 tuple(str(packed(p)) for p in inclusion_proof(tree, n, size)),
             )
             for n, value in enumerate(self.values)
         )
-        note = SignedCheckpoint(Checkpoint(f"gia-lai/{TOPIC}/0", size, root_of(tree, 0, size))).signed_by(KEY, 0)
         rulebook = {"known_at_us": SINCE_EVER, "version": shipped().version, "content": shipped().content}
-        return Pack(DOSSIER, TOPIC, 0, records, note.text, rulebooks=(rulebook,))
+        olders = [
+            Older(self.note(each).text, tuple(str(packed(p)) for p in consistency_proof(tree, each, size)))
+            for each in since
+        ]
+        newest = olders[0] if olders else Older("", ())
+        return Pack(
+            DOSSIER, TOPIC, 0, records, self.note(size).text, newest.checkpoint or None, newest.consistency,
+            rulebooks=(rulebook,), earlier=tuple(olders[1:]),
+        )  # fmt: skip
 
 
 def overridden() -> Pack:
@@ -212,3 +233,84 @@ def test_times_are_the_offices_own_though_the_ledger_has_another_zone() -> None:
     made = make_event(Received(office="H21.18", procedure="1.002809", channel="direct"), id="z", source="motcua",
                       subject=DOSSIER, time=at)  # fmt: skip
     assert "02/03/2026 08:30:00" in page(History([encode(made)]).pack())
+
+
+# -- What the auditor holds ------------------------------------------------------------------------------------------
+
+LOG = History([b"%d" % number for number in range(21)])
+
+
+def found(pack: Pack, *held: SignedCheckpoint) -> list[str]:
+    """The kinds of failures of a pack, for who holds these."""
+    answer = pack.verify([KEY.public], [Held("held.txt note 1", each) for each in held])
+    assert answer["ok"] is not bool(answer["failures"])
+    return [each["kind"] for each in answer["failures"]]
+
+
+@pytest.mark.parametrize("since", [(), (13,), (13, 8, 1)])
+def test_a_pack_shows_that_the_log_of_each_older_checkpoint_was_continued(since: tuple[int, ...]) -> None:
+    pack = LOG.pack(*since)
+    held = [LOG.note(each) for each in (21, *since)]
+    assert read_pack(write_pack(pack, "")) == pack
+    answer = pack.verify([KEY.public], [Held("held.txt note 1", each) for each in held])
+    assert (answer["ok"], answer["checkpoints"]) == (True, 2 * len(held))
+
+
+@pytest.mark.parametrize("size", [21, 13, 8])
+def test_a_checkpoint_held_of_the_same_size_and_another_root_is_a_fork(size: int) -> None:
+    other = LOG.note(size, root=bytes(range(32)))
+    assert found(LOG.pack(13, 8), other) == ["forked"]
+
+
+def test_a_checkpoint_held_that_the_pack_does_not_speak_of_is_no_evidence_and_the_way_to_some_is_told() -> None:
+    for held in (LOG.note(8), LOG.note(8, root=bytes(32))):
+        assert found(LOG.pack(13), LOG.note(13), held) == ["inconsistent"]
+    (told,) = LOG.pack().verify([KEY.public], [Held("held.txt note 1", LOG.note(13))])["failures"]
+    assert (told["position"], "held.txt note 1" in told["message"]) == ("0@13", True)
+    assert f"dossier prove {DOSSIER} --since" in told["message"]
+
+
+def test_a_pack_of_fewer_leaves_than_were_signed_before_is_refused() -> None:
+    rolled_back = History(LOG.values[:13])
+    assert found(rolled_back.pack(), LOG.note(21)) == ["inconsistent"]
+
+
+def test_a_checkpoint_held_that_another_key_signed_is_none() -> None:
+    stranger = Signer.from_seed("gia-lai", bytes(range(1, 33)))
+    assert found(LOG.pack(), LOG.note(21, stranger)) == ["signature"]
+
+
+def test_every_log_continues_the_empty_one() -> None:
+    assert found(LOG.pack(), LOG.note(0, root=EMPTY_ROOT)) == []
+    assert found(LOG.pack(), LOG.note(0, root=bytes(32))) == ["forked"]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["older", "earlier"])
+def test_a_proof_of_growth_that_was_tampered_with_is_refused(place: int) -> None:
+    pack = LOG.pack(13, 8)
+    good = pack.olders[place]
+
+    def rewritten(**changes: Any) -> Pack:
+        other = replace(good, **changes)
+        olders = [*pack.olders]
+        olders[place] = other
+        return replace(
+            pack, older=olders[0].checkpoint, consistency=olders[0].consistency, earlier=tuple(olders[1:])
+        )  # fmt: skip
+
+    assert found(rewritten()) == []
+    forged = str(packed(bytes(32)))
+    for number in range(len(good.consistency)):
+        other = (*good.consistency[:number], forged, *good.consistency[number + 1 :])
+        assert found(rewritten(consistency=other)) == ["consistency"]
+    assert found(rewritten(consistency=good.consistency[:-1])) == ["consistency"]
+    assert found(rewritten(consistency=(*good.consistency, forged))) == ["consistency"]
+    assert found(rewritten(consistency=("no base64",))) == ["consistency"]
+    assert found(rewritten(checkpoint=LOG.note(12).text)) == ["consistency"]
+    assert found(rewritten(checkpoint=LOG.note(13, root=bytes(32)).text)) == ["consistency"]
+    stranger = Signer.from_seed("gia-lai", bytes(range(1, 33)))
+    assert found(rewritten(checkpoint=LOG.note(13, stranger).text)) == ["signature"]
+
+
+def test_a_pack_without_records_proves_nothing() -> None:
+    assert found(replace(LOG.pack(), records=())) == ["empty"]
