@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cli.access import record_read
+from cli.checkpoint import read_held
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -15,6 +16,12 @@ from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from replay.archive import Archive, ArchiveRow
+    from replay.checkpoint import SignedCheckpoint
+    from replay.log_table import StoredCheckpoint
+    from replay.pack import Pack
+
+#: So many checkpoints of one log at most, the largest, are shown to be continued: a kilobyte each.
+_OLDERS: Final = 64
 
 
 def register(app: typer.Typer) -> None:
@@ -25,26 +32,28 @@ def prove(
     dossier: Annotated[str, typer.Argument(metavar="ID", help="Dossier.")],
     to: Annotated[Path, typer.Option("--out", metavar="PACK", help="The audit pack to write: a zip file.")],
     since: Annotated[
-        Path | None, typer.Option("--since", metavar="NOTE", help="A checkpoint that the auditor already holds.")
+        Path | None, typer.Option("--since", metavar="HELD", help="Checkpoints that the auditor already holds.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Gói kiểm chứng · Write an audit pack: the dossier's events and the proof that each is in the signed log.
 
-    `dossier verify PACK --key PUB` checks it on any machine, without a server.
+    `dossier verify PACK --key PUB` checks it on any machine, without a server. --since adds the proof that the log
+    which the auditor knows, as `dossier checkpoint export` wrote it down, was continued and not changed.
 
     Example: dossier prove GL-2020-000123 --out GL-2020-000123.zip
     """
     from replay.pack import write_pack
     from replay.page import page
 
+    held = read_held(since) if since else None
     around = surroundings(load_settings())
     record_read(around, "prove", dossier)
     with open_archive(around) as archive:
         rows = archive.events_of(dossier)
         if not rows:
             raise CommandError(f"the archive has no events of {dossier}", EXIT_FOUND)
-        pack = _pack(dossier, rows, archive, since, _rulebooks(around))
+        pack = _pack(dossier, rows, archive, _rulebooks(around), held)
     to.write_bytes(write_pack(pack, page(pack)))
     if json:
         emit_json({"pack": str(to), "events": len(rows), "partition": pack.partition, "dossier": dossier})
@@ -67,14 +76,17 @@ def _rulebooks(around: Surroundings) -> tuple[dict[str, Any], ...]:
 
 
 def _pack(
-    dossier: str, rows: list[ArchiveRow], archive: Archive, since: Path | None, rulebooks: tuple[dict[str, Any], ...]
-) -> Any:
+    dossier: str,
+    rows: list[ArchiveRow],
+    archive: Archive,
+    rulebooks: tuple[dict[str, Any], ...],
+    held: list[SignedCheckpoint] | None,
+) -> Pack:
     from concurrent.futures import ThreadPoolExecutor
 
-    from replay.checkpoint import parse
     from replay.log_table import LogTable, Missing
     from replay.merkle import consistency_proof, inclusion_proof
-    from replay.pack import Pack, PackedRecord, packed
+    from replay.pack import Older, Pack, PackedRecord, packed
     from replay.subtrees import StoredSubtrees
 
     table, partition = LogTable(archive.client, archive.topic), rows[0].partition
@@ -91,22 +103,55 @@ def _pack(
             "wait a moment for the archiver to sign it; it needs a signing_key"
         )
     subtrees.until(newest)
-    older = since.read_text(encoding="utf-8") if since else None
+    known = [] if held is None else _known(held, archive.topic, newest)
     try:
         records = tuple(
             PackedRecord(
                 each.offset, each.recorded_ms, packed(each.key), packed(each.raw),
-                tuple((name, packed(held)) for name, held in each.headers),
-                tuple(str(packed(part)) for part in inclusion_proof(subtrees, each.offset, newest.size)),
+                tuple((name, packed(value)) for name, value in each.headers),
+                _texts(inclusion_proof(subtrees, each.offset, newest.size)),
             )
             for each in rows
         )  # fmt: skip
-        consistency = consistency_proof(subtrees, parse(older).checkpoint.size, newest.size) if older else []
+        olders = [
+            Older(each.text, _texts(consistency_proof(subtrees, each.checkpoint.size, newest.size))) for each in known
+        ]
     except Missing as missing:
         raise CommandError(f"{missing}: run `dossier verify --all`", EXIT_FOUND) from missing
-    except ValueError as error:
-        raise CommandError(f"{since}: {error}", EXIT_USAGE) from error
+    first = olders[0] if olders else None
     return Pack(
-        dossier, archive.topic, partition, records, newest.note, older,
-        tuple(str(packed(part)) for part in consistency), rulebooks,
+        dossier, archive.topic, partition, records, newest.note,
+        first.checkpoint if first else None, first.consistency if first else (), rulebooks, earlier=tuple(olders[1:]),
     )  # fmt: skip
+
+
+def _known(held: list[SignedCheckpoint], topic: str, newest: StoredCheckpoint) -> list[SignedCheckpoint]:
+    """The checkpoints held of this log that the newest one can continue, the largest first.
+
+    Raises:
+        CommandError: there is none of this log, or all of them have more leaves.
+    """
+    ours = {
+        each.checkpoint: each
+        for each in sorted(held, key=lambda each: each.checkpoint.size, reverse=True)
+        if each.checkpoint.is_of(topic, newest.partition) and each.checkpoint.size
+    }
+    known = [each for each in ours.values() if each.checkpoint.size <= newest.size]
+    if known:
+        return known[:_OLDERS]
+    if ours:
+        size = next(iter(ours)).size
+        raise CommandError(
+            f"--since: a log of {size} leaves is held, the newest checkpoint of partition {newest.partition} has "
+            f"{newest.size}: wait a moment for the archiver, or see `dossier verify --all --checkpoints` of that file",
+            EXIT_FOUND,
+        )
+    raise CommandError(
+        f"--since: no checkpoint of {topic}/{newest.partition}, the log of this dossier, is in it", EXIT_USAGE
+    )
+
+
+def _texts(proof: list[bytes]) -> tuple[str, ...]:
+    from replay.pack import packed
+
+    return tuple(str(packed(each)) for each in proof)

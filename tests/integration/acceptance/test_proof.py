@@ -9,19 +9,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
 from kafka import KafkaProducer
+from msgspec import structs
 
 from deploy.clickhouse.client import connect
 from deploy.embedded.runtime import read_credentials
 from deploy.topics import apply, load_topics
+from events.catalogue import Received
+from events.envelope import encode, make_event
 from events.ledger import LEDGER_TOPIC
 from replay.archive import Archive, ArchiveRow
+from replay.checkpoint import Checkpoint, SignedCheckpoint, parse, read_notes
 from replay.leaf import LEAF_SQL, leaf_bytes, leaf_hash
+from replay.pack import read_pack, write_pack
 from replay.restore import Restoring
 from tests.installation import Installation, eventually
 from tests.integration.waiting import records_on
@@ -205,8 +211,6 @@ def test_one_dossier_is_proved_without_a_server(signed: Installation, tmp_path: 
             "SELECT dossier_id FROM dossier_events WHERE topic = 'dossier.events.v1' AND unreadable = '' "
             "ORDER BY offset LIMIT 1"
         ).result_rows
-    note = tmp_path / "older.txt"
-    note.write_text((signed.data_dir / "checkpoints.txt").read_text(encoding="utf-8"), encoding="utf-8")
     made = signed.json("prove", dossier_id, "--out", str(tmp_path / "pack.zip"))
     key = tmp_path / "ledger.pub"
     shutil.copy(key_of(signed), key)
@@ -221,6 +225,56 @@ def test_one_dossier_is_proved_without_a_server(signed: Installation, tmp_path: 
     assert {each["kind"] for each in refused["failures"]} == {"signature"}
     assert alone.run("verify", "--all", "--key", str(key), "--page", str(page)).returncode == 2
     assert signed.run("prove", "NOBODY", "--out", str(tmp_path / "none.zip")).returncode == 1
+
+
+def test_a_pack_shows_that_the_log_which_the_auditor_knows_was_continued(signed: Installation, tmp_path: Path) -> None:
+    export, key, pack = tmp_path / "export.txt", tmp_path / "ledger.pub", tmp_path / "pack.zip"
+    shutil.copy(key_of(signed), key)
+    assert signed.run("checkpoint", "export", str(export)).returncode == 0
+    dossier_id = "PROOF-1"
+    publish(signed, dossier_id)
+    eventually(lambda: signed.run("prove", dossier_id, "--out", str(pack)).returncode == 0, "the new event is signed")
+    alone = Installation(tmp_path / "nothing runs here")
+    verify = ("verify", str(pack), "--key", str(key))
+    unknown = alone.json(*verify, "--checkpoints", str(export), expect=1)
+    assert {each["kind"] for each in unknown["failures"]} == {"inconsistent"}
+
+    partition = signed.json("prove", dossier_id, "--out", str(pack), "--since", str(export))["partition"]
+    shown = alone.json(*verify, "--checkpoints", str(export))
+    assert (shown["ok"], shown["checkpoints"]) == (True, 3)
+    held = next(
+        each
+        for each in read_notes(export.read_text(encoding="utf-8"))
+        if each.checkpoint.is_of(LEDGER_TOPIC, partition)
+    ).checkpoint
+    newest = parse(read_pack(pack.read_bytes()).checkpoint).checkpoint
+    assert 0 < held.size < newest.size
+
+    everything = tmp_path / "everything.txt"
+    shutil.copy(signed.data_dir / "checkpoints.txt", everything)  # as it is copied to another host
+    signed.json("prove", dossier_id, "--out", str(pack), "--since", str(everything))
+    assert alone.json(*verify, "--checkpoints", str(everything))["ok"]
+
+    forged = structs.replace(read_pack(pack.read_bytes()), consistency=("AAAA",))
+    pack.write_bytes(write_pack(forged, ""))
+    refused = alone.json(*verify, "--checkpoints", str(everything), expect=1)
+    assert {each["kind"] for each in refused["failures"]} == {"consistency"}
+
+    beyond = SignedCheckpoint(Checkpoint(held.origin, 10**9, held.root)).text + "— x AAAAAAAA\n"
+    for text, told in ((beyond, "a log of 1000000000 leaves is held"), ("half a note", "no file of checkpoints")):
+        export.write_text(text, encoding="utf-8")
+        mistaken = signed.run("prove", dossier_id, "--out", str(pack), "--since", str(export))
+        assert (mistaken.returncode in (1, 2), told in mistaken.stderr) == (True, True), mistaken.stderr
+        assert mistaken.stderr.count("\n") == 1
+
+
+def publish(installation: Installation, dossier_id: str) -> None:
+    """One event of a dossier of its own."""
+    received = Received(office="H21.18", procedure="1.002809", channel="direct")
+    at = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    event = make_event(received, id=f"{dossier_id}-1", source="urn:proof", subject=dossier_id, time=at)
+    done = installation.run("publish", "-", stdin=f"{encode(event).decode()}\n")
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_citizen_checks_a_receipt_without_a_server(signed: Installation, tmp_path: Path) -> None:
