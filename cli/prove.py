@@ -134,7 +134,7 @@ def _known(held: list[SignedCheckpoint], topic: str, newest: StoredCheckpoint) -
     ours = {
         each.checkpoint: each
         for each in sorted(held, key=lambda each: each.checkpoint.size, reverse=True)
-        if each.checkpoint.is_of(topic, newest.partition) and each.checkpoint.size
+        if each.checkpoint.partition_of(topic) == newest.partition and each.checkpoint.size
     }
     known = [each for each in ours.values() if each.checkpoint.size <= newest.size]
     if known:

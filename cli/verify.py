@@ -68,13 +68,14 @@ def verify(
         raise CommandError("--page is for a PACK", EXIT_USAGE)
     settings, files = load_settings(), checkpoints or []
     content = _read_pack(pack) if pack else None
+    held = [each for file in files for each in _held_in(file)]
     keys = [read_public(each) for each in key or own_keys(settings)]
     if content is not None:
-        answer = content.verify(keys, _held(files, content))
+        answer = content.verify(keys, _held_of(content, held, files))
         if page is not None and answer["ok"]:
             _write_page(page, content)
     else:
-        answer = _verify_all(settings, keys, files, workers, wait)
+        answer = _verify_all(settings, keys, held, workers, wait)
     if json:
         emit_json(answer)
     else:
@@ -89,6 +90,21 @@ def own_keys(settings: Settings) -> list[Path]:
     if not found:
         raise CommandError("whose signature? Give the public key: --key FILE.pub", EXIT_USAGE)
     return found
+
+
+def _held_in(file: Path) -> list[Held]:
+    """The checkpoints in a file that somebody keeps.
+
+    Raises:
+        CommandError: it is none of checkpoints, or none of them is of a ledger.
+    """
+    from events.ledger import LEDGER_TOPIC
+    from replay.pack import Held
+
+    held = [Held(f"{file.name} note {number}", note) for number, note in enumerate(read_held(file), 1)]
+    if all(each.note.checkpoint.partition_of(LEDGER_TOPIC) is None for each in held):
+        raise CommandError(f"{file}: no checkpoint in it is of {LEDGER_TOPIC}", EXIT_USAGE)
+    return held
 
 
 # -- An audit pack ---------------------------------------------------------------------------------------------------
@@ -106,27 +122,20 @@ def _read_pack(file: Path) -> Pack:
         raise CommandError(f"{file}: {error}") from error
 
 
-def _held(files: Sequence[Path], pack: Pack) -> list[Held]:
-    """The checkpoints in the files that are of the pack's log; those of other partitions say nothing of it.
+def _held_of(pack: Pack, held: Sequence[Held], files: Sequence[Path]) -> list[Held]:
+    """The checkpoints of the pack's log; those of other partitions say nothing of it.
 
     Raises:
-        CommandError: a file is none of checkpoints, or there are files and none of them has one of this log.
+        CommandError: there are files, and none of them has one.
     """
-    from replay.pack import Held
-
-    held = [
-        Held(f"{file.name} note {number}", note)
-        for file in files
-        for number, note in enumerate(read_held(file), 1)
-        if note.checkpoint.is_of(pack.topic, pack.partition)
-    ]
-    if files and not held:
+    ours = [each for each in held if each.note.checkpoint.partition_of(pack.topic) == pack.partition]
+    if files and not ours:
         raise CommandError(
             f"{', '.join(map(str, files))}: no checkpoint of {pack.topic}/{pack.partition}, the log of this pack: "
             "nothing to compare it with",
             EXIT_USAGE,
         )
-    return held
+    return ours
 
 
 def _write_page(file: Path, pack: Pack) -> None:
@@ -152,13 +161,13 @@ class _Part:
 
 
 def _verify_all(
-    settings: Settings, keys: Sequence[Any], files: Sequence[Path], workers: int | None, wait: float
+    settings: Settings, keys: Sequence[Any], held: Sequence[Held], workers: int | None, wait: float
 ) -> dict[str, Any]:
     """1. rows against checkpoints, 2. archive against ledger, 3. archive against live state."""
     around = surroundings(settings)
     ends = ledger_ends(listening_kafka(around))
     began = time.monotonic()
-    verified, failures = against_signed(settings, keys, files, workers)
+    verified, failures = against_signed(settings, keys, held, workers)
     seconds = time.monotonic() - began
     failures += against_ledger(around, wait)
     if any(each.kind in _GONE for each in failures):
@@ -176,16 +185,17 @@ def _verify_all(
 
 
 def against_signed(
-    settings: Settings, keys: Sequence[Any], files: Sequence[Path], workers: int | None
+    settings: Settings, keys: Sequence[Any], held: Sequence[Held], workers: int | None
 ) -> tuple[list[Verified], list[Failure]]:
-    """Every row against every checkpoint that is known: stored, announced, and in files."""
+    """Every row against every checkpoint that is known: stored, announced, in the own file, and held elsewhere."""
     from replay.verify import signed_checkpoints
 
     around = surroundings(settings)
     kafka = listening_kafka(around)
     ends = ledger_ends(kafka)
     with open_archive(around) as archive:
-        notes = [*_stored_notes(archive), *_announced_notes(kafka), *_file_notes(files, settings)]
+        kept = ((each.found, each.note.text) for each in held)
+        notes = [*_stored_notes(archive), *_announced_notes(kafka), *own_notes(settings), *kept]
         signed, failures = signed_checkpoints(notes, keys, archive.topic)
         numbers = {*ends, *signed, *archive.cursors()}
         parts = [_Part(around, each, 2**62, tuple(signed.get(each, ()))) for each in sorted(numbers)]
@@ -242,21 +252,20 @@ def _announced_notes(kafka: str) -> Iterator[tuple[str, str]]:
         consumer.close()
 
 
-def _file_notes(files: Sequence[Path], settings: Settings) -> Iterator[tuple[str, str]]:
+def own_notes(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Of the installation's own file, if it is on this host. The archiver may be writing its last note just now."""
+    from replay.checkpoint import split_notes
+
     own = settings.checkpoint_file or settings.data_dir / "checkpoints.txt"
-    for file in (*files, *((own,) if own.exists() and not files else ())):
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
-        for number, (body, signatures) in enumerate(_notes_of(text), 1):
-            yield f"{file.name} note {number}", f"{body}\n\n{signatures}\n"
-
-
-def _notes_of(text: str) -> Iterator[tuple[str, str]]:
-    """Notes one after the other: each is a text and its signatures, an empty line behind both."""
-    parts = [part for part in text.split("\n\n") if part.strip()]
-    yield from zip((part.strip("\n") for part in parts[::2]), (part.strip("\n") for part in parts[1::2]), strict=False)
+    if not own.exists():
+        return
+    try:
+        text = own.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{own}: {error}", EXIT_USAGE) from error
+    notes = split_notes(text)
+    for number, note in enumerate(notes if text.endswith("\n\n") else notes[:-1], 1):
+        yield f"{own.name} note {number}", note
 
 
 def _detached(archive: Archive) -> list[Failure]:

@@ -61,9 +61,10 @@ class Checkpoint:
         root = b64encode(self.root).decode()
         return "".join(f"{line}\n" for line in (self.origin, str(self.size), root, *self.extensions))
 
-    def is_of(self, topic: str, partition: int) -> bool:
-        """Is it of the log of this partition, whatever the ledger calls itself?"""
-        return self.origin.endswith(f"/{topic}/{partition}")
+    def partition_of(self, topic: str) -> int | None:
+        """The partition of the topic whose log it is of, whatever the ledger calls itself; None: of another log."""
+        log, _, partition = self.origin.rpartition("/")
+        return int(partition) if log.endswith(f"/{topic}") and partition.isdecimal() else None
 
 
 @dataclass(frozen=True, slots=True)

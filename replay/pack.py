@@ -112,7 +112,7 @@ class Pack(Struct, frozen=True):
     def _require_signed(self, note: str, keys: Sequence[PublicKey]) -> None:
         found = parse(note)
         found.verified(keys)
-        if not found.checkpoint.is_of(self.topic, self.partition):
+        if found.checkpoint.partition_of(self.topic) != self.partition:
             raise CheckpointRefused(f"it is of {found.checkpoint.origin}, not of …/{self.topic}/{self.partition}")
 
     def _not_continued(self, found: str, held: Checkpoint) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ _LEAVES: Final = 1 << 14
 
 
 class Failure(NamedTuple):
-    """Something that is not as it was signed. `kind`: missing, duplicate, changed, truncated, forked, signature, …"""
+    """What is not as it was signed. `kind`: missing, duplicate, changed, truncated, forked, signature, unsigned, …"""
 
     kind: str
     position: str
@@ -58,20 +58,23 @@ def signed_checkpoints(
     for where, text in notes:
         try:
             note = parse(text)
-            log, _, partition = note.checkpoint.origin.rpartition("/")
-            if not log.endswith(f"/{topic}") or not partition.isdecimal():
+            partition = note.checkpoint.partition_of(topic)
+            if partition is None:
                 continue
             note.verified(keys)
         except CheckpointRefused as error:
             failures.append(Failure("signature", where, str(error)))
             continue
         signed = Signed(note.checkpoint.size, note.checkpoint.root, where)
-        found.setdefault(int(partition), []).append(signed)
+        found.setdefault(partition, []).append(signed)
     return found, failures
 
 
 def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoints: Sequence[Signed]) -> Verified:
-    """Compare the rows of a partition, in the order of their offsets, with its checkpoints."""
+    """Compare the rows of a partition, in the order of their offsets, with its checkpoints.
+
+    Rows without any checkpoint are a failure: nothing says what they should be.
+    """
     expected = sorted(checkpoints)
     failures = list(_forks(partition, expected))
     signed = _Against(partition, expected)
@@ -99,6 +102,9 @@ def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoin
     if newest is not None and end < newest.size:
         message = f"the archive ends before offset {end}, {newest.size} leaves were signed ({newest.found})"
         failures.append(Failure("truncated", f"{partition}@{end}", message))
+    if end and (newest is None or not newest.size):
+        message = "no known key has signed a checkpoint of these rows: the archiver needs a signing_key, and a moment"
+        failures.append(Failure("unsigned", f"{partition}@0-{end - 1}", message))
     return Verified(leaves, len(expected), tuple(failures))
 
 

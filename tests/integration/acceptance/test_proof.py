@@ -202,7 +202,21 @@ def test_what_was_signed_is_verified_and_tampering_is_named(signed: Installation
 def test_a_checkpoint_that_another_key_signed_is_none(signed: Installation, tmp_path: Path) -> None:
     signed.json("keys", "new", "dossier-ledger", "--out", str(tmp_path))
     answer = signed.json("verify", "--all", "--key", str(tmp_path / "dossier-ledger.pub"), expect=1)
-    assert {each["kind"] for each in answer["failures"]} == {"signature"}
+    assert {each["kind"] for each in answer["failures"]} == {"signature", "unsigned"}
+
+
+def test_a_checkpoint_held_elsewhere_is_compared_beside_the_installations_own(
+    signed: Installation, tmp_path: Path
+) -> None:
+    held = tmp_path / "held.txt"
+    assert signed.run("checkpoint", "export", str(held)).returncode == 0
+    text = held.read_text(encoding="utf-8")
+    without, beside = signed.json("verify", "--all"), signed.json("verify", "--all", "--checkpoints", str(held))
+    assert beside["checkpoints"] >= without["checkpoints"] + len(read_notes(text))
+    for cut in (text[:-30], text[: text.rindex("\n\n", 0, -2) + 1], ""):
+        held.write_text(cut, encoding="utf-8")
+        refused = signed.run("verify", "--all", "--checkpoints", str(held))
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
 
 
 def test_one_dossier_is_proved_without_a_server(signed: Installation, tmp_path: Path) -> None:
@@ -245,7 +259,7 @@ def test_a_pack_shows_that_the_log_which_the_auditor_knows_was_continued(signed:
     held = next(
         each
         for each in read_notes(export.read_text(encoding="utf-8"))
-        if each.checkpoint.is_of(LEDGER_TOPIC, partition)
+        if each.checkpoint.partition_of(LEDGER_TOPIC) == partition
     ).checkpoint
     newest = parse(read_pack(pack.read_bytes()).checkpoint).checkpoint
     assert 0 < held.size < newest.size

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from cli.main import main
+from cli.verify import own_notes
 from replay.checkpoint import Checkpoint, SignedCheckpoint
 from replay.pack import write_pack
+from schemas.settings import load_settings
 from tests.unit.proof.test_pack import DOSSIER, KEY, LOG, TOPIC
 
 ELSEWHERE = SignedCheckpoint(Checkpoint(f"gia-lai/{TOPIC}/1", 5, bytes(32))).signed_by(KEY, 0)
@@ -90,3 +92,28 @@ def test_a_mistake_is_told_in_one_line(words: list[str], told: str, capsys: pyte
     assert run(*words) > 1
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_file_of_evidence_that_has_none_is_refused_before_anything_is_asked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = LOG.note(13).text + "\n" + LOG.note(21).text
+    foreign = SignedCheckpoint(Checkpoint("gia-lai/dossier.alarms.v1/0", 5, bytes(32))).signed_by(KEY, 0).text
+    for text in ("", whole[:-30], whole[:-1], whole.rpartition("\n\n")[0] + "\n", foreign):
+        Path("held.txt").write_text(text, encoding="utf-8")
+        assert run("--all", "--key", "ledger.pub", "--checkpoints", "held.txt") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "held.txt" in line
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_installations_own_file_is_read_up_to_the_note_that_is_being_written() -> None:
+    notes = [LOG.note(size).text for size in (8, 13, 21)]
+    settings = load_settings()
+    settings.data_dir.mkdir()
+    own = settings.data_dir / "checkpoints.txt"
+    assert list(own_notes(settings)) == []
+    for written, wanted in (("".join(f"{each}\n" for each in notes), 3), (f"{notes[0]}\n{notes[1][:-20]}", 1)):
+        own.write_text(written, encoding="utf-8")
+        assert [note for _, note in own_notes(settings)] == notes[:wanted]
