@@ -13,6 +13,7 @@ from cli.console import EXIT_USAGE, CommandError, emit_json, out
 
 if TYPE_CHECKING:
     from replay.checkpoint import PublicKey, Signer
+    from schemas.settings import Settings
 
 #: A key file is a line; what is longer is another file.
 _MAX_BYTES = 4096
@@ -114,6 +115,14 @@ def read_public(file: Path) -> PublicKey:
         return PublicKey.parse(_text_of(file))
     except CheckpointRefused as error:
         raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
+
+
+def own_keys(settings: Settings) -> list[Path]:
+    """The public keys of the installation: enough for its own operators; an auditor brings the key."""
+    found = sorted((settings.data_dir / "keys").glob("*.pub"))
+    if not found:
+        raise CommandError("whose signature? Give the public key: --key FILE.pub", EXIT_USAGE)
+    return found
 
 
 def _text_of(file: Path) -> str:

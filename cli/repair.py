@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import typer
@@ -12,14 +12,16 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
+from cli.against import against_ledger_and_signed
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.past import archive_table, committed, open_archive
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
-from cli.verify import against_ledger_and_signed
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from processors.repair import Gap
+
+_SHOWN: Final = 20
 
 
 def register(app: typer.Typer) -> None:
@@ -45,13 +47,14 @@ def repair(
     around = surroundings(settings)
     gaps = _gaps(around)
     written = {} if dry_run else {topic: _fill(around, topic, found) for topic, found in gaps.items() if found}
-    failures = [] if dry_run else against_ledger_and_signed(settings, around, 60)
+    failures, in_all = ([], 0) if dry_run else against_ledger_and_signed(settings, around, 60)
     answer = {
         "ok": not failures and not (dry_run and any(gaps.values())),
         "missing": [
             {"topic": topic, **gap._asdict(), "rows": gap.rows} for topic, found in gaps.items() for gap in found
         ],
         "written": sum(written.values()),
+        "failures_found": in_all,
         "failures": [each._asdict() for each in failures],
     }
     emit_json(answer) if json else _print(answer, dry_run=dry_run)
@@ -120,7 +123,9 @@ def _print(answer: dict[str, Any], *, dry_run: bool) -> None:
     if dry_run:
         return
     out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
-    for each in answer["failures"][:20]:
+    for each in answer["failures"][:_SHOWN]:
         out.print(Text(f"{each['kind']}  {each['position']}  {each['message']}", "red"))
+    if answer["failures_found"] > _SHOWN:
+        out.print(f"liệt kê {_SHOWN} đầu trong {answer['failures_found']:,} · the first {_SHOWN} are listed; --json")
     word = "kho lưu đúng như sổ cái · the archive is what the ledger has" if answer["ok"] else "còn sai khác · differs"
     out.print(word, style="bold green" if answer["ok"] else "bold red")

@@ -11,16 +11,17 @@ import typer
 from rich.progress import Progress
 from rich.text import Text
 
+from cli.against import against_ledger_and_signed
 from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
 from cli.past import open_archive, topic_ends
 from cli.surroundings import Surroundings, not_answered, surroundings
-from cli.verify import against_ledger_and_signed
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from deploy.topics import Topic
     from replay.archive import Archive
 
+_SHOWN: Final = 20
 _TIME: Final = "message.timestamp.type"
 
 
@@ -48,8 +49,11 @@ def restore(
     around = replace(surroundings(settings), known_kafka=to)
     topics = _topics(settings, [each.topic for each in ARCHIVED])
     written = _restore(around, to, topics)
-    failures = against_ledger_and_signed(settings, around, 0)
-    answer = {"ok": not failures, "written": written, "failures": [each._asdict() for each in failures]}
+    failures, in_all = against_ledger_and_signed(settings, around, 0)
+    answer = {
+        "ok": not failures, "written": written,
+        "failures_found": in_all, "failures": [each._asdict() for each in failures],
+    }  # fmt: skip
     emit_json(answer) if json else _print(answer)
     if failures:
         raise typer.Exit(EXIT_FOUND)
@@ -124,7 +128,9 @@ def _require_unused(kafka: str, topics: list[Topic]) -> None:
 def _print(answer: dict[str, Any]) -> None:
     for topic, rows in answer["written"].items():
         out.print(f"{rows:>12,} {topic}")
-    for each in answer["failures"][:20]:
+    for each in answer["failures"][:_SHOWN]:
         out.print(Text(f"{each['kind']}  {each['position']}  {each['message']}", "red"))
+    if answer["failures_found"] > _SHOWN:
+        out.print(f"liệt kê {_SHOWN} đầu trong {answer['failures_found']:,} · the first {_SHOWN} are listed; --json")
     word = "sổ cái đúng như kho lưu · the ledger is what was archived" if answer["ok"] else "còn sai khác · differs"
     out.print(word, style="bold green" if answer["ok"] else "bold red")

@@ -2,7 +2,8 @@
 
 The envelope is that of the ledger; `subject`, and the key of the record, is what was looked at, `time` is when. Who
 looks at the past of all dossiers at once looks at the ledger: its topic is the subject then. This topic is kept and
-archived like the ledger, so that an auditor of the auditors has the same proofs at hand.
+archived like the ledger, and the archive is compared with it record by record. Its log is not signed: who can change
+both, the topic and the archive, is not found out.
 """
 
 from __future__ import annotations

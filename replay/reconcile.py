@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Reconciliation:
-    """The counts, and the first findings."""
+    """The counts, and the first findings. `found`: how many findings there are, those that are not named included."""
 
     ledger: int = 0
     archived: int = 0
@@ -48,6 +48,7 @@ class Reconciliation:
     missing: int = 0
     duplicate: int = 0
     different: int = 0
+    found: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -56,6 +57,7 @@ class Reconciliation:
 
     def find(self, position: str, what: What, count: int = 1) -> None:
         setattr(self, what, getattr(self, what) + count)
+        self.found += 1
         if len(self.findings) < NAMED_FINDINGS:
             self.findings.append(Finding(position, what))
 

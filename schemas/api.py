@@ -280,6 +280,40 @@ class Rebuild(Body):
     peak_memory_mib: Annotated[int, Field(description="most memory that the folding processes had, together")]
 
 
+class Failure(Body):
+    """Something that is not as it was signed, as the broker has it, or as the live state shows it."""
+
+    kind: Annotated[str, Field(examples=["root", "ledger: missing"])]
+    position: Annotated[str, Field(examples=["3@1042", "dossier.alarms.v1/3@17"])]
+    message: str
+
+
+class Reconciled(Body):
+    """Records of a topic compared with their rows, bytes included: ledger = archived + quarantined + missing."""
+
+    ledger: Annotated[int, Field(description="records that the broker has")]
+    archived: int
+    quarantined: Annotated[int, Field(description="archived as unreadable")]
+    missing: int
+    duplicate: int
+    different: Annotated[int, Field(description="rows with other bytes, or of no record")]
+
+
+class Verification(Reconciled):
+    """The whole archive against what was signed, the brokers and the live state. The counts are of the ledger."""
+
+    ok: bool
+    leaves: Annotated[int, Field(description="rows of which the leaf was hashed anew")]
+    checkpoints: Annotated[int, Field(description="that the rows were compared with")]
+    leaves_per_second: int
+    beside: Annotated[dict[str, Reconciled], Field(description="topic → counts, of those archived beside the ledger")]
+    dossiers_compared: Annotated[int, Field(description="archive against live state; 0 where that could not be done")]
+    alarms_compared: Annotated[int, Field(description="recomputed, and looked for among those that were published")]
+    unsettled: Annotated[int, Field(description="dossiers that never stood still for long enough")]
+    failures_found: Annotated[int, Field(description="in all; of each topic's positions the first 20 are listed")]
+    failures: list[Failure]
+
+
 class Status(Body):
     """How a clock stands: late, soon, not_yet_due, in_time, stopped, none; done or done_late if it has ended."""
 

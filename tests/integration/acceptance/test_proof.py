@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from kafka import KafkaProducer
 from msgspec import structs
 
@@ -133,7 +134,10 @@ def everything_on(kafka: str) -> set[tuple[Any, ...]]:
 
 def failures(installation: Installation) -> dict[str, list[str]]:
     """The failures of `verify --all` by kind: their positions."""
-    answer = json.loads(installation.run("verify", "--all", "--json", "--wait", "5").stdout)
+    return kinds(json.loads(installation.run("verify", "--all", "--json", "--wait", "5").stdout))
+
+
+def kinds(answer: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for each in answer["failures"]:
         found.setdefault(each["kind"], []).append(each["position"])
@@ -160,6 +164,10 @@ def test_what_was_signed_is_verified_and_tampering_is_named(signed: Installation
     assert clean["ok"]
     assert clean["leaves"] > 500
     assert clean["checkpoints"] >= 4
+    assert clean["leaves"] <= clean["ledger"] == clean["archived"] + clean["quarantined"]
+    assert clean["beside"].keys() == {"dossier.alarms.v1", "dossier.rulebooks.v1", "dossier.access.v1"}
+    assert min(clean["dossiers_compared"], clean["alarms_compared"], clean["quarantined"]) > 0
+    assert clean["failures_found"] == 0
 
     with writer(signed) as client:
         settings = {"mutations_sync": 2}
@@ -186,6 +194,14 @@ def test_what_was_signed_is_verified_and_tampering_is_named(signed: Installation
         gone = failures(signed)
         assert gone["detached part"]
         assert gone["truncated"]
+        answer = signed.json("verify", "--all", "--wait", "0", expect=1)
+        listed = [each["position"] for each in answer["failures"] if each["kind"] == "ledger: missing"]
+        missing = {LEDGER_TOPIC: answer["missing"]} | {t: each["missing"] for t, each in answer["beside"].items()}
+        assert len(listed) == sum(min(20, each) for each in missing.values())
+        assert answer["failures_found"] == len(answer["failures"]) - len(listed) + sum(missing.values())
+        assert min(missing[LEDGER_TOPIC], missing["dossier.alarms.v1"]) > 20
+        said = signed.run("verify", "--all", "--wait", "0").stdout
+        assert f"of {answer['failures_found']:,} are listed" in said
         ((left,),) = client.query("SELECT count() FROM dossier_events").result_rows
     assert left < 100  # of thousands: what came after the parts had been taken out
 
@@ -197,6 +213,55 @@ def test_what_was_signed_is_verified_and_tampering_is_named(signed: Installation
     assert failures(signed) == {}
     assert signed.json("repair", "--from-ledger")["written"] == 0
     assert signed.json("reconcile", "--alarms")["findings"] == []
+
+
+def detach_a_read(client: Any) -> tuple[str, int]:
+    """Take out a part that has rows of the access log alone: its name, and the offset of one of them."""
+    found = client.query(
+        "SELECT _part, max(offset) FROM dossier_events GROUP BY _part "
+        "HAVING min(topic) = 'dossier.access.v1' AND max(topic) = 'dossier.access.v1'"
+    ).result_rows
+    for part, offset in found:
+        with suppress(ClickHouseError):  # it has just been merged with others
+            client.command(f"ALTER TABLE dossier_events DETACH PART '{part}'")
+            return str(part), int(offset)
+    return "", 0
+
+
+def test_rows_that_are_gone_are_found_whichever_topic_they_are_of(signed: Installation) -> None:
+    with writer(signed) as client:
+        ((partition, offset),) = client.query(
+            "SELECT partition, offset FROM dossier_events WHERE topic = 'dossier.alarms.v1' "
+            "ORDER BY partition, offset LIMIT 1"
+        ).result_rows
+        at = {"partition": partition, "offset": offset}
+        here = "WHERE topic = 'dossier.alarms.v1' AND partition = {partition:UInt32} AND offset = {offset:UInt64}"
+        settings = {"mutations_sync": 2}
+        client.command(f"ALTER TABLE dossier_events UPDATE raw = concat(raw, ' ') {here}", at, settings=settings)
+        position = f"dossier.alarms.v1/{partition}@{offset}"
+        assert position in failures(signed)["ledger: different"]
+        assert signed.json("repair", "--from-ledger", expect=1)["failures"][0]["position"] == position
+        client.command(f"ALTER TABLE dossier_events DELETE {here}", at, settings=settings)
+        answer = signed.json("verify", "--all", "--wait", "5", expect=1)
+        assert {"ledger: missing": [position]}.items() <= kinds(answer).items()
+        assert answer["beside"]["dossier.alarms.v1"]["missing"] == 1
+        assert answer["missing"] == 0
+        assert signed.json("repair", "--from-ledger")["written"] == 1
+
+        taken: list[tuple[str, int]] = []
+
+        def is_taken() -> bool:
+            signed.run("replay", "NOBODY")
+            taken[:] = [detach_a_read(client)]
+            return bool(taken[0][0])
+
+        eventually(is_taken, "a part with nothing but reads is taken out")
+        ((part, read),) = taken
+        gone = failures(signed)
+        assert f"dossier.access.v1/0@{read}" in gone["ledger: missing"]
+        assert part in gone["detached part"]
+        assert signed.json("repair", "--from-ledger")["written"] > 0
+    assert failures(signed) == {}
 
 
 def test_a_checkpoint_that_another_key_signed_is_none(signed: Installation, tmp_path: Path) -> None:

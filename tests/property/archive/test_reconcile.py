@@ -70,4 +70,5 @@ def test_every_kind_of_damage_is_counted_however_the_streams_arrive(
     found = {name: getattr(counts, name) for name in ("archived", "quarantined", "missing", "duplicate", "different")}
     assert found == {name: expected[name] for name in found}
     assert counts.ledger == len(LEDGER) == counts.archived + counts.quarantined + counts.missing
+    assert counts.found == len(counts.findings)  # fewer than are named
     assert counts.clean == (not expected.keys() & {"missing", "duplicate", "different"})

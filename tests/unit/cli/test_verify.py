@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from cli.against import own_notes
 from cli.main import main
-from cli.verify import own_notes
 from replay.checkpoint import Checkpoint, SignedCheckpoint
 from replay.pack import write_pack
 from schemas.settings import load_settings

@@ -1,0 +1,218 @@
+"""The archive against what was signed, what the brokers have, and what the live state shows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.progress import Progress, TaskID
+
+from cli.checking import Done, Job, check_partition
+from cli.console import EXIT_USAGE, CommandError
+from cli.keys import own_keys, read_public
+from cli.past import ledger_ends, open_archive
+from cli.surroundings import Surroundings, listening_kafka, surroundings
+from cli.workers import Seen, enough, progress_bar, run_jobs, shown
+from schemas.settings import Settings
+
+if TYPE_CHECKING:
+    from replay.archive import Archive
+    from replay.pack import Held
+    from replay.reconcile import Reconciliation
+    from replay.verify import Failure, Signed, Verified
+
+#: Kinds of failures that a part which was taken out of the table would explain.
+_GONE: Final = ("missing", "truncated")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One partition to verify."""
+
+    around: Surroundings
+    partition: int
+    end: int
+    checkpoints: tuple[Signed, ...]
+
+
+def against_signed(
+    settings: Settings, keys: Sequence[Any], held: Sequence[Held], workers: int | None
+) -> tuple[list[Verified], list[Failure]]:
+    """Every row against every checkpoint that is known: stored, announced, in the own file, and held elsewhere."""
+    from replay.verify import signed_checkpoints
+
+    around = surroundings(settings)
+    kafka = listening_kafka(around)
+    ends = ledger_ends(kafka)
+    with open_archive(around) as archive:
+        kept = ((each.found, each.note.text) for each in held)
+        notes = [*_stored_notes(archive), *_announced_notes(kafka), *own_notes(settings), *kept]
+        signed, failures = signed_checkpoints(notes, keys, archive.topic)
+        numbers = {*ends, *signed, *archive.cursors()}
+        parts = [_Part(around, each, 2**62, tuple(signed.get(each, ()))) for each in sorted(numbers)]
+    with progress_bar() as bar:
+        jobs = run_jobs(_verify_part, parts, workers or enough(sum(ends.values()), len(parts)), shown(bar))
+        verified = list(jobs)
+    return verified, failures + [failure for each in verified for failure in each.failures]
+
+
+def _verify_part(part: _Part, seen: Seen) -> Verified:
+    from replay.verify import verify_rows
+
+    with open_archive(part.around) as archive:
+        end = archive.cursors().get(part.partition, 0)
+
+        def blocks() -> Iterator[list[Any]]:
+            for block in archive.leaves(part.partition, part.end):
+                yield block
+                seen(part.partition, block[-1][0] + 1, end) if block else None
+
+        return verify_rows(part.partition, blocks(), part.checkpoints)
+
+
+def _stored_notes(archive: Archive) -> Iterator[tuple[str, str]]:
+    from replay.log_table import LogTable
+
+    table = LogTable(archive.client, archive.topic)
+    for partition in table.partitions():
+        for each in table.checkpoints(partition):
+            yield f"dossier_checkpoints {partition}@{each.size}", each.note
+
+
+def _announced_notes(kafka: str) -> Iterator[tuple[str, str]]:
+    """The newest of each log on the compacted topic."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    from replay.log_table import CHECKPOINTS_TOPIC
+
+    consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), auto_offset_reset="earliest", enable_auto_commit=False)
+    try:
+        tp = TopicPartition(CHECKPOINTS_TOPIC, 0)
+        if not consumer.partitions_for_topic(CHECKPOINTS_TOPIC):
+            return
+        consumer.assign([tp])
+        end = consumer.end_offsets([tp])[tp]
+        newest: dict[bytes, tuple[str, str]] = {}
+        while consumer.position(tp) < end:
+            for records in consumer.poll(timeout_ms=500).values():
+                for each in records:
+                    text = (each.value or b"").decode(errors="replace")
+                    newest[each.key or b""] = (f"{CHECKPOINTS_TOPIC}@{each.offset}", text)
+        yield from newest.values()
+    finally:
+        consumer.close()
+
+
+def own_notes(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Of the installation's own file, if it is on this host. The archiver may be writing its last note just now."""
+    from replay.checkpoint import split_notes
+
+    own = settings.checkpoint_file or settings.data_dir / "checkpoints.txt"
+    if not own.exists():
+        return
+    try:
+        text = own.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{own}: {error}", EXIT_USAGE) from error
+    notes = split_notes(text)
+    for number, note in enumerate(notes if text.endswith("\n\n") else notes[:-1], 1):
+        yield f"{own.name} note {number}", note
+
+
+def against_brokers(around: Surroundings, wait: float) -> dict[str, Reconciliation]:
+    """Law 5: the archive is the ledger, position by position; and what is archived beside it is what its topic has.
+
+    `wait`: seconds that the archiver may take for all of it.
+    """
+    from aiokafka.errors import KafkaError
+
+    from processors.archiver import ARCHIVED
+    from replay.archive import Archive
+    from replay.reconcile import reconcile
+
+    kafka, deadline = listening_kafka(around), time.monotonic() + wait
+    counts = {}
+    with open_archive(around) as opened, progress_bar() as bar:
+        for topic in (each.topic for each in ARCHIVED):
+            seen = partial(_advance, bar, bar.add_task(topic, total=None))
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                counts[topic] = asyncio.run(reconcile(kafka, Archive(opened.client, topic), left, seen))
+            except KafkaError as error:
+                raise CommandError(f"{topic} at {kafka} cannot be read: {type(error).__name__}") from error
+    return counts
+
+
+def _advance(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def named(counts: Mapping[str, Reconciliation]) -> list[Failure]:
+    """The positions that are named, as failures."""
+    from replay.verify import Failure
+
+    return [
+        Failure(f"ledger: {each.what}", each.position, f"the archive is not what {topic} has")
+        for topic, found in counts.items()
+        for each in found.findings
+    ]
+
+
+def unnamed(counts: Mapping[str, Reconciliation]) -> int:
+    """How many positions beside those are not as they should be."""
+    return sum(each.found - len(each.findings) for each in counts.values())
+
+
+def detached(around: Surroundings, counts: Mapping[str, Reconciliation], failures: Iterable[Failure]) -> list[Failure]:
+    """Parts of the table that somebody took out, where rows are missing of whichever topic: else theirs are there."""
+    from replay.verify import Failure
+
+    if not any(each.missing for each in counts.values()) and not any(each.kind in _GONE for each in failures):
+        return []
+    sql = (
+        "SELECT name, reason FROM system.detached_parts WHERE database = currentDatabase() AND table = 'dossier_events'"
+    )
+    with open_archive(around) as archive:
+        rows = archive.client.query(sql).result_rows
+    return [
+        Failure("detached part", str(name), f"taken out of dossier_events ({reason or 'by hand'})")
+        for name, reason in rows
+    ]
+
+
+def against_ledger_and_signed(settings: Settings, around: Surroundings, wait: float) -> tuple[list[Failure], int]:
+    """The archive against the ledger, and against what was signed if there is a key to know it by.
+
+    Gives the failures, and how many there are in all: not every position is named.
+    """
+    counts = against_brokers(around, wait)
+    failures = named(counts)
+    if any((settings.data_dir / "keys").glob("*.pub")):
+        keys = [read_public(each) for each in own_keys(settings)]
+        failures += against_signed(settings, keys, [], None)[1]
+    failures += detached(around, counts, failures)
+    return failures, len(failures) + unnamed(counts)
+
+
+def against_live(
+    around: Surroundings, ends: dict[int, int], wait: float, workers: int | None
+) -> tuple[list[Done], list[Failure]]:
+    """Law 4: the live state is what the archive folds to."""
+    from replay.verify import Failure
+
+    jobs = [Job(around, partition, end, wait, None, None) for partition, end in sorted(ends.items())]
+    count = workers or enough(sum(ends.values()), len(jobs))
+    try:
+        with progress_bar() as bar:
+            done = list(run_jobs(check_partition, jobs, count, shown(bar)))
+    except CommandError as error:  # rows that are gone never come, however long one waits
+        return [], [Failure("live", "", f"could not be compared: {error}")]
+    return done, [
+        Failure("live", f"{each.partition}: {dossier_id}", ", ".join(found.faults))
+        for each in done
+        for dossier_id, found in each.checked.differing.items()
+    ]
