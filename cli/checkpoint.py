@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.keys import read_signer
+from cli.keys import read_public, read_signer
 from cli.past import open_archive
 from cli.surroundings import surroundings
 from schemas.settings import load_settings
@@ -16,7 +16,8 @@ from schemas.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from replay.checkpoint import SignedCheckpoint
+    from replay.archive import Archive
+    from replay.checkpoint import Continued, SignedCheckpoint
     from replay.log_table import LogTable, StoredCheckpoint
 
 
@@ -35,7 +36,8 @@ def show(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] 
 
     Example: dossier checkpoint show
     """
-    found = list(_newest())
+    with open_archive(surroundings(load_settings())) as archive:
+        found = list(_newest(_table(archive)))
     if json:
         rows = [
             {"partition": each.partition, "size": each.size, "root": each.root.hex(), "note": each.note}
@@ -47,12 +49,24 @@ def show(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] 
         out.print(each.note, markup=False, soft_wrap=True)
 
 
-def export(file: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
+def export(
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    since: Annotated[
+        Path | None,
+        typer.Option("--since", metavar="HELD", help="Prove that each log continues what this file has of it."),
+    ] = None,
+) -> None:
     """Xuất điểm kiểm chứng · Write the newest checkpoint of each partition to a file, to be kept on another host.
+
+    With --since each has the proof before it that its log was continued and not changed: what a witness asks for.
 
     Example: dossier checkpoint export checkpoints-of-elsewhere.txt
     """
-    notes = [each.note for each in _newest()]
+    held = read_held(since) if since else None
+    with open_archive(surroundings(load_settings())) as archive:
+        table = _table(archive)
+        newest = list(_newest(table))
+        notes = [each.note if held is None else _continued(table, each, held).text for each in newest]
     if not notes:
         raise CommandError("nothing is signed yet: the archiver needs a signing_key", EXIT_FOUND)
     file.write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
@@ -60,36 +74,90 @@ def export(file: Annotated[Path, typer.Argument(help="File to write.")]) -> None
 
 
 def cosign(
-    note: Annotated[Path, typer.Argument(help="A file with one checkpoint.")],
+    note: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoints as they were exported, one or many.")],
     key: Annotated[Path, typer.Option("--key", help="The witness's private key: `dossier keys new --witness`.")],
+    log_key: Annotated[Path, typer.Option("--log-key", help="The public key (.pub) of the log.")],
+    since: Annotated[
+        Path | None,
+        typer.Option("--since", metavar="SIGNED", help="What you have co-signed before: each log must continue it."),
+    ] = None,
 ) -> None:
-    """Đồng ký · Add a witness's signature to a checkpoint, in its file.
+    """Đồng ký · Add a witness's signature to checkpoints, in their file: to all of them, or to none.
 
-    Example: dossier checkpoint cosign note.txt --key witness.key
+    The log must have signed each. With --since it is demanded that each log has grown and was not changed, by the proof
+    that `dossier checkpoint export FILE --since SIGNED` writes; without, the signature says that this was there, no
+    more. Keep what you have signed for the next time. Exits with 1 where something does not hold.
+
+    Example: dossier checkpoint cosign new.txt --key witness.key --log-key gia-lai.pub --since signed.txt
     """
     import time
 
-    from replay.checkpoint import CheckpointRefused, parse
+    from replay.checkpoint import CheckpointRefused
+    from replay.witness import cosigned
 
+    before = read_held(since) if since else None
+    witness, log = read_signer(key), read_public(log_key)
     try:
-        signed = parse(note.read_text(encoding="utf-8").strip("\n") + "\n").signed_by(
-            read_signer(key), int(time.time())
-        )
-    except (CheckpointRefused, OSError) as error:
-        raise CommandError(f"{note}: {error}", EXIT_USAGE) from error
-    note.write_text(signed.text, encoding="utf-8")
-    out.print(signed.text, markup=False, soft_wrap=True)
+        signed = cosigned(_read(note), before, log, witness, int(time.time()))
+    except CheckpointRefused as error:
+        raise CommandError(f"{note} was not signed: {error}", EXIT_FOUND) from error
+    text = "\n".join(each.text for each in signed)
+    note.write_text(text, encoding="utf-8")
+    out.print(text, markup=False, soft_wrap=True)
 
 
-def _newest() -> Iterator[StoredCheckpoint]:
+def _table(archive: Archive) -> LogTable:
     from replay.log_table import LogTable
 
-    with open_archive(surroundings(load_settings())) as archive:
-        table: LogTable = LogTable(archive.client, archive.topic)
-        for partition in table.partitions():
-            newest = table.newest(partition)
-            if newest is not None:
-                yield newest
+    return LogTable(archive.client, archive.topic)
+
+
+def _newest(table: LogTable) -> Iterator[StoredCheckpoint]:
+    for partition in table.partitions():
+        newest = table.newest(partition)
+        if newest is not None:
+            yield newest
+
+
+def _continued(table: LogTable, newest: StoredCheckpoint, held: list[SignedCheckpoint]) -> Continued:
+    """The newest checkpoint of a partition, and the proof that it continues the largest of its log that is held."""
+    from replay.checkpoint import Continued, parse
+    from replay.log_table import Missing
+    from replay.merkle import consistency_proof
+    from replay.subtrees import StoredSubtrees
+
+    old = max(known_of(held, table.topic, newest), key=lambda each: each.checkpoint.size, default=None)
+    if old is None:
+        return Continued(parse(newest.note))
+    subtrees = StoredSubtrees(table, newest.partition)
+    subtrees.until(newest)
+    try:
+        proof = consistency_proof(subtrees, old.checkpoint.size, newest.size)
+    except Missing as missing:
+        raise CommandError(f"{missing}: run `dossier verify --all`", EXIT_FOUND) from missing
+    return Continued(parse(newest.note), old.checkpoint.size, tuple(proof))
+
+
+def known_of(held: list[SignedCheckpoint], topic: str, newest: StoredCheckpoint) -> list[SignedCheckpoint]:
+    """The checkpoints held of a log that its newest one can continue, the largest first.
+
+    Raises:
+        CommandError: all of them have more leaves.
+    """
+    ours = {
+        each.checkpoint: each
+        for each in sorted(held, key=lambda each: each.checkpoint.size, reverse=True)
+        if each.checkpoint.partition_of(topic) == newest.partition and each.checkpoint.size
+    }
+    known = [each for each in ours.values() if each.checkpoint.size <= newest.size]
+    if ours and not known:
+        size = next(iter(ours)).size
+        raise CommandError(
+            f"--since: a log of {size} leaves is held, the newest checkpoint of partition {newest.partition} has "
+            f"{newest.size}: wait a moment for the archiver, or see `dossier verify --all --checkpoints` of that file",
+            EXIT_FOUND,
+        )
+    return known
 
 
 def read_held(file: Path) -> list[SignedCheckpoint]:
@@ -98,10 +166,14 @@ def read_held(file: Path) -> list[SignedCheckpoint]:
     Raises:
         CommandError: it cannot be read, or something in it is no checkpoint.
     """
-    from replay.checkpoint import CheckpointRefused, read_notes
+    return [each.note for each in _read(file)]
+
+
+def _read(file: Path) -> list[Continued]:
+    from replay.checkpoint import CheckpointRefused, read_continued
 
     try:
-        return read_notes(file.read_text(encoding="utf-8"))
+        return read_continued(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CommandError(f"there is no file {file}", EXIT_USAGE) from None
     except (CheckpointRefused, OSError, UnicodeDecodeError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from cli.access import record_read
-from cli.checkpoint import read_held
+from cli.checkpoint import known_of, read_held
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -126,29 +126,12 @@ def _pack(
 
 
 def _known(held: list[SignedCheckpoint], topic: str, newest: StoredCheckpoint) -> list[SignedCheckpoint]:
-    """The checkpoints held of this log that the newest one can continue, the largest first.
-
-    Raises:
-        CommandError: there is none of this log, or all of them have more leaves.
-    """
-    ours = {
-        each.checkpoint: each
-        for each in sorted(held, key=lambda each: each.checkpoint.size, reverse=True)
-        if each.checkpoint.partition_of(topic) == newest.partition and each.checkpoint.size
-    }
-    known = [each for each in ours.values() if each.checkpoint.size <= newest.size]
-    if known:
-        return known[:_OLDERS]
-    if ours:
-        size = next(iter(ours)).size
+    known = known_of(held, topic, newest)
+    if not known:
         raise CommandError(
-            f"--since: a log of {size} leaves is held, the newest checkpoint of partition {newest.partition} has "
-            f"{newest.size}: wait a moment for the archiver, or see `dossier verify --all --checkpoints` of that file",
-            EXIT_FOUND,
+            f"--since: no checkpoint of {topic}/{newest.partition}, the log of this dossier, is in it", EXIT_USAGE
         )
-    raise CommandError(
-        f"--since: no checkpoint of {topic}/{newest.partition}, the log of this dossier, is in it", EXIT_USAGE
-    )
+    return known[:_OLDERS]
 
 
 def _texts(proof: list[bytes]) -> tuple[str, ...]:

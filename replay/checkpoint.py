@@ -2,8 +2,8 @@
 
 The text is a C2SP `tlog-checkpoint`, the signatures are those of a C2SP `signed-note`; both are short and public, so
 that whoever has the text and a public key can check it with other people's tools. A log signs with plain Ed25519
-(signature type 1); a witness, who says that it has seen the log grow and not change, with `cosignature/v1` (type 4),
-which also states when.
+(signature type 1); a witness, who says that it has seen the log grow and not change (`replay.witness`), with
+`cosignature/v1` (type 4), which also states when.
 
     dossier-ledger/gia-lai/dossier.events.v1/0     the origin: which log
     0                                              leaves
@@ -33,6 +33,7 @@ MAX_SIGNATURES: Final = 64
 _NAME: Final = re.compile(r"[^\s+—]{1,200}")
 _PRIVATE: Final = "PRIVATE+KEY+"
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_OLD: Final = re.compile(r"old [0-9]+(\n|$)")
 
 
 class CheckpointRefused(Exception):
@@ -213,8 +214,29 @@ def parse(text: str) -> SignedCheckpoint:
     return SignedCheckpoint(_body(body), signatures)
 
 
+class Continued(NamedTuple):
+    """A signed checkpoint, and the proof that its log continues that of the first `old` leaves; 0: no proof."""
+
+    note: SignedCheckpoint
+    old: int = 0
+    proof: tuple[bytes, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What a witness is asked, as C2SP `tlog-witness` has it: the proof, an empty line, and the note."""
+        hashes = "".join(f"{b64encode(each).decode()}\n" for each in self.proof)
+        return f"old {self.old}\n{hashes}\n{self.note.text}"
+
+
 def read_notes(text: str) -> list[SignedCheckpoint]:
-    """The signed checkpoints of a file, one after the other; their signatures are not checked yet.
+    """The signed checkpoints of a file; as `read_continued`, without the proofs."""
+    return [each.note for each in read_continued(text)]
+
+
+def read_continued(text: str) -> list[Continued]:
+    """The signed checkpoints of a file, one after the other, each with the proof before it if there is one.
+
+    Neither signatures nor proofs are checked yet.
 
     Raises:
         CheckpointRefused: one of them is none, the last one was cut off, or there is none.
@@ -222,7 +244,7 @@ def read_notes(text: str) -> list[SignedCheckpoint]:
     found = []
     for number, each in enumerate(split_notes(text), 1):
         try:
-            found.append(parse(each))
+            found.append(_continued(each))
         except CheckpointRefused as error:
             raise CheckpointRefused(f"note {number} is none, or half of one: {error}") from error
     if not found:
@@ -235,17 +257,29 @@ def read_notes(text: str) -> list[SignedCheckpoint]:
 def split_notes(text: str) -> list[str]:
     """The texts of notes that stand one after the other, an empty line behind each, as the archiver's file has them.
 
-    A piece that is no note, as half of one is, is among them as it stands.
+    A proof belongs to the note behind it. A piece that is no note, as half of one is, is among them as it stands.
     """
     notes, body = list[str](), ""
     for block in filter(None, (each.strip("\n") for each in text.split("\n\n"))):
         if body and block.startswith("— "):
             notes.append(f"{body}\n\n{block}\n")
             body = ""
+        elif _OLD.match(body) and "\n\n" not in body:
+            body = f"{body}\n\n{block}"
         else:
             notes += [body] if body else []
             body = block
     return [*notes, body] if body else notes
+
+
+def _continued(text: str) -> Continued:
+    if not _OLD.match(text):
+        return Continued(parse(text))
+    proof, _, note = text.partition("\n\n")
+    old, *hashes = proof.split("\n")
+    if not _SIZE.fullmatch(old.removeprefix("old ")):
+        raise CheckpointRefused("a proof begins with old and the number of leaves")
+    return Continued(parse(note), int(old.removeprefix("old ")), tuple(from_base64(each, "a hash") for each in hashes))
 
 
 def split_note(text: str) -> tuple[str, tuple[Signature, ...]]:

@@ -347,6 +347,30 @@ def test_a_pack_shows_that_the_log_which_the_auditor_knows_was_continued(signed:
         assert mistaken.stderr.count("\n") == 1
 
 
+def test_a_witness_signs_a_log_that_has_grown(signed: Installation, tmp_path: Path) -> None:
+    before, new, key = tmp_path / "signed.txt", tmp_path / "new.txt", tmp_path / "watcher.key"
+    signed.json("keys", "new", "watcher", "--witness", "--out", str(tmp_path))
+
+    def cosign(file: Path, *since: str) -> int:
+        keys = ("--key", str(key), "--log-key", key_of(signed))
+        return signed.run("checkpoint", "cosign", str(file), *keys, *since).returncode
+
+    assert signed.run("checkpoint", "export", str(before)).returncode == 0
+    assert cosign(before) == 0
+    publish(signed, "WITNESSED-1")
+    known = {each.checkpoint for each in read_notes(before.read_text(encoding="utf-8"))}
+
+    def has_grown() -> bool:
+        assert signed.run("checkpoint", "export", str(new)).returncode == 0
+        return {each.checkpoint for each in read_notes(new.read_text(encoding="utf-8"))} != known
+
+    eventually(has_grown, "the new event is signed")
+    assert cosign(new, "--since", str(before)) == 1, "without a proof"
+    assert signed.run("checkpoint", "export", str(new), "--since", str(before)).returncode == 0
+    assert cosign(new, "--since", str(before)) == 0
+    assert signed.json("verify", "--all", "--checkpoints", str(new))["ok"]
+
+
 def publish(installation: Installation, dossier_id: str) -> None:
     """One event of a dossier of its own."""
     received = Received(office="H21.18", procedure="1.002809", channel="direct")

@@ -13,10 +13,12 @@ from replay.checkpoint import (
     WITNESS,
     Checkpoint,
     CheckpointRefused,
+    Continued,
     PublicKey,
     SignedCheckpoint,
     Signer,
     parse,
+    read_continued,
     read_notes,
     split_notes,
 )
@@ -172,6 +174,20 @@ def test_a_file_that_was_cut_off_is_refused_unless_whole_notes_are_left(length: 
     else:
         with pytest.raises(CheckpointRefused):
             read_notes(cut)
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.lists(st.binary(min_size=32, max_size=32), max_size=3)), max_size=3))
+def test_notes_with_proofs_before_them_are_read_back(proofs: list[tuple[int, list[bytes]]]) -> None:
+    asked = [Continued(note, old, tuple(hashes)) for note, (old, hashes) in zip(THREE, proofs, strict=False)]
+    text = "".join(f"{each.text}\n" for each in asked)
+    assert read_continued(f"{text}{FILE}") == [*asked, *map(Continued, THREE)]
+    assert read_notes(f"{text}{FILE}") == [*(each.note for each in asked), *THREE]
+
+
+@pytest.mark.parametrize("proof", ["old 01", "old 5\nAAA", "old 5 6", "old 5\n\nold 6"])
+def test_a_proof_that_is_none_is_refused(proof: str) -> None:
+    with pytest.raises(CheckpointRefused):
+        read_continued(f"{proof}\n\n{SIGNED.text}")
 
 
 def test_half_a_note_among_others_is_a_piece_of_its_own() -> None:
