@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from cli.console import EXIT_USAGE, CommandError
-from cli.surroundings import Surroundings, listening_kafka
+from cli.surroundings import Surroundings, listening_kafka, nothing_runs
 
 if TYPE_CHECKING:
     from events.access import AccessEvent, AnyAccess
@@ -62,10 +62,8 @@ def record_access(around: Surroundings, read: AnyAccess, subject: str, prefix: s
     from events.envelope import Unreadable
 
     if around.known_kafka is None:
-        raise CommandError(
-            "reading is recorded before anything is shown, and no Kafka is known to record it on: "
-            f"set DOSSIER_KAFKA, or start `dossier up` for {around.data_dir}"
-        )
+        missing = nothing_runs(around.data_dir, "DOSSIER_KAFKA")
+        raise CommandError(f"reading is recorded before anything is shown, and there is no Kafka for that: {missing}")
     try:
         event = make_access_event(read, subject, id=str(uuid_utils.uuid7()), time=datetime.now(UTC))
     except Unreadable as error:

@@ -130,7 +130,7 @@ def _print(answer: api.Replay) -> None:
         table.add_row(*_cells(step, zone))
     out.print(Text(f"{answer.dossier} ({zone.key})", style="bold"))
     for line in _overrides(answer.timeline, zone):
-        out.print(line)
+        out.print(line, soft_wrap=True)
     out.print(table)
     if answer.standing is None:
         out.print("chưa có gì · nothing had happened by then, or nothing was known")

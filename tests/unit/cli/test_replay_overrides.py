@@ -57,9 +57,8 @@ def told(*facts: AnyFact) -> api.Replay:
     ids=["none", "one", "corrected", "voided"],
 )
 def test_the_second_line_is_about_overrides(
-    facts: list[AnyFact], line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    facts: list[AnyFact], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "140")
     _print(told(*facts))
     assert capsys.readouterr().out.splitlines()[1] == line
 

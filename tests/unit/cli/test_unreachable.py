@@ -72,7 +72,7 @@ def test_where_reading_cannot_be_recorded_nothing_is_read(
     told = capfd.readouterr()
     assert (ended.value.code, told.out) == (3, "")
     (line,) = told.err.splitlines()
-    assert line.startswith("error reading is recorded before anything is shown, and no Kafka is known")
+    assert line.startswith("error reading is recorded before anything is shown, and there is no Kafka")
     assert "set DOSSIER_KAFKA" in line
 
 
