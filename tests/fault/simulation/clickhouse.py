@@ -49,7 +49,7 @@ class Table:
         offsets = [row["offset"] for row in self._where(where)]
         if sql.startswith("SELECT count(), max(offset)"):
             return [(len(offsets), max(offsets, default=0))]
-        if sql.startswith("SELECT count(), uniqExact(offset)"):
+        if sql.startswith("SELECT count(), groupBitmap(offset)"):
             return [(len(offsets), len(set(offsets)))]
         if sql.startswith("SELECT offset FROM"):
             return [(offset,) for offset in offsets]
