@@ -1,4 +1,7 @@
-"""`python -m bench`: every peer, one at a time, on one broker; ratios on the terminal, numbers in a file."""
+"""`python -m bench`: every peer, one at a time, on one broker; ratios on the terminal, numbers in a file.
+
+What else the machine does comes and goes, so the peers take turns, round after round, and the median of each counts.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -55,13 +59,7 @@ def _measured(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, fl
     if {*PEERS, *ARCHIVE} & {*chosen.only}:
         asyncio.run(fill(broker, LEDGER, list(load(chosen.events))))
         asyncio.run(fill(broker, TENTH_LEDGER, list(load(chosen.events // 10))))
-    for name in (name for name in PEERS if name in chosen.only):
-        topic, events = (TENTH_LEDGER, chosen.events // 10) if name in TENTH else (LEDGER, chosen.events)
-        yield f"{name}.events_per_s", _run_peer(name, broker, topic, events)
-    for name in (name for name in ARCHIVE if name in chosen.only):
-        with clickhouse() as url:  # one for each, so that none merges what the other has written
-            os.environ[URL_VARIABLE] = url
-            yield f"{name}.rows_per_s", _run_peer(name, broker, LEDGER, chosen.events)
+    yield from _throughput(broker, chosen)
     if "paced" in chosen.only:
         for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
             yield f"paced_{rate}.p50_ms", latency.p50_ms
@@ -75,17 +73,39 @@ def _measured(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, fl
             yield f"alarm_delay.{name}", delay
 
 
+def _throughput(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """The median of each peer's rounds; every round has been run before the first is known."""
+    peers = [name for name in (*PEERS, *ARCHIVE) if name in chosen.only]
+    rounds = [{name: _one_round(name, broker, chosen.events) for name in peers} for _ in range(chosen.rounds)]
+    for name in peers:
+        unit = "rows" if name in ARCHIVE else "events"
+        yield f"{name}.{unit}_per_s", round(median(each[name] for each in rounds))
+
+
+def _one_round(name: str, broker: str, events: int) -> float:
+    if name in TENTH:
+        return _run_peer(name, broker, TENTH_LEDGER, events // 10)
+    if name not in ARCHIVE:
+        return _run_peer(name, broker, LEDGER, events)
+    with clickhouse() as url:  # one for each, so that none merges what the other has written
+        os.environ[URL_VARIABLE] = url
+        return _run_peer(name, broker, LEDGER, events)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parts = (*PEERS, *ARCHIVE, "paced", "alarms")
     parser.add_argument("--only", default=",".join(parts), help="comma-separated, of: " + ", ".join(parts))
     parser.add_argument("--events", type=int, default=200_000, help="events of the throughput runs, ten a dossier")
+    parser.add_argument("--rounds", type=int, default=5, help="throughput runs of each, of which the median counts")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each paced run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out" / "latest.json")
     chosen = parser.parse_args()
     chosen.only = chosen.only.split(",")
     if unknown := set(chosen.only) - set(parts):
         parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    if chosen.rounds < 1:
+        parser.error("--rounds: at least 1")
     if chosen.events < 100 or chosen.events % 100:
         parser.error("--events: a multiple of 100")
     return chosen
