@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -44,45 +45,48 @@ out = Console(highlight=False)
 def main() -> None:
     chosen = _arguments()
     figures: dict[str, float] = {"events": chosen.events}
-    with kafka_broker((PREFIX, TENTH_PREFIX, paced.PREFIX, alarms.PREFIX), PARTITIONS) as broker:
-        for name, value in _measured(broker, chosen):
-            figures[name] = value
-            out.print(f"{name}: {value:,}")
+    for name, value in itertools.chain(_throughput(chosen), _delays(chosen)):
+        figures[name] = value
+        out.print(f"{name}: {value:,}")
     figures |= _ratios(figures)
     _show(figures)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def _measured(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
-    """Each figure as soon as it is known."""
-    if {*PEERS, *ARCHIVE} & {*chosen.only}:
-        asyncio.run(fill(broker, LEDGER, list(load(chosen.events))))
-        asyncio.run(fill(broker, TENTH_LEDGER, list(load(chosen.events // 10))))
-    yield from _throughput(broker, chosen)
-    if "paced" in chosen.only:
-        for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
-            yield f"paced_{rate}.p50_ms", latency.p50_ms
-            yield f"paced_{rate}.p99_ms", latency.p99_ms
-    if "alarms" in chosen.only:
-        armed = alarms.timers(TIMERS)
-        yield "timers_1m.armed_per_s", armed.per_s
-        yield "timers_1m.bytes_each", armed.bytes_each
-        yield "timers_1m.due_us_each", armed.due_us_each
-        for name, delay in zip(("p50_ms", "p99_ms"), alarms.delays(broker), strict=True):
-            yield f"alarm_delay.{name}", delay
-
-
-def _throughput(broker: str, chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
-    """The median of each peer's rounds; every round has been run before the first is known."""
+def _throughput(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """The median of each peer's rounds."""
     peers = [name for name in (*PEERS, *ARCHIVE) if name in chosen.only]
-    rounds = [{name: _one_round(name, broker, chosen.events) for name in peers} for _ in range(chosen.rounds)]
+    rounds = [_round(peers, chosen.events) for _ in range(chosen.rounds if peers else 0)]
     for name in peers:
-        unit = "rows" if name in ARCHIVE else "events"
-        yield f"{name}.{unit}_per_s", round(median(each[name] for each in rounds))
+        yield f"{name}.{'rows' if name in ARCHIVE else 'events'}_per_s", round(median(each[name] for each in rounds))
 
 
-def _one_round(name: str, broker: str, events: int) -> float:
+def _round(peers: Sequence[str], events: int) -> dict[str, float]:
+    """Every peer once, on a broker of the round: in the next one nobody remembers anything."""
+    with kafka_broker((PREFIX, TENTH_PREFIX), PARTITIONS) as broker:
+        asyncio.run(fill(broker, LEDGER, list(load(events))))
+        asyncio.run(fill(broker, TENTH_LEDGER, list(load(events // 10))))
+        return {name: _run(name, broker, events) for name in peers}
+
+
+def _delays(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Each figure as soon as it is known."""
+    with kafka_broker((paced.PREFIX, alarms.PREFIX), PARTITIONS) as broker:
+        if "paced" in chosen.only:
+            for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
+                yield f"paced_{rate}.p50_ms", latency.p50_ms
+                yield f"paced_{rate}.p99_ms", latency.p99_ms
+        if "alarms" in chosen.only:
+            armed = alarms.timers(TIMERS)
+            yield "timers_1m.armed_per_s", armed.per_s
+            yield "timers_1m.bytes_each", armed.bytes_each
+            yield "timers_1m.due_us_each", armed.due_us_each
+            for name, delay in zip(("p50_ms", "p99_ms"), alarms.delays(broker), strict=True):
+                yield f"alarm_delay.{name}", delay
+
+
+def _run(name: str, broker: str, events: int) -> float:
     if name in TENTH:
         return _run_peer(name, broker, TENTH_LEDGER, events // 10)
     if name not in ARCHIVE:
@@ -97,7 +101,7 @@ def _arguments() -> argparse.Namespace:
     parts = (*PEERS, *ARCHIVE, "paced", "alarms")
     parser.add_argument("--only", default=",".join(parts), help="comma-separated, of: " + ", ".join(parts))
     parser.add_argument("--events", type=int, default=200_000, help="events of the throughput runs, ten a dossier")
-    parser.add_argument("--rounds", type=int, default=5, help="throughput runs of each, of which the median counts")
+    parser.add_argument("--rounds", type=int, default=3, help="throughput runs of each, of which the median counts")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each paced run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out" / "latest.json")
     chosen = parser.parse_args()

@@ -15,7 +15,7 @@ class FlushPolicy:
     """Times in seconds, sizes in what their names say."""
 
     soon_seconds: float = 0.02
-    late_seconds: float = 1.0
+    late_seconds: float = 2.0
     max_dirty: int = 50_000  # dossiers
     max_pending_bytes: int = 64 * 1024 * 1024  # events folded and not yet flushed
     behind_records: int = 20_000  # lag from which on we count as behind: more than a stall of a second leaves
