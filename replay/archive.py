@@ -103,9 +103,7 @@ class Archive:
             rows, key=lambda row: (row.partition, row.offset)
         )  # the server would sort what it has yet to read
 
-    def stream_partition(
-        self, partition: int, first: int = 0, end: int | None = None, *, readable_only: bool = False
-    ) -> Iterator[list[ArchiveRow]]:
+    def stream_partition(self, partition: int, first: int = 0, end: int | None = None) -> Iterator[list[ArchiveRow]]:
         """The records of a partition with `first` ≤ offset < `end`, in order, a block at a time.
 
         ClickHouse sends blocks of about a mebibyte, so memory stays bounded however large the archive is.
@@ -113,10 +111,9 @@ class Archive:
         sql = (
             f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
             "WHERE topic = {topic:String} AND partition = {partition:UInt32} "
-            "AND offset >= {first:UInt64} AND offset < {end:UInt64}"
-            f"{' AND unreadable = {none:String}' if readable_only else ''} ORDER BY topic, partition, offset"
+            "AND offset >= {first:UInt64} AND offset < {end:UInt64} ORDER BY topic, partition, offset"
         )
-        parameters = {"partition": partition, "first": first, "end": 2**63 if end is None else end, "none": ""}
+        parameters = {"partition": partition, "first": first, "end": 2**63 if end is None else end}
         yield from self._blocks(sql, parameters)
 
     def by_dossier(
@@ -164,10 +161,10 @@ class Archive:
         )
         return {str(dossier) for (dossier,) in self._rows(sql, {"partition": partition, "since": since})}
 
-    def stream(self, *, readable_only: bool = False) -> Iterator[list[ArchiveRow]]:
+    def stream(self) -> Iterator[list[ArchiveRow]]:
         """The whole archive in the order of (partition, offset), a block at a time."""
         for partition in sorted(self.cursors()):
-            yield from self.stream_partition(partition, readable_only=readable_only)
+            yield from self.stream_partition(partition)
 
     def cursors(self) -> dict[int, int]:
         """For each partition that has records, the first offset that is not archived."""
@@ -229,8 +226,8 @@ class Archive:
             for batch in batches:
                 yield [column.to_pylist() for column in batch.columns]
 
-    def _blocks(self, sql: str, parameters: dict[str, object]) -> Iterator[list[ArchiveRow]]:
-        stream = self.client.query_row_block_stream(sql, {"topic": self.topic} | parameters, query_formats=_AS_BYTES)
+    def _blocks(self, sql: str, parameters: Mapping[str, object]) -> Iterator[list[ArchiveRow]]:
+        stream = self.client.query_row_block_stream(sql, {"topic": self.topic, **parameters}, query_formats=_AS_BYTES)
         with stream as blocks:
             for block in blocks:
                 yield [_row(*each) for each in block]

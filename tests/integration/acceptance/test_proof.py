@@ -73,10 +73,8 @@ def signed(installation: Installation) -> Installation:
 class FirstRows(Archive):
     """The archive, as far as a restore came that was interrupted."""
 
-    def stream_partition(
-        self, partition: int, first: int = 0, end: int | None = None, *, readable_only: bool = False
-    ) -> Iterator[list[ArchiveRow]]:
-        return super().stream_partition(partition, first, 30, readable_only=readable_only)
+    def stream_partition(self, partition: int, first: int = 0, end: int | None = None) -> Iterator[list[ArchiveRow]]:
+        return super().stream_partition(partition, first, 30)
 
 
 def test_a_ledger_that_is_lost_is_restored_to_the_last_bit(
