@@ -25,6 +25,7 @@ Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Instant = Annotated[datetime, Meta(tz=True)]
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Dong = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Codes = Annotated[tuple[Code, ...], Meta(max_length=10)]
 Items = Annotated[tuple[Text, ...], Meta(max_length=100)]
 Attributes = Annotated[dict[Label, Text], Meta(max_length=200)]
 
@@ -80,6 +81,7 @@ class Submitted(Fact, frozen=True):
     components: Items = ()
     item_code: Code | None = None
     minutes_no: Code | None = None
+    signatories: Codes = ()
     zalo_ref: Code | None = None
 
 
@@ -98,6 +100,7 @@ class SupplementRequested(Fact, frozen=True):
     reason: Text
     items: Items = ()
     deadline: Instant | None = None
+    guide: Code | None = None
 
 
 class SupplementReceived(Fact, frozen=True):
@@ -141,6 +144,7 @@ class Routed(Fact, frozen=True):
     step_due: Instant | None = None
     direction: Literal["forward", "back", "recall", "authority"] = "forward"
     reason: Text | None = None
+    paper_sent_at: Instant | None = None
 
 
 class HandoffConfirmed(Fact, frozen=True):
@@ -148,6 +152,7 @@ class HandoffConfirmed(Fact, frozen=True):
 
     room: Code
     step: Code | None = None
+    sender: Code | None = None
 
 
 class StepStarted(Fact, frozen=True):
@@ -172,6 +177,7 @@ class ConsultationRequested(Fact, frozen=True):
     agency: Code
     ref: Code | None = None
     reply_due: Instant | None = None
+    content: Text | None = None
 
 
 class ConsultationAnswered(Fact, frozen=True):
@@ -193,6 +199,7 @@ class PaymentReceived(Fact, frozen=True):
 
     amount: Dong
     receipt_no: Code | None = None
+    method: Code | None = None
 
 
 class Rescheduled(Fact, frozen=True):
@@ -241,6 +248,9 @@ class Processed(Fact, frozen=True):
     outcome: Literal["issued", "refused", "immediate"]
     result_no: Code | None = None
     reason: Text | None = None
+    signer: Code | None = None
+    signed_at: Instant | None = None
+    document: Code | None = None
 
 
 class Returned(Fact, frozen=True):
@@ -248,6 +258,7 @@ class Returned(Fact, frozen=True):
 
     mode: Literal["counter", "online"] = "counter"
     recipient_ref: Code | None = None
+    signature_ref: Code | None = None
 
 
 class HandedToPost(Fact, frozen=True):
@@ -297,6 +308,7 @@ class Corrected(Fact, frozen=True):
     new: Text | Int64 | bool | None
     reason: Text
     approver: Actor
+    old: Text | Int64 | bool | None = None
 
 
 class Voided(Fact, frozen=True):
