@@ -57,7 +57,10 @@ def main() -> None:
 def _throughput(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """The median of each peer's rounds."""
     peers = [name for name in (*PEERS, *ARCHIVE) if name in chosen.only]
-    rounds = [_round(peers, chosen.events) for _ in range(chosen.rounds if peers else 0)]
+    rounds = []
+    for number in range(chosen.rounds if peers else 0):
+        out.print(f"round {number + 1} of {chosen.rounds}")
+        rounds.append(_round(peers, chosen.events))
     for name in peers:
         yield f"{name}.{'rows' if name in ARCHIVE else 'events'}_per_s", round(median(each[name] for each in rounds))
 
@@ -67,11 +70,17 @@ def _round(peers: Sequence[str], events: int) -> dict[str, float]:
     with kafka_broker((PREFIX, TENTH_PREFIX), PARTITIONS) as broker:
         asyncio.run(fill(broker, LEDGER, list(load(events))))
         asyncio.run(fill(broker, TENTH_LEDGER, list(load(events // 10))))
-        return {name: _run(name, broker, events) for name in peers}
+        rates = {}
+        for name in peers:
+            rates[name] = _run(name, broker, events)
+            out.print(f"  {name} {rates[name]:,.0f}")
+        return rates
 
 
 def _delays(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """Each figure as soon as it is known."""
+    if not {"paced", "alarms"} & {*chosen.only}:
+        return
     with kafka_broker((paced.PREFIX, alarms.PREFIX), PARTITIONS) as broker:
         if "paced" in chosen.only:
             for rate, latency in paced.measure(broker, RATES, chosen.seconds).items():
