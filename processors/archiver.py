@@ -196,7 +196,6 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 batch = await asyncio.to_thread(self._next_batch, partition)  # 3. while the one before is on its way
                 await self._sent(partition.number)
                 self._sending[partition.number] = asyncio.create_task(self._send(partition, batch))
-                await asyncio.sleep(0)  # it sets out now, and not after the next fetch, which may not give way
             await self._look_again()  # 7. a body may have come late
         await self._sent()
 
