@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -57,22 +57,25 @@ def main() -> None:
 def _throughput(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """The median of each peer's rounds."""
     peers = [name for name in (*PEERS, *ARCHIVE) if name in chosen.only]
+    if not peers:
+        return
+    loads = {LEDGER: list(load(chosen.events)), TENTH_LEDGER: list(load(chosen.events // 10))}
     rounds = []
-    for number in range(chosen.rounds if peers else 0):
+    for number in range(chosen.rounds):
         out.print(f"round {number + 1} of {chosen.rounds}")
-        rounds.append(_round(peers, chosen.events))
+        rounds.append(_round(peers, loads))
     for name in peers:
         yield f"{name}.{'rows' if name in ARCHIVE else 'events'}_per_s", round(median(each[name] for each in rounds))
 
 
-def _round(peers: Sequence[str], events: int) -> dict[str, float]:
+def _round(peers: Sequence[str], loads: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> dict[str, float]:
     """Every peer once, on a broker of the round: in the next one nobody remembers anything."""
     with kafka_broker((PREFIX, TENTH_PREFIX), PARTITIONS) as broker:
-        asyncio.run(fill(broker, LEDGER, list(load(events))))
-        asyncio.run(fill(broker, TENTH_LEDGER, list(load(events // 10))))
+        for topic, records in loads.items():
+            asyncio.run(fill(broker, topic, records))
         rates = {}
         for name in peers:
-            rates[name] = _run(name, broker, events)
+            rates[name] = _run(name, broker, len(loads[LEDGER]))
             out.print(f"  {name} {rates[name]:,.0f}")
         return rates
 

@@ -89,9 +89,13 @@ def test_such_a_name_would_be_found(words: tuple[str, ...]) -> None:
     assert FOREIGN.search("".join(words))
 
 
-@pytest.mark.parametrize("words", ["a/home/x", "http://127.0.0.1/work/1", "gateway/root/x", "/v1/dossiers"])
-def test_ordinary_paths_are_not_taken_for_one(words: str) -> None:
-    assert not FOREIGN.search(words)
+@pytest.mark.parametrize(
+    "words",
+    [("a/ho", "me/x"), ("http://127.0.0.1/wo", "rk/1"), ("gateway/ro", "ot/x"), ("/v1/", "dossiers")],
+    ids="".join,
+)
+def test_ordinary_paths_are_not_taken_for_one(words: tuple[str, ...]) -> None:
+    assert not FOREIGN.search("".join(words))
 
 
 @pytest.mark.parametrize("lock", sorted((ROOT / "requirements").glob("*.txt")), ids=lambda path: path.name)
