@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 CACHED_DOSSIERS: Final = 20_000
 #: A state must fit into one record of the live topic, whose limit is 8 MiB; the rest is for the record's frame.
 MAX_STATE_BYTES: Final = 8 * 1024 * 1024 - 64 * 1024
+#: A packed dossier is smaller than so many times its entries and identities: an identity may be four bytes a character,
+#: and stand in a few anomalies besides; what else an entry adds to the standing is about as long as the entry.
+GROWTH: Final = 32
 
 
 class Rejected(NamedTuple):
@@ -54,6 +57,13 @@ class Flush(NamedTuple):
     news: News
     cursor: Cursor
     rejected: list[Rejected]
+
+
+class _Large(NamedTuple):
+    """A dossier that may outgrow a record: what it was when that was noticed, and its records since then."""
+
+    dossier: Dossier
+    records: list[PositionedRecord]
 
 
 class MissingRecords(Exception):
@@ -83,7 +93,7 @@ class PartitionFold:
         self._known: dict[bytes, Dossier] = {}
         self._dirty: set[bytes] = set()
         self._rejected: list[Rejected] = []
-        self._since_flush: list[Sequence[PositionedRecord]] = []
+        self._large: dict[bytes, _Large] = {}
 
     @property
     def dirty(self) -> int:
@@ -105,13 +115,12 @@ class PartitionFold:
         new = records if records[0].offset >= self.next_offset else self._new(records)
         if new:
             self._fold(new)
-            self._since_flush.append(new)
             self.next_offset = new[-1].offset + 1
 
     @property
     def has_news(self) -> bool:
         """Is there anything to flush?"""
-        return bool(self._since_flush) or self.watch.has_news
+        return self.next_offset > self._taken_offset or self.watch.has_news
 
     @property
     def alarms_offset(self) -> int:
@@ -138,7 +147,7 @@ class PartitionFold:
                 self._stored[key] = watch
         if len(self._known) > CACHED_DOSSIERS:
             self._known = {key: self._known[key] for key in self._dirty}
-        self._dirty, self._rejected, self._since_flush = set(), [], []
+        self._dirty, self._rejected, self._large = set(), [], {}
         return flush
 
     def confirm(self, cursor: Cursor) -> None:
@@ -164,7 +173,7 @@ class PartitionFold:
         return [record for record in records if record.offset >= self.next_offset]
 
     def _fold(self, records: Sequence[PositionedRecord]) -> None:
-        known, touch, load = self._known, self._dirty.add, self._load
+        known, touch, load, large = self._known, self._dirty.add, self._load, self._max_state_bytes // GROWTH
         rejected = len(self._rejected)
         events = LEDGER.decode_records([record.key for record in records], [record.value for record in records])
         for record, event in zip(records, events, strict=True):
@@ -184,6 +193,8 @@ class PartitionFold:
                 if after is not before:
                     known[key] = after
                     touch(key)
+                    if len(after.packed) + len(after.seen) > large:
+                        self._large.setdefault(key, _Large(before, [])).records.append(record)
         rejected = len(self._rejected) - rejected
         self._quarantined += rejected
         self._folded += len(records) - rejected
@@ -203,19 +214,14 @@ class PartitionFold:
         states = {key: pack(known[key]) for key in self._dirty}
         if states and max(map(len, states.values())) > self._max_state_bytes:
             for key in [key for key, packed in states.items() if len(packed) > self._max_state_bytes]:
-                self._known.pop(key)
-                dossier = self._known[key] = self._fold_what_fits(key)
+                dossier = self._known[key] = self._fold_what_fits(key, *self._large[key])
                 states[key] = pack(dossier)
         return states
 
-    def _fold_what_fits(self, key: bytes) -> Dossier:
-        """Fold one dossier's events since the last flush again, leaving out those that make it too large."""
-        dossier = self._load(key)
-        for record in (record for records in self._since_flush for record in records if record.key == key):
-            try:
-                event = decode_record(key, record.value)
-            except Unreadable:
-                continue  # rejected already
+    def _fold_what_fits(self, key: bytes, dossier: Dossier, records: Iterable[PositionedRecord]) -> Dossier:
+        """Fold these again, leaving out those that make the dossier too large."""
+        for record in records:
+            event = decode_record(key, record.value)
             after = admit(dossier, event, offset=record.offset, recorded=record.timestamp * 1000)
             if len(pack(after)) <= self._max_state_bytes:
                 dossier = after

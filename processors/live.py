@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from faust import Table
@@ -35,7 +35,7 @@ class LiveStore(memory.Store[bytes, bytes]):
         for event in batch:
             chunk = event.message.value
             partition = self.partitions[chunk.partition]
-            for record in chunk.records:
+            for record in chunk.take():
                 if record.value is None:
                     partition.pop(record.key, None)
                 else:
@@ -93,16 +93,12 @@ class FlushWriter:
         self._alarms = alarms
         self._require_membership = require_membership
 
-    async def write(self, flushes: Mapping[int, Flush], now_ms: int) -> dict[int, Cursor]:
-        """Return when the broker has confirmed every record of every partition; gives the cursors as written.
+    async def write(self, partition: int, flush: Flush, now_ms: int) -> Cursor:
+        """Return when the broker has confirmed every record of the flush; gives the cursor as written.
 
         Raises:
             aiokafka.errors.KafkaError: if it has not; some of it may be there.
         """
-        cursors = await asyncio.gather(*(self._write(partition, flush, now_ms) for partition, flush in flushes.items()))
-        return dict(zip(flushes, cursors, strict=True))
-
-    async def _write(self, partition: int, flush: Flush, now_ms: int) -> Cursor:
         cursor = flush.cursor
         if flush.news.alarms:
             alarms = [(event.subject.encode(), encode(event), headers(event)) for event in flush.news.alarms]

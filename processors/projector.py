@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -31,12 +31,12 @@ from events.ledger import LEDGER_TOPIC, PositionedRecord
 from events.quarantine import QUARANTINE_TOPIC, position_text
 from events.rulebook import RULEBOOKS_TOPIC
 from processors.flush import FlushPolicy
-from processors.fold import Flush, PartitionFold
+from processors.fold import PartitionFold, Rejected
 from processors.live import FlushWriter, LiveTable
 from processors.said import read_alarms
 from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
 from processors.watchdog import Watchdog
-from projections.live import LIVE_TOPIC, Cursor
+from projections.live import LIVE_TOPIC
 from projections.rules import RuleHistory
 
 GROUP: Final = "dossier-projector"
@@ -44,6 +44,8 @@ AGENT: Final = "fold"
 TABLE: Final = "dossiers"
 _MAX_REQUEST_BYTES: Final = 16 * 1024 * 1024
 _MAX_BATCH_BYTES: Final = 1_000_000
+#: What one fetch brings of a partition, behind: several polls. With Faust's 1 MiB each poll waits for its own fetch.
+_FETCH_BYTES: Final = 4 * 1024 * 1024
 #: How long a produce request may wait for a broker that is away, before the process gives up and starts again.
 _BROKER_AWAY_SECONDS: Final = 600.0
 #: How often clocks are asked whether they have something to say, and how many dossiers are looked at in one go:
@@ -94,10 +96,10 @@ class _Pending:
     bytes: int = 0
     since: float = 0.0
 
-    def add(self, event: Any, now: float) -> None:
+    def add(self, event: Any, size: int, now: float) -> None:
         self.since = self.since if self.events else now
         self.events.append(event)
-        self.bytes += sum(record.serialized_value_size for record in event.value.records)
+        self.bytes += size
 
 
 class Projector:
@@ -179,8 +181,10 @@ class Projector:
             fold = self._folds.get(chunk.partition)
             if fold is None:
                 continue  # taken from us since it was fetched
-            fold.fold(chunk.records, chunk.after)  # 2. in memory; the touched dossiers are marked
-            self._pending.add(event, time.monotonic())
+            records = chunk.take()
+            fold.fold(records, chunk.after)  # 2. in memory; the touched dossiers are marked
+            self._pending.add(event, sum([record.serialized_value_size for record in records]), time.monotonic())
+            del records, chunk
             self._has_pending.set()
             while self._is_full():  # noqa: ASYNC110  # two tasks and one condition: an event would say no more
                 await asyncio.sleep(0.002)
@@ -205,24 +209,30 @@ class Projector:
     async def _flush(self) -> None:
         pending, self._pending = self._pending, _Pending()
         self._has_pending.clear()
-        folds, now = dict(self._folds), self.now()
-        flushes = {partition: flush for partition, fold in folds.items() if (flush := fold.take(now)) is not None}
-        cursors = await self._write(flushes)  # 4. durable: the rejected records, then alarms, then states, then cursors
-        for partition, cursor in cursors.items():  # 5. and only now acknowledged
-            if self._folds.get(partition) is folds[partition]:
-                folds[partition].confirm(cursor)
-                self._durable[partition] = cursor.next_offset
-        for event in pending.events:
+        flushes = []
+        for fold in list(self._folds.values()):
+            flushes.append(asyncio.create_task(self._flush_partition(fold)))
+            await asyncio.sleep(0)  # it is on its way, and the broker at work, while the next one is packed
+        await asyncio.gather(*flushes)
+        for event in pending.events:  # 5. and only now acknowledged
             event.ack()
 
-    async def _write(self, flushes: Mapping[int, Flush]) -> dict[int, Cursor]:
+    async def _flush_partition(self, fold: PartitionFold) -> None:
+        flush = fold.take(self.now())
+        if flush is None:
+            return
+        await self._quarantine_all(flush.rejected)  # 4. durable: the rejected, then alarms, then states, then cursor
+        cursor = await self._writer.write(fold.partition, flush, int(time.time() * 1000))
+        if self._folds.get(fold.partition) is fold:
+            fold.confirm(cursor)
+            self._durable[fold.partition] = cursor.next_offset
+
+    async def _quarantine_all(self, rejected: Sequence[Rejected]) -> None:
         self._require_membership()
-        rejected = [each for flush in flushes.values() for each in flush.rejected]
         if rejected:
             first = rejected[0]
             log.warning("quarantined", count=len(rejected), first=_position(first.record), reason=first.reason)
         await asyncio.gather(*(self._quarantine(each.record, each.reason) for each in rejected))
-        return await self._writer.write(flushes, int(time.time() * 1000))
 
     # When to flush ------------------------------------------------------------------------------------------------
 
@@ -463,6 +473,7 @@ def _faust_app(options: ProjectorOptions) -> faust.App:
         stream_buffer_maxsize=64,  # chunks
         stream_wait_empty=False,  # _on_revoked waits, and knows for what
         broker_max_poll_records=options.poll_records,
+        consumer_max_fetch_size=_FETCH_BYTES,
         broker_session_timeout=options.session_timeout_seconds,
         broker_heartbeat_interval=options.session_timeout_seconds / 4,
         broker_request_timeout=max(40.0, options.session_timeout_seconds * 2),

@@ -36,17 +36,14 @@ FETCH_WAIT_MS: Final = 50
 class Chunk:
     """Consecutive records of one partition, shaped like the single record that Faust makes a message of.
 
-    Its offset is that of its last record. `after` is the offset that followed the chunk before it, or the one
-    the consumer was sent to: a chunk whose `after` is not where the fold stands means that one went missing.
+    Its offset and times are those of its last record. `after` is the offset that followed the chunk before it, or
+    the one the consumer was sent to: a chunk whose `after` is not where the fold stands means that one went missing.
     """
 
-    __slots__ = ("after", "records", "tp")
+    __slots__ = ("_records", "after", "offset", "timestamp", "timestamp_type", "tp")
 
     topic = property(lambda self: self.tp.topic)
     partition = property(lambda self: self.tp.partition)
-    offset = property(lambda self: self.records[-1].offset)
-    timestamp = property(lambda self: self.records[-1].timestamp)
-    timestamp_type = property(lambda self: self.records[-1].timestamp_type)
     value = property(lambda self: self)
     key = checksum = None
     headers = ()
@@ -54,8 +51,15 @@ class Chunk:
 
     def __init__(self, tp: TP, records: Sequence[Any], after: int) -> None:
         self.tp = tp
-        self.records = records
         self.after = after
+        self._records = records
+        last = records[-1]
+        self.offset, self.timestamp, self.timestamp_type = last.offset, last.timestamp, last.timestamp_type
+
+    def take(self) -> Sequence[Any]:
+        """The records, once: a chunk that only waits to be acknowledged holds none."""
+        records, self._records = self._records, ()
+        return records
 
 
 class Positions(Protocol):

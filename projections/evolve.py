@@ -8,7 +8,7 @@ not expected they leave an anomaly too. No fact is refused, none is repaired.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, Protocol, assert_never
 
 from msgspec import Struct
 
@@ -56,7 +56,7 @@ from projections.standing import (
     Standing,
     State,
     draft_of,
-    standing_of,
+    sealed,
 )
 from projections.track import track
 
@@ -82,8 +82,19 @@ class Entry(Struct, frozen=True, gc=False):
     fact: AnyFact
 
 
-class Before(Struct, frozen=True, gc=False):
+class Before(Protocol):
     """What of the standing before an event decides which timing facts it adds."""
+
+    @property
+    def state(self) -> State: ...
+    @property
+    def received_at(self) -> int | None: ...
+    @property
+    def consultations(self) -> int: ...
+
+
+class _Noted(Struct, frozen=True, gc=False):
+    """`Before`, of a draft that is about to be written on."""
 
     state: State
     received_at: int | None
@@ -93,13 +104,16 @@ class Before(Struct, frozen=True, gc=False):
 def evolve(before: Standing, entry: Entry) -> Standing:
     """The standing after one more event, given the standing before it. Pure; never raises for a valid fact."""
     draft = draft_of(before)
-    advance(draft, entry)
-    return standing_of(draft)
+    _write(draft, entry, before)
+    return sealed(draft)
 
 
 def advance(draft: Draft, entry: Entry) -> None:
     """Write on the draft what one more event changes; for who folds many before anybody looks."""
-    before = Before(draft.state, draft.received_at, draft.consultations)
+    _write(draft, entry, _Noted(draft.state, draft.received_at, draft.consultations))
+
+
+def _write(draft: Draft, entry: Entry, before: Before) -> None:
     draft.office, draft.last_at = entry.fact.office, entry.at
     _apply(draft, entry)
     track(draft, before, entry)
@@ -187,11 +201,13 @@ def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each 
 
 def _work(s: Draft, e: Entry, *, room: str | None, person: str | None, step: str | None, handed_to: str | None) -> None:
     """The dossier is worked on or passed on; where it was not expected it changes hands all the same."""
-    if s.state in FINAL:  # paper that has left the office no longer changes hands inside it
-        _mark(s, e, AnomalyCode.AFTER_FINAL)
-        return
+    if s.state in AT_WORK:
+        s.state = State.PROCESSING
+    else:
+        _mark(s, e, _unexpected(s.state))
+        if s.state in FINAL:  # paper that has left the office no longer changes hands inside it
+            return
     s.room, s.person, s.step, s.handed_to = room, person, step, handed_to
-    _expect(s, e, AT_WORK, State.PROCESSING)
 
 
 def _submitted(s: Draft, e: Entry, f: Submitted) -> None:

@@ -456,7 +456,7 @@ class Fakes:
         self._read_to[partition] = records[-1].offset + 1
         fate = 1.0 if self._schedule.world.healed else rng.random()
         if fate > 0.01:
-            self._chunks += [Chunk(tp, records, offset)] * (2 if fate < 0.08 else 1)
+            self._chunks += [Chunk(tp, records, offset) for _ in range(2 if fate < 0.08 else 1)]
 
     # The producer -------------------------------------------------------------------------------------------------
 

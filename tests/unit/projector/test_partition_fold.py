@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from events.catalogue import AnyFact, Received, StepCompleted
-from events.envelope import decode_record, encode, make_event
+from events.catalogue import AnyFact, Received, StepCompleted, SupplementRequested
+from events.envelope import Event, decode_record, encode, make_event
 from events.ledger import PositionedRecord
-from processors.fold import Flush, MissingRecords, PartitionFold
+from processors.fold import GROWTH, Flush, MissingRecords, PartitionFold
 from projections.dossier import Dossier, admit, new_dossier, pack
+from projections.dossier import fold as fold_dossier
 from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, read_live_record
+from tests.strategies import histories
 
 START = datetime(2026, 3, 2, 1, tzinfo=UTC)
 RECORDED_MS = 1_772_413_200_000
@@ -30,6 +32,7 @@ class Record(NamedTuple):
     topic: str = "ledger"
     partition: int = 0
     headers: tuple[tuple[str, bytes | None], ...] = ()
+    timestamp_type: int = 1
 
 
 def good(offset: int, dossier: str = "D1", step: str = "tham-dinh") -> Record:
@@ -177,6 +180,28 @@ def test_an_event_that_makes_a_state_too_large_goes_to_quarantine_and_the_others
     fold.fold([good(4)], after=4)  # the dossier goes on where it stood
     assert fold.take() is not None
     assert stored[b"D1"] == expected([good(0), good(1), good(4)])[b"D1"]
+
+
+@pytest.mark.parametrize("letter", ["a", "\U00010348"])
+def test_no_state_grows_faster_than_the_fold_reckons_with(letter: str) -> None:
+    """The longest identities in anomalies of every kind, each used twice with different contents."""
+    dossier = new_dossier("D1")
+    for number in range(100):
+        for office in ("GL", "KT"):
+            event = make_event(
+                SupplementRequested(office=office, stage="processing", reason="?"),
+                id=letter * 120 + f"{number:08}", source=letter * 128, subject="D1", time=START,
+            )  # fmt: skip
+            dossier = admit(dossier, event, offset=number, recorded=0)
+    assert len(dossier.conflicts) == 100
+    assert len(dossier.standing.anomalies) > 200
+    assert len(pack(dossier)) < GROWTH * (len(dossier.packed) + len(dossier.seen))
+
+
+@given(events=histories(max_size=40))
+def test_no_history_grows_faster_than_the_fold_reckons_with(events: list[Event]) -> None:
+    dossier = fold_dossier("H01-1", [(event, offset, 0) for offset, event in enumerate(events)])
+    assert len(pack(dossier)) < GROWTH * (len(dossier.packed) + len(dossier.seen)) + len(pack(new_dossier("H01-1")))
 
 
 def test_whatever_one_record_does_to_the_fold_the_others_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,12 @@ def test_a_chunk_is_named_by_its_last_record_and_knows_what_came_before() -> Non
     assert consumer.ends == {ONE: 100, TWO: 100}
 
 
+def test_a_chunk_gives_its_records_once_and_is_still_named_by_the_last_of_them() -> None:
+    chunk = Chunk(ONE, records(0, 4), 0)
+    assert [record.offset for record in chunk.take()] == [0, 1, 2, 3, 4]
+    assert (list(chunk.take()), chunk.offset) == ([], 4)
+
+
 def test_a_seek_goes_to_where_the_fold_stands_and_only_for_partitions_that_are_ready() -> None:
     consumer = Consumer(At({1: 42}, {}))
     consumer._chunk(ONE, records(50, 60))  # fetched, then dropped
