@@ -18,9 +18,7 @@ class FlushPolicy:
     late_seconds: float = 2.0
     max_dirty: int = 50_000  # dossiers
     max_pending_bytes: int = 64 * 1024 * 1024  # events folded and not yet flushed
-    behind_records: int = (
-        2_000  # lag from which on we count as behind; it is folded in some 20 ms
-    )
+    behind_records: int = 2_000  # lag from which on we count as behind; it is folded in some 20 ms
 
     def wait_seconds(self, *, waited_seconds: float, dirty: int, pending_bytes: int, lag: int) -> float:
         """How much longer to wait with a flush whose first event was folded `waited_seconds` ago; 0: flush now."""

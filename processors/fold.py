@@ -30,7 +30,7 @@ from projections.live import (
 from projections.standing import Standing
 
 if TYPE_CHECKING:
-    from events.ledger import PositionedRecord
+    from events.ledger import LedgerRecord
 
 #: Unpacked dossiers kept for each partition: some 4 KiB each.
 CACHED_DOSSIERS: Final = 20_000
@@ -44,7 +44,7 @@ GROWTH: Final = 32
 class Rejected(NamedTuple):
     """A record that goes to quarantine, and why."""
 
-    record: PositionedRecord
+    record: LedgerRecord
     reason: str
 
 
@@ -63,7 +63,7 @@ class _Large(NamedTuple):
     """A dossier that may outgrow a record: what it was when that was noticed, and its records since then."""
 
     dossier: Dossier
-    records: list[PositionedRecord]
+    records: list[LedgerRecord]
 
 
 class MissingRecords(Exception):
@@ -100,7 +100,7 @@ class PartitionFold:
         """Dossiers that the next flush will write."""
         return len(self._dirty)
 
-    def fold(self, records: Sequence[PositionedRecord], after: int) -> None:
+    def fold(self, records: Sequence[LedgerRecord], after: int) -> None:
         """Fold consecutive records; those already folded are passed over.
 
         Args:
@@ -169,10 +169,10 @@ class PartitionFold:
         packed = self._stored.get(key)
         return None if packed is None else peek_standing(packed)
 
-    def _new(self, records: Iterable[PositionedRecord]) -> list[PositionedRecord]:
+    def _new(self, records: Iterable[LedgerRecord]) -> list[LedgerRecord]:
         return [record for record in records if record.offset >= self.next_offset]
 
-    def _fold(self, records: Sequence[PositionedRecord]) -> None:
+    def _fold(self, records: Sequence[LedgerRecord]) -> None:
         known, touch, load, large = self._known, self._dirty.add, self._load, self._max_state_bytes // GROWTH
         rejected = len(self._rejected)
         events = LEDGER.decode_records([record.key for record in records], [record.value for record in records])
@@ -218,7 +218,7 @@ class PartitionFold:
                 states[key] = pack(dossier)
         return states
 
-    def _fold_what_fits(self, key: bytes, dossier: Dossier, records: Iterable[PositionedRecord]) -> Dossier:
+    def _fold_what_fits(self, key: bytes, dossier: Dossier, records: Iterable[LedgerRecord]) -> Dossier:
         """Fold these again, leaving out those that make the dossier too large."""
         for record in records:
             event = decode_record(key, record.value)

@@ -27,8 +27,8 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from events.alarms import ALARMS_TOPIC
-from events.ledger import LEDGER_TOPIC, PositionedRecord
-from events.quarantine import QUARANTINE_TOPIC, position_text
+from events.ledger import LEDGER_TOPIC, LedgerRecord
+from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, position_text
 from events.rulebook import RULEBOOKS_TOPIC
 from processors.flush import FlushPolicy
 from processors.fold import PartitionFold, Rejected
@@ -57,8 +57,8 @@ _ASK_SECONDS: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
-#: Writes one record to quarantine; returns when that is durable.
-Quarantine = Callable[[PositionedRecord, str], Awaitable[None]]
+#: Writes one record, from there, for this reason to quarantine; returns when that is durable.
+Quarantine = Callable[[LedgerOrigin, LedgerRecord, str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Projector:
                 continue  # taken from us since it was fetched
             records = chunk.take()
             fold.fold(records, chunk.after)  # 2. in memory; the touched dossiers are marked
-            self._pending.add(event, sum([record.serialized_value_size for record in records]), time.monotonic())
+            self._pending.add(event, sum([len(record.value or b"") for record in records]), time.monotonic())
             del records, chunk
             self._has_pending.set()
             while self._is_full():  # noqa: ASYNC110  # two tasks and one condition: an event would say no more
@@ -221,18 +221,25 @@ class Projector:
         flush = fold.take(self.now())
         if flush is None:
             return
-        await self._quarantine_all(flush.rejected)  # 4. durable: the rejected, then alarms, then states, then cursor
+        # 4. durable: the rejected records, then alarms, then states, then cursor
+        await self._quarantine_all(fold.partition, flush.rejected)
         cursor = await self._writer.write(fold.partition, flush, int(time.time() * 1000))
         if self._folds.get(fold.partition) is fold:
             fold.confirm(cursor)
             self._durable[fold.partition] = cursor.next_offset
 
-    async def _quarantine_all(self, rejected: Sequence[Rejected]) -> None:
+    async def _quarantine_all(self, partition: int, rejected: Sequence[Rejected]) -> None:
         self._require_membership()
+        ledger = self.options.ledger
         if rejected:
-            first = rejected[0]
-            log.warning("quarantined", count=len(rejected), first=_position(first.record), reason=first.reason)
-        await asyncio.gather(*(self._quarantine(each.record, each.reason) for each in rejected))
+            first = position_text(ledger, partition, rejected[0].record.offset)
+            log.warning("quarantined", count=len(rejected), first=first, reason=rejected[0].reason)
+        await asyncio.gather(
+            *(
+                self._quarantine(LedgerOrigin(ledger, partition, each.record.offset), each.record, each.reason)
+                for each in rejected
+            )
+        )
 
     # When to flush ------------------------------------------------------------------------------------------------
 
@@ -442,10 +449,6 @@ class Projector:
             return
         await self.app.consumer.commit()
         await asyncio.wait_for(self.app.stop(), self.options.session_timeout_seconds)
-
-
-def _position(record: PositionedRecord) -> str:
-    return position_text(record.topic, record.partition, record.offset)
 
 
 _RAW: Final[dict[str, Any]] = {

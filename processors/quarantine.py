@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
-from events.ledger import PositionedRecord
+from events.ledger import LedgerRecord
 from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
 
 #: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
@@ -21,10 +21,10 @@ BROKER_AWAY_SECONDS: Final = 600
 _READ_WAIT_MS: Final = 500
 
 
-def quarantine_record(record: PositionedRecord, reason: str, now: datetime) -> QuarantineRecord:
+def quarantine_record(origin: LedgerOrigin, record: LedgerRecord, reason: str, now: datetime) -> QuarantineRecord:
     """A record of the ledger as the quarantine keeps it."""
     return quarantine.from_ledger(
-        LedgerOrigin(record.topic, record.partition, record.offset),
+        origin,
         key=record.key,
         value=record.value,
         headers=record.headers,
@@ -57,13 +57,13 @@ class QuarantineWriter:
     ) -> None:
         await self._producer.stop()
 
-    async def put(self, record: PositionedRecord, reason: str) -> None:
+    async def put(self, origin: LedgerOrigin, record: LedgerRecord, reason: str) -> None:
         """Return when the record is durably in quarantine; writing it twice leaves one.
 
         Raises:
             aiokafka.errors.KafkaError: it is not known to be there.
         """
-        await self.write(quarantine_record(record, reason, datetime.now(UTC)))
+        await self.write(quarantine_record(origin, record, reason, datetime.now(UTC)))
 
     async def publish(self, ledger: str, key: bytes, record: QuarantineRecord) -> str:
         """Put a record that is readable now on the ledger; gives its position there."""

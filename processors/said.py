@@ -40,17 +40,17 @@ async def read_alarms(brokers: str, topic: str, offsets: Mapping[int, int]) -> d
             consumer.seek(tp, offsets[tp.partition])
         while any([await consumer.position(tp) < ends[tp] for tp in wanted]):
             for tp, records in (await consumer.getmany(timeout_ms=_WAIT_MS)).items():
-                found[tp.partition] += _readable(records)
+                found[tp.partition] += _readable(topic, records)
     finally:
         await consumer.stop()
     return found
 
 
-def _readable(records: list[Any]) -> list[AlarmEvent]:
+def _readable(topic: str, records: list[Any]) -> list[AlarmEvent]:
     events = []
     for record in records:
         try:
             events.append(ALARMS.decode_record(record.key, record.value))
         except Unreadable as refusal:  # a stranger's; it says nothing about what we have said
-            log.warning("not an alarm", topic=record.topic, offset=record.offset, reason=str(refusal))
+            log.warning("not an alarm", topic=topic, offset=record.offset, reason=str(refusal))
     return events

@@ -22,6 +22,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from events.lean import make_records_lean
+
 #: Distance between polls when caught up: half of what a flush waits, so that a flush carries about two polls.
 PACE_SECONDS: Final = 0.01
 #: How long an idle poll waits. Each that ends tells up to when a partition has been heard.
@@ -89,6 +91,7 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with a fetch that does not wait Faust's 1.5 s for news."""
 
     def _create_consumer(self, loop: asyncio.AbstractEventLoop) -> aiokafka.AIOKafkaConsumer:
+        make_records_lean()
         consumer = super()._create_consumer(loop)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # Faust has no setting for it
         return consumer

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from uuid import uuid4
 
+from aiokafka.record.default_records import DefaultRecord
+
 from bench.load import load
 from deploy.clickhouse.client import connect
-from events.lean import LeanRecord
 from processors.archive_table import ArchiveTable
 from processors.batches import MAX_ROWS, make_batch
 
@@ -30,8 +31,7 @@ def table(topic: str) -> ArchiveTable:
         lambda: connect(os.environ[URL_VARIABLE], user=USER, password=PASSWORD, database="default"), topic
     )
     records = [
-        LeanRecord(_WARMING, 0, offset, _RECORDED_MS, 1, key, value, None, len(key), len(value), ())
-        for offset, (key, value) in enumerate(load(MAX_ROWS))
+        DefaultRecord(offset, _RECORDED_MS, 1, key, value, []) for offset, (key, value) in enumerate(load(MAX_ROWS))
     ]
     opened.insert(make_batch(_WARMING, 0, records, uuid4()))
     return opened

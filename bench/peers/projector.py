@@ -8,7 +8,8 @@ import time
 
 from bench.load import LEDGER, PARTITIONS
 from bench.peers import Run
-from events.ledger import LEDGER_TOPIC, PositionedRecord
+from events.ledger import LEDGER_TOPIC, LedgerRecord
+from events.quarantine import LedgerOrigin
 from processors.projector import Projector, ProjectorOptions
 from projections.rules import rule_history
 from schemas.rulebook import shipped
@@ -33,8 +34,8 @@ async def main() -> None:
     await running
 
 
-async def nothing_is_unreadable(record: PositionedRecord, reason: str) -> None:
-    raise AssertionError(f"{record.offset}: {reason}")
+async def nothing_is_unreadable(origin: LedgerOrigin, _record: LedgerRecord, reason: str) -> None:
+    raise AssertionError(f"{origin.offset}: {reason}")
 
 
 asyncio.run(main())

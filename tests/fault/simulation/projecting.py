@@ -33,7 +33,8 @@ from events.catalogue import (
     Withdrawn,
 )
 from events.envelope import Unreadable, decode_record, encode, make_event
-from events.ledger import PositionedRecord
+from events.ledger import LedgerRecord
+from events.quarantine import LedgerOrigin
 from processors.flush import FlushPolicy
 from processors.live import FlushWriter, LiveTable
 from processors.projector import Projector, ProjectorFailed, ProjectorOptions
@@ -493,9 +494,9 @@ class Fakes:
             world.at(arrival, arrive)
         return future
 
-    async def quarantine(self, record: PositionedRecord, reason: str) -> None:
+    async def quarantine(self, origin: LedgerOrigin, _record: LedgerRecord, reason: str) -> None:
         assert reason
-        where = record.partition, record.offset
+        where = origin.partition, origin.offset
         await self._member.ask(lambda: self._schedule.quarantined.add(where))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from events.ledger import LEDGER_TOPIC
-from events.quarantine import QUARANTINE_TOPIC
+from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin
 from processors.quarantine import QuarantineWriter, read_quarantine
 from tests.installation import Installation
 from tests.unit.archive.records import Ledgered, a_record
@@ -17,18 +17,11 @@ from tests.unit.archive.records import Ledgered, a_record
 pytestmark = pytest.mark.integration
 
 
-class Positioned(Ledgered):
-    """As aiokafka gives it: with topic and partition."""
-
-    topic = "dossier.events.v1"
-    partition = 2
-
-
 GOOD = a_record(1)
 RECORDS = (
-    Positioned(7, value=b"\xff[bold]", headers=(("a", None), ("h", b"\xff"))),
-    Positioned(8, key=GOOD.key, value=GOOD.value, headers=GOOD.headers),  # an earlier program could not read it
-    Positioned(9, key=b"D", value=None),
+    Ledgered(7, value=b"\xff[bold]", headers=(("a", None), ("h", b"\xff"))),
+    Ledgered(8, key=GOOD.key, value=GOOD.value, headers=GOOD.headers),  # an earlier program could not read it
+    Ledgered(9, key=b"D", value=None),
 )
 
 
@@ -36,7 +29,7 @@ async def put_twice(broker: str, topic: str) -> None:
     async with QuarantineWriter(broker, topic) as writer:
         for _ in range(2):
             for record in RECORDS:
-                await writer.put(record, "unknown type")
+                await writer.put(LedgerOrigin("dossier.events.v1", 2, record.offset), record, "unknown type")
 
 
 def test_what_can_be_read_goes_back_to_the_ledger_and_the_rest_stays(

@@ -12,8 +12,9 @@ from events.catalogue import AnyFact, Processed, Rescheduled
 from events.envelope import encode, make_event, microseconds
 from tests.integration.projector.world import World, wait_until
 
-#: An alarm is said about a third of a second after its instant; what is measured is in bench, this is the rule.
-WITHIN_SECONDS = 1.0
+#: An alarm is said about a third of a second after its instant, which bench measures. Here it is told from one that
+#: somebody went to look for, on a machine that may be doing much else.
+WITHIN_SECONDS = 5.0
 
 
 def record(fact: AnyFact, dossier: str, time: datetime) -> tuple[bytes, bytes]:
@@ -30,7 +31,7 @@ def test_a_breach_with_no_traffic_one_that_moves_and_one_that_is_taken_back(worl
     with world.projector() as member:
         wait_until(lambda: member.has_partitions(4), "it is ready")
         now = datetime.now(UTC)
-        due = now + timedelta(seconds=3)
+        due = now + timedelta(seconds=6)
         world.publish(due_at(f"plain-{n}", due, now) for n in range(8))
         world.publish(due_at(f"moved-{n}", due, now) for n in range(3))
         later = Rescheduled(office="H01", new_due=due + timedelta(days=9), reason="r", apology_no="1")

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,7 @@ import pytest
 from bench.load import load
 from deploy import topics
 from events.quarantine import LedgerOrigin
-from tests.integration.projector.world import PARTITIONS, World, wait_until
+from tests.integration.projector.world import PARTITIONS, Raw, World, wait_until
 from tests.poison import POISON
 
 pytestmark = pytest.mark.integration
@@ -31,12 +31,21 @@ def assert_live_is_the_fold(world: World) -> None:
     assert [cursor.folded + cursor.quarantined for _, cursor in sorted(cursors.items())] == world.ends()
 
 
+def publish_slowly(world: World, records: Sequence[Raw], at_once: int) -> None:
+    for at in range(0, len(records), at_once):
+        world.publish(records[at : at + at_once])
+
+
 def test_a_kill_in_the_middle_of_a_load_changes_nothing(world: World) -> None:
-    world.publish(load(100_000))
+    records = list(load(100_000))
+    publishing = threading.Thread(target=publish_slowly, args=(world, records, 2_000))
     with world.projector() as first:
-        wait_until(lambda: bool(world.live()[1]), "something has been flushed")
+        wait_until(lambda: first.has_partitions(4), "it has recovered")
+        publishing.start()
+        wait_until(lambda: any(cursor.next_offset for cursor in world.live()[1].values()), "something has been flushed")
         first.kill()
     _, cursors = world.live()
+    publishing.join()
     assert sum(cursor.next_offset for cursor in cursors.values()) < sum(world.ends()), "killed too late to tell"
 
     with world.projector() as second:
@@ -45,13 +54,7 @@ def test_a_kill_in_the_middle_of_a_load_changes_nothing(world: World) -> None:
 
 
 def test_one_two_and_one_projectors_under_load(world: World) -> None:
-    records = list(load(20_000))
-
-    def publish_slowly() -> None:
-        for at in range(0, len(records), 250):
-            world.publish(records[at : at + 250])
-
-    publishing = threading.Thread(target=publish_slowly)
+    publishing = threading.Thread(target=publish_slowly, args=(world, list(load(20_000)), 250))
     with world.projector("a") as a, world.projector("b") as b:
         publishing.start()
         wait_until(lambda: a.has_partitions(2) and b.has_partitions(2), "the two share the partitions")

@@ -1,25 +1,44 @@
-"""The lean record is aiokafka's own in all that a reader can see."""
+"""A lean record is aiokafka's own in all that a reader of the ledger can see."""
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
-import aiokafka.consumer.fetcher
-import msgspec
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 
-from events.lean import NAME, LeanRecord, make_records_lean
-
-
-def test_it_has_the_fields_of_aiokafkas_record_in_the_same_order() -> None:
-    theirs = [each.name for each in dataclasses.fields(ConsumerRecord)]
-    assert [each.name for each in msgspec.structs.fields(LeanRecord)] == theirs
+from events.lean import METHOD, make_records_lean
 
 
-def test_the_fetcher_makes_its_records_by_the_name_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetcher = aiokafka.consumer.fetcher
-    monkeypatch.setattr(fetcher, NAME, fetcher.ConsumerRecord)  # as it was, when the test is over
+def fetched() -> list[Any]:
+    """What aiokafka's fetcher makes of the bytes of a batch, whose first record was read before."""
+    batch = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=10_000,
+    )  # fmt: skip
+    batch.append(0, 1_000, b"before", None, [])
+    batch.append(1, 1_001, b"key", b"value", [("name", b"content"), ("empty", None)])
+    batch.append(2, 1_002, None, None, [])
+    read: Any = PartitionRecords
+    records = MemoryRecords(bytes(batch.build()))
+    return list(read(TopicPartition("t", 0), records, None, 1, None, None, True, READ_UNCOMMITTED))
+
+
+def seen(records: list[Any]) -> list[tuple[Any, ...]]:
+    return [
+        (each.offset, each.timestamp, each.timestamp_type, each.key, each.value, tuple(each.headers))
+        for each in records
+    ]
+
+
+def test_lean_records_tell_what_aiokafkas_own_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PartitionRecords, METHOD, getattr(PartitionRecords, METHOD))  # as it was, when this is over
+    theirs = fetched()
     make_records_lean()
-    assert NAME in fetcher.PartitionRecords._consumer_record.__code__.co_names
-    assert fetcher.ConsumerRecord is LeanRecord
+    lean = fetched()
+    assert [each.offset for each in theirs] == [1, 2]
+    assert seen(lean) == seen(theirs)
+    assert type(lean[0]) is not type(theirs[0])

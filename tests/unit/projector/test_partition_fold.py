@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from events.catalogue import AnyFact, Received, StepCompleted, SupplementRequested
 from events.envelope import Event, decode_record, encode, make_event
-from events.ledger import PositionedRecord
+from events.ledger import LedgerRecord
 from processors.fold import GROWTH, Flush, MissingRecords, PartitionFold
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.dossier import fold as fold_dossier
@@ -47,7 +47,7 @@ def bad(offset: int) -> Record:
     return Record(offset, b"D1", b"{", RECORDED_MS + offset)
 
 
-def expected(records: Iterable[PositionedRecord]) -> dict[bytes, bytes]:
+def expected(records: Iterable[LedgerRecord]) -> dict[bytes, bytes]:
     """Each dossier's state by the plainest way there is."""
     states: dict[str, Dossier] = {}
     for record in records:
