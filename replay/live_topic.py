@@ -19,6 +19,9 @@ from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, new_c
 from projections.watch import BLANK, Watch, unpack_watch
 
 _POLL_MS = 200
+#: How long the broker may hold back its answer to a fetch when there is nothing new: whatever else is asked waits
+#: behind it, and where the topics end is asked twice.
+_FETCH_WAIT_MS = 20
 
 S = TypeVar("S")
 
@@ -133,7 +136,7 @@ async def reading(
     make_records_lean()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, client_id="rebuild", group_id=None, enable_auto_commit=False,
-        auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024,
+        auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=_FETCH_WAIT_MS,
     )  # fmt: skip
     await consumer.start()
     try:
