@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from events.alarms import ALARMS, BreachCleared
 from events.envelope import Unreadable
@@ -49,7 +50,13 @@ class Tally(Struct, frozen=True):
     superseded: int = 0  # warnings that were right when they were said, and that later facts or rules overtook
 
     def plus(self, other: Tally) -> Tally:
-        return Tally(*(mine + its for mine, its in zip(_counts(self), _counts(other), strict=True)))
+        if other is NO_ALARMS:
+            return self
+        return Tally(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+
+#: Of a dossier that has none, as most have.
+NO_ALARMS: Final = Tally()
 
 
 class AlarmDifference(NamedTuple):
@@ -58,6 +65,9 @@ class AlarmDifference(NamedTuple):
     missing: tuple[Alarm, ...]
     extra: tuple[Alarm, ...]
     tally: Tally
+
+
+_NO_DIFFERENCE: Final = AlarmDifference((), (), NO_ALARMS)
 
 
 def said_of(dossier_id: str, records: Records) -> dict[str, Said]:
@@ -108,6 +118,8 @@ class Clocks:
         until = NEVER if watch.wake is None else max(watch.wake - 1, self._due_by)
         at_most = max(until, self._alarmed_until)  # later than `until` if the clock of the processes was set back
         found = () if standing is None else _alarms(standing, self._rules)
+        if not found and not said:
+            return _NO_DIFFERENCE
         there = {id_of(dossier_id, each): each for each in found if each.at <= at_most}
         missing = tuple(each for key, each in there.items() if each.at <= until and key not in said)
         gone = [said[key] for key in said.keys() - there.keys()]
@@ -161,7 +173,3 @@ def _alarms(standing: Standing, rules: RuleHistory) -> tuple[Alarm, ...]:
         return alarms(standing, rules, NEVER)
     except Exception:  # of a dossier whose clocks cannot be computed the projector says nothing, and goes on
         return ()
-
-
-def _counts(tally: Tally) -> tuple[int, ...]:
-    return tally.recomputed, tally.published, tally.missing, tally.extra, tally.superseded
