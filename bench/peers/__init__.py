@@ -42,6 +42,11 @@ class Run:
         gc.set_threshold(200_000, 50, 100)  # as the projector sets it, so that it gives nobody an advantage
         return cls(broker, topic, int(events), Path(result))
 
+    @property
+    def folder(self) -> str:
+        """For what a framework keeps on disk; it goes with the result."""
+        return str(self.result.with_suffix(".d"))
+
     def begin(self) -> None:
         """Called with the first record in hand."""
         self._started = self._started or time.perf_counter()

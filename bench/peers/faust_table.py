@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from typing import Any
 
 import faust
@@ -21,7 +20,7 @@ app = faust.App(
     topic_partitions=PARTITIONS,
     table_standby_replicas=0,
     consumer_auto_offset_reset="earliest",
-    datadir=tempfile.mkdtemp(prefix="bench-faust-"),
+    datadir=run.folder,
 )
 ledger = app.topic(run.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 table = app.Table("states", partitions=PARTITIONS, key_type=bytes, value_type=bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 
 from bench.load import LEDGER, PARTITIONS
@@ -18,7 +17,7 @@ from schemas.rulebook import shipped
 async def main() -> None:
     run = Run.from_arguments()
     assert run.topic == LEDGER
-    options = ProjectorOptions(run.broker, PARTITIONS, tempfile.mkdtemp(prefix="bench-projector-"))
+    options = ProjectorOptions(run.broker, PARTITIONS, run.folder)
     prefix = LEDGER.removesuffix(LEDGER_TOPIC)
     projector = Projector(options.prefixed(prefix), nothing_is_unreadable, lambda: time.time_ns() // 1000)
     projector.use_rules(rule_history(shipped()))

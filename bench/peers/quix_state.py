@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
 from quixstreams import Application
@@ -16,7 +15,7 @@ app = Application(
     broker_address=run.broker,
     consumer_group=f"bench-quix-{run.result.stem}",
     auto_offset_reset="earliest",
-    state_dir=tempfile.mkdtemp(prefix="bench-quix-"),
+    state_dir=run.folder,
     loglevel="ERROR",
 )
 ledger = app.topic(run.topic, key_deserializer="bytes", value_deserializer="bytes")
