@@ -17,7 +17,7 @@ import typer
 import uuid_utils
 
 from cli.console import CommandError
-from cli.keys import read_signer
+from cli.keys import configured_signer
 from cli.past import ANSWER_SECONDS, archive_table
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from deploy.logs import configure_logging
@@ -61,18 +61,21 @@ def archiver(
     settings = load_settings(kafka=kafka, clickhouse=clickhouse)
     configure_logging("archiver", settings.log_level)
     found = surroundings(settings)
+    signer = configured_signer(settings)
     kafka_address = listening_kafka(found)
     topics = [
         ArchiverOptions(kafka_address, prefix + each.topic, prefix + each.group, session_timeout, decode=each.decode)
         for each in ARCHIVED
     ]
     try:
-        asyncio.run(_run(topics, found))
+        asyncio.run(_run(topics, found, settings, signer))
     except ArchiverFailed as error:
         raise CommandError(f"the archiver stopped: {error}") from error
 
 
-async def _run(topics: Sequence[ArchiverOptions], found: Surroundings) -> None:
+async def _run(
+    topics: Sequence[ArchiverOptions], found: Surroundings, settings: Settings, signer: Signer | None
+) -> None:
     """One archiver for each topic; the first is the one that is reported on."""
     from processors.archiver import Archiver
 
@@ -83,25 +86,22 @@ async def _run(topics: Sequence[ArchiverOptions], found: Surroundings) -> None:
     writer = UUID(str(uuid_utils.uuid7()))
     with contextlib.ExitStack() as tables:
         members = [Archiver(each, tables.enter_context(archive_table(found, each.topic)), writer) for each in topics]
-        reporting = asyncio.create_task(_report(members))
-        signing = asyncio.create_task(_sign(members[0], found))
+        beside = [asyncio.create_task(_report(members))]
+        if signer is not None:
+            beside.append(asyncio.create_task(_sign(members[0], found, settings, signer)))
         running = [asyncio.create_task(member.run(stop)) for member in members]
         await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         stop.set()  # where one cannot go on, the others leave as they should
-        reporting.cancel()
-        signing.cancel()
+        for task in beside:
+            task.cancel()
         await asyncio.gather(*running)
 
 
-async def _sign(ledger: Archiver, found: Surroundings) -> None:
-    """Checkpoints of the partitions that are ours, if there is a key to sign them with."""
+async def _sign(ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer) -> None:
+    """Checkpoints of the partitions that are ours."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
     from kafka.errors import KafkaError
 
-    settings = load_settings()
-    if settings.signing_key is None:
-        return
-    signer = read_signer(settings.signing_key)
     checkpointer: Checkpointer | None = None
     while True:
         await asyncio.sleep(_REPORT_SECONDS)

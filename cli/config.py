@@ -25,7 +25,10 @@ def config(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     if json:
         emit_json(values)
         return
-    table = Table("setting", "value", "meaning", box=None)
+    table = Table(box=None)
+    table.add_column("setting", no_wrap=True, min_width=max(map(len, values)) + len("DOSSIER_"))
+    table.add_column("value", overflow="fold")
+    table.add_column("meaning", overflow="fold")
     for name, value in values.items():
         table.add_row(f"DOSSIER_{name.upper()}", str(value), type(settings).model_fields[name].description)
     out.print(table)

@@ -89,17 +89,18 @@ async def _until_stopped(server: Server, listening: socket.socket, reader: LiveR
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((host, port))
     except OSError as error:
         raise CommandError(
-            f"cannot listen on {host}:{port}: {error.strerror}; choose another DOSSIER_GATEWAY_PORT", EXIT_USAGE
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another DOSSIER_GATEWAY_PORT or "
+            "DOSSIER_GATEWAY_HOST",
+            EXIT_USAGE,
         ) from error
 
 
 def _host_headers(host: str, port: int) -> Sequence[str]:
     """What browsers on this machine send as Host; any other name that leads here is not ours."""
-    names = {"127.0.0.1", "localhost", "[::1]", f"[{host}]" if ":" in host else host}
+    names = {"127.0.0.1", "localhost", host}
     return sorted(f"{name}:{port}" for name in names)
 
 

@@ -103,6 +103,20 @@ def read_signer(file: Path) -> Signer:
         raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
 
 
+def configured_signer(settings: Settings) -> Signer | None:
+    """The key that checkpoints are signed with, if the settings name one.
+
+    Raises:
+        CommandError: they do, and it cannot be used; names the setting.
+    """
+    if settings.signing_key is None:
+        return None
+    try:
+        return read_signer(settings.signing_key)
+    except CommandError as error:
+        raise CommandError(f"signing_key (DOSSIER_SIGNING_KEY): {error}", EXIT_USAGE) from error
+
+
 def read_public(file: Path) -> PublicKey:
     """The public key in a file.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from events.envelope import Event
     from events.feed import Pace
 
-#: So many bad lines are listed one by one; all are counted.
+#: So many bad lines are in the JSON, one by one; all are told on the terminal, and counted.
 MAX_LISTED: Final = 100
 
 
@@ -100,7 +100,7 @@ class _Lines:
         self.bad_count += 1
         if len(self.bad) < MAX_LISTED:
             self.bad.append({"line": self.number, "reason": reason})
-            err.print(f"line {self.number}: {reason}", markup=False, soft_wrap=True)
+        err.print(f"line {self.number}: {reason}", markup=False, soft_wrap=True)
 
 
 @contextmanager

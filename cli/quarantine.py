@@ -12,6 +12,7 @@ from rich.table import Table
 from cli.access import record_revealed
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.surroundings import listening_kafka, surroundings
+from cli.watching import identified
 from events.envelope import Unreadable
 from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, WebhookOrigin, origin_text
 from schemas.settings import load_settings
@@ -57,7 +58,7 @@ def list_(
         table.add_column(heading)
     for each in records:
         row = _summary(each)
-        table.add_row(row["origin"], row["reason"], str(row["bytes"]), row["quarantined_at"], row["status"])
+        table.add_row(identified(row["origin"]), row["reason"], str(row["bytes"]), row["quarantined_at"], row["status"])
     out.print(table)
 
 

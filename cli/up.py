@@ -22,7 +22,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
-from cli.keys import write_keys
+from cli.keys import configured_signer, write_keys
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
 from deploy.embedded.runtime import (
@@ -122,6 +122,7 @@ def _signing(folder: Path, settings: Settings, terminal: Terminal) -> Settings:
     from replay.checkpoint import Signer
 
     name, keys = settings.ledger_name, folder / "keys"
+    configured_signer(settings)  # a wrong one is told here, not by a process that starts again and again
     key = settings.signing_key or keys / f"{name}.key"
     if settings.signing_key is None and not key.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

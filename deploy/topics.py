@@ -75,7 +75,7 @@ def apply(kafka: str, topics: Sequence[Topic], *, dry_run: bool = False) -> list
     """Make the cluster's topics as given, and tell what that took; nothing is done when nothing differs.
 
     Raises:
-        TopicsError: the cluster cannot be asked, refuses, or has a topic with another number of partitions.
+        TopicsError: the cluster cannot be asked, refuses, or has a topic with another number of partitions or copies.
     """
     with _asking(kafka) as admin:
         existing = _existing(admin, topics)
@@ -126,6 +126,7 @@ def _require_listener(kafka: str) -> None:
 @dataclass(frozen=True, slots=True)
 class _Found:
     partitions: int
+    replication: int  # of the partition that has the fewest copies
     config: dict[str, str | None]
 
 
@@ -134,11 +135,15 @@ def _existing(admin: KafkaAdminClient, topics: Sequence[Topic]) -> dict[str, _Fo
     names = [topic.name for topic in topics if topic.name in there]
     if not names:
         return {}
-    partitions = {each["name"]: len(each["partitions"]) for each in admin.describe_topics(names)}
+    described = admin.describe_topics(names)
+    copies = {each["name"]: [len(one["replica_nodes"]) for one in each["partitions"]] for each in described}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     configs: dict[str, dict[str, Any]] = admin.describe_configs(resources, config_filter="all")["topic"]
     return {
-        name: _Found(partitions[name], {key: entry["value"] for key, entry in configs[name].items()}) for name in names
+        name: _Found(
+            len(copies[name]), min(copies[name]), {key: entry["value"] for key, entry in configs[name].items()}
+        )
+        for name in names
     }
 
 
@@ -153,6 +158,12 @@ def _changes(topics: Sequence[Topic], existing: dict[str, _Found]) -> Iterator[C
                 f"{topic.name} has {found.partitions} partitions and the settings say {topic.partitions}: set "
                 f"DOSSIER_PARTITIONS={found.partitions}. The number is fixed when the ledger is created, since the "
                 "key decides the partition"
+            )
+        if found.replication != topic.replication:  # what must be in sync follows from it, and could not be
+            raise TopicsError(
+                f"{topic.name} has {found.replication} copies and the settings say {topic.replication}: set "
+                f"DOSSIER_REPLICATION={found.replication}, or give it {topic.replication} first, with Kafka's "
+                "kafka-reassign-partitions"
             )
         differing = {
             name: (found.config.get(name), value)

@@ -61,6 +61,15 @@ def _named_apart(endpoints: tuple[WebhookEndpoint, ...]) -> tuple[WebhookEndpoin
     return endpoints
 
 
+def _loopback(host: str) -> str:
+    """The gateway asks nobody who they are: who is to reach it from elsewhere goes through something that does."""
+    if host != "localhost" and not re.fullmatch(r"127(\.\d{1,3}){3}", host):
+        raise ValueError(
+            "not this machine's loopback (127.0.0.1): anybody could read; put a proxy that asks who they are before it"
+        )
+    return host
+
+
 class SettingsError(ValueError):
     """The settings are wrong; the message names each setting and what is wrong with it."""
 
@@ -78,7 +87,9 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
     clickhouse_report_user: str = Field("report", description="user that may only read")
     clickhouse_report_password: SecretStr = Field(SecretStr(""), description="its password")
-    gateway_host: str = Field("127.0.0.1", description="address the gateway binds to")
+    gateway_host: Annotated[str, AfterValidator(_loopback)] = Field(
+        "127.0.0.1", description="address of this machine alone that the gateway binds to, 127.0.0.1 or another"
+    )
     gateway_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         0, description="port the gateway binds to; 0 chooses a free one"
     )

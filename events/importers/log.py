@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from itertools import chain, islice
@@ -15,7 +15,7 @@ from events.importers.table import Table
 from events.importers.xes import Xes
 from schemas.mapping import MappingError, MappingFile, load_mapping
 
-#: An XES log has no header: its columns are those of so many events.
+#: An XES log has no header: its columns are those of so many events, mostly; else those of all of them.
 _SAMPLE_ROWS: Final = 1_000
 
 
@@ -56,7 +56,7 @@ def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
         if is_xes(file):
             rows = iter(Xes(file))
             sample = list(islice(rows, _SAMPLE_ROWS))
-            mapper = Mapper(mapping, _columns_of(sample))
+            mapper = Mapper(mapping, _columns_for(mapping, sample, path))
             rows = chain(sample, rows)
         else:
             table = Table(file, encoding=mapping.mapping.encoding, delimiter=mapping.mapping.delimiter)
@@ -69,11 +69,19 @@ def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
                 yield from mapper.events(row)
 
 
-def _columns_of(sample: list[Row | BadRow]) -> list[str]:
-    columns = dict.fromkeys(column for row in sample if isinstance(row, Row) for column in row.cells)
+def _columns_for(mapping: MappingFile, sample: list[Row | BadRow], path: Path) -> set[str]:
+    """The columns of a log; it is read to its end for them only if the mapping names one that the sample lacks."""
+    columns = _columns_of(sample)
     if not columns:
         raise LogError("no event in it that can be read")
-    return list(columns)
+    if not columns.issuperset(column for _, column in mapping.columns):
+        with open_log(path) as file:
+            columns = _columns_of(Xes(file))
+    return columns
+
+
+def _columns_of(rows: Iterable[Row | BadRow]) -> set[str]:
+    return {column for row in rows if isinstance(row, Row) for column in row.cells}
 
 
 @dataclass

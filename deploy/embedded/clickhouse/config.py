@@ -10,12 +10,15 @@ GRANTS = (
     "SHOW, SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP DATABASE, DROP TABLE, DROP VIEW, "
     "TRUNCATE, OPTIMIZE, CHECK"
 )
-# Settings that hold SQL, another dialect, or the path of a file: each is a way around the parser's word or the grants.
+# Settings that hold SQL, another dialect, or the path of a file, or let data be expressions: each is a way around the
+# parser's word or the grants.
 FIXED_SETTINGS = (
     "additional_result_filter", "additional_table_filters", "allow_introspection_functions",
     "cluster_for_parallel_replicas", "dialect", "filter", "format_schema", "format_schema_message_name",
     "format_schema_source", "format_template_resultset", "format_template_row", "implicit_select",
-    "implicit_table_at_top_level", "input_format_record_errors_file_path", "order", "output_format_schema",
+    "implicit_table_at_top_level", "input_format_record_errors_file_path",
+    "input_format_values_deduce_templates_of_expressions", "input_format_values_interpret_expressions", "order",
+    "output_format_schema",
     "parallel_replicas_custom_key", "polyglot_dialect", "rename_files_after_processing", "s3_base",
     "schema_inference_hints", "select", "sort", "url_base",
 )  # fmt: skip
@@ -39,6 +42,8 @@ def engine_config(data_dir: Path, temp_dir: Path, file: Path) -> str:
   <profiles><default>
     <implicit_select>0</implicit_select>
     <allow_introspection_functions>0</allow_introspection_functions>
+    <input_format_values_interpret_expressions>0</input_format_values_interpret_expressions>
+    <input_format_values_deduce_templates_of_expressions>0</input_format_values_deduce_templates_of_expressions>
     <constraints>{constraints}</constraints>
   </default></profiles>
   <quotas><default/></quotas>

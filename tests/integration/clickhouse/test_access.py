@@ -93,6 +93,10 @@ ESCAPES = [
     "INSERT INTO FUNCTION file('{f}.out', 'CSV', 'n Int8') SELECT 1",
     "INSERT INTO {t} (s) FROM INFILE '{f}' FORMAT LineAsString",
     "INSERT INTO {t} SELECT 1, file('{f}')",
+    "INSERT INTO {t} VALUES (1, file('{f}'))",
+    "INSERT INTO {t} VALUES (1, 'x'), (2, file('{f}'))",
+    "INSERT INTO {t} FORMAT Values (1, (SELECT file('{f}')))",
+    "INSERT INTO {t} VALUES (1, (SELECT * FROM url('http://127.0.0.1:1/', 'LineAsString')))",
     "INSERT INTO {t} SETTINGS async_insert = 0 SELECT 1, 'x' INTO OUTFILE '{f}.out'",
     "INSERT INTO FUNCTION file('{f}.out', 'CSV', 'n Int8') SETTINGS async_insert = 0 SELECT 1",
     "SELECT s FROM format(JSONEachRow, 's String DEFAULT file(''{f}''), n Int8', '{{\"n\": 1}}')",
@@ -205,7 +209,7 @@ def test_nobody_reaches_outside(
     with http_of(clickhouse.url, user) as http:
         answer = http.post("/", content=sql, timeout=20)
     assert answer.status_code != 200
-    assert answer.headers["X-ClickHouse-Exception-Code"] in ("60", "62", "164", "452", "497")
+    assert answer.headers["X-ClickHouse-Exception-Code"] in ("60", "62", "164", "344", "452", "497")
     assert "the secret" not in answer.text
     assert [file.name for file in secret.parent.iterdir()] == ["secret"]
     assert state_of(archiver, table) == before

@@ -30,6 +30,9 @@ def test_what_is_missing_is_created_and_what_differs_is_brought_back(broker: str
 
     with pytest.raises(TopicsError, match="DOSSIER_PARTITIONS=3"):
         apply(broker, load_topics(5, 1, PREFIX))
+    with pytest.raises(TopicsError, match="DOSSIER_REPLICATION=1"):  # else two of one copy would have to be in sync
+        apply(broker, load_topics(3, 3, PREFIX))
+    assert apply(broker, topics) == []
 
 
 def test_a_cluster_that_does_not_answer_is_named() -> None:

@@ -53,6 +53,22 @@ def test_json_has_every_setting_with_its_value(
     assert values["partitions"] == 8
 
 
+def test_names_and_values_are_whole_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = "http://clickhouse.production.example.vn:8123"
+    monkeypatch.setenv("DOSSIER_CLICKHOUSE", address)
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["config"])
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    for name in Settings.model_fields:
+        assert f"DOSSIER_{name.upper()}" in shown
+    values = "".join(line[34:58].strip() for line in shown.splitlines())
+    assert address in values
+
+
 def test_a_wrong_setting_is_one_line_with_its_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from cli.console import CommandError
-from cli.keys import read_signer
+from cli.keys import configured_signer, read_signer
 from cli.main import main
 from replay.checkpoint import Checkpoint, PublicKey, SignedCheckpoint
+from schemas.settings import load_settings
 
 
 def run(*words: str) -> int:
@@ -63,3 +64,23 @@ def test_a_private_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="chmod 600"):
         read_signer(tmp_path / "gia-lai.key")
     assert run("show", str(tmp_path / "nothing.key")) == 2
+
+
+def test_a_signing_key_that_cannot_be_used_is_told_with_the_name_of_its_setting(tmp_path: Path) -> None:
+    assert configured_signer(load_settings(signing_key=None)) is None
+    with pytest.raises(CommandError, match=r"^signing_key \(DOSSIER_SIGNING_KEY\): "):
+        configured_signer(load_settings(signing_key=str(tmp_path / "nothing.key")))
+
+
+@pytest.mark.parametrize(
+    "command", [["archiver", "--kafka", "127.0.0.1:9", "--clickhouse", "http://127.0.0.1:9"], ["up"]]
+)
+def test_no_process_starts_with_a_signing_key_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOSSIER_SIGNING_KEY", str(tmp_path / "nothing.key"))
+    with pytest.raises(SystemExit) as exited:
+        main(command)
+    assert exited.value.code == 2
+    assert "signing_key (DOSSIER_SIGNING_KEY): " in capsys.readouterr().err

@@ -27,6 +27,22 @@ def one_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
+def test_a_long_origin_goes_on_in_the_next_line_and_leaves_room_for_the_rest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = "so-giao-thong-van-tai-gia-lai-nhat-ky-tiep-nhan-2020-quy-1-va-quy-2.csv.gz"
+    record = quarantine.from_file(file=file, line=123_456, value=b"x", reason=HOSTILE, quarantined_at=NOW)
+    monkeypatch.setattr(cli.quarantine, "_read", lambda *_: {"it": record})
+    monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["quarantine", "list"])
+    lines = capsys.readouterr().out.splitlines()
+    name = "".join(line[1:31].strip() for line in lines[1:])
+    assert name == quarantine.origin_text(record)
+    assert "Invalid" in "".join(lines)
+
+
 @pytest.mark.usefixtures("one_held")
 @pytest.mark.parametrize("arguments", [["list"], ["show", "dossier.events.v1/3@1042"]], ids=lambda words: words[0])
 def test_a_record_is_shown_as_it_is_and_by_its_whole_name(

@@ -14,7 +14,7 @@ from events.importers.log import read_log
 from events.importers.rows import MAX_ROW_BYTES, BadRow, LogError, Row
 from events.importers.table import Table
 from events.importers.xes import Xes
-from schemas.mapping import parse_mapping
+from schemas.mapping import MappingError, parse_mapping
 from tests.unit.importers.logs import HEADER, MAPPING, found, mapped
 
 
@@ -117,6 +117,16 @@ def test_events_of_an_xes_log_are_rows_with_their_traces_columns(tmp_path: Path)
     assert unreadable.raw == b'<event><string key="what" value="x"/><date key="when" value="soon"/></event>'
     assert not isinstance(last, BadRow)
     assert (last.event.subject, last.line) == ("c2", 11)
+
+
+def test_a_column_that_an_xes_log_has_only_far_behind_is_found(tmp_path: Path) -> None:
+    """As the end of a case that the first cases of a log do not have yet."""
+    event = '<event><string key="what" value="look"/><date key="when" value="2020-01-03T08:00:00Z"/></event>'
+    trace = f'<trace><string key="id" value="c0"/>{event * 1_500}</trace>'
+    log = XES.replace("  <trace>", trace + "  <trace>", 1)
+    assert [each.event.subject for each in found(tmp_path, log, XES_MAPPING) if each.by == "case"] == ["c1"]  # type: ignore[union-attr]  # not unreadable
+    with pytest.raises(MappingError, match=r"no column `case:done` in the log; it has: .*case:end"):
+        found(tmp_path, log, XES_MAPPING.replace("case:end", "case:done"))
 
 
 def test_an_xes_log_read_in_small_pieces_gives_the_same_bytes() -> None:
