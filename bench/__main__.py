@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,13 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import alarms, paced
-from bench.load import LEDGER, PARTITIONS, PREFIX, TENTH_LEDGER, TENTH_PREFIX, fill, load
+from bench.load import LEDGER, PARTITIONS, PREFIX, fill, load
 from bench.peers.archive import URL_VARIABLE
 from bench.servers import clickhouse, kafka_broker
 
 PEERS = ("faust_table", "quix_state", "projector", "aiokafka_fold", "memory_fold")
-#: Plain Faust would take a minute or two: it gets a tenth of the dossiers, with as many events each.
-TENTH = ("faust_table",)
 ARCHIVE = ("archiver", "engine_insert")
 RATIOS = (
     ("projector.events_per_s", "faust_table.events_per_s"),
@@ -37,7 +35,7 @@ RATIOS = (
 )
 RATES = (1_000, 5_000, 15_000)
 TIMERS = 1_000_000
-PEER_TIMEOUT_SECONDS = 300.0
+PEER_TIMEOUT_SECONDS = 600.0
 
 out = Console(highlight=False)
 
@@ -59,23 +57,22 @@ def _throughput(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
     peers = [name for name in (*PEERS, *ARCHIVE) if name in chosen.only]
     if not peers:
         return
-    loads = {LEDGER: list(load(chosen.events)), TENTH_LEDGER: list(load(chosen.events // 10))}
+    records = list(load(chosen.events))
     rounds = []
     for number in range(chosen.rounds):
         out.print(f"round {number + 1} of {chosen.rounds}")
-        rounds.append(_round(peers, loads))
+        rounds.append(_round(peers, records))
     for name in peers:
         yield f"{name}.{'rows' if name in ARCHIVE else 'events'}_per_s", round(median(each[name] for each in rounds))
 
 
-def _round(peers: Sequence[str], loads: Mapping[str, Sequence[tuple[bytes, bytes]]]) -> dict[str, float]:
+def _round(peers: Sequence[str], records: Sequence[tuple[bytes, bytes]]) -> dict[str, float]:
     """Every peer once, on a broker of the round: in the next one nobody remembers anything."""
-    with kafka_broker((PREFIX, TENTH_PREFIX), PARTITIONS) as broker:
-        for topic, records in loads.items():
-            asyncio.run(fill(broker, topic, records))
+    with kafka_broker((PREFIX,), PARTITIONS) as broker:
+        asyncio.run(fill(broker, LEDGER, records))
         rates = {}
         for name in peers:
-            rates[name] = _run(name, broker, len(loads[LEDGER]))
+            rates[name] = _run(name, broker, len(records))
             out.print(f"  {name} {rates[name]:,.0f}")
         return rates
 
@@ -99,8 +96,6 @@ def _delays(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
 
 
 def _run(name: str, broker: str, events: int) -> float:
-    if name in TENTH:
-        return _run_peer(name, broker, TENTH_LEDGER, events // 10)
     if name not in ARCHIVE:
         return _run_peer(name, broker, LEDGER, events)
     with clickhouse() as url:  # one for each, so that none merges what the other has written

@@ -27,8 +27,6 @@ from events.envelope import encode, make_event
 
 PREFIX = "bench."
 LEDGER = PREFIX + "dossier.events.v1"
-TENTH_PREFIX = "tenth."
-TENTH_LEDGER = TENTH_PREFIX + "dossier.events.v1"
 PARTITIONS = 4
 EVENTS_A_DOSSIER = 10
 _ZONE = timezone(timedelta(hours=7))

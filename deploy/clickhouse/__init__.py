@@ -78,7 +78,7 @@ def migrate(client: Client, wanted: Sequence[Migration] | None = None) -> list[s
         for statement in each.statements():
             client.command(statement)
         client.command(
-            "INSERT INTO dossier_migrations (name, sha256) VALUES ({name:String}, {sha256:String})",
+            "INSERT INTO dossier_migrations (name, sha256) SELECT {name:String}, {sha256:String}",
             {"name": each.name, "sha256": each.sha256},
         )
     return [each.name for each in missing]

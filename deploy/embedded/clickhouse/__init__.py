@@ -17,7 +17,8 @@ belongs to another process.
 What it serves is what clickhouse-connect and curl use of the interface. What it leaves out is refused with
 ClickHouse's own error codes, never ignored: sessions that remember (SET, USE, temporary tables), native block
 compression (`compress=1`), external data, roles, and everything that could read or write outside the data folder,
-table functions that take a structure as text (`values`, `format`, `generateRandom`) among them. An insert counts when
+table functions that take a structure as text (`values`, `format`, `generateRandom`) and expressions among the VALUES of
+an INSERT among them. An insert counts when
 it is answered: it survives a kill of the process, and its rows are one block up to a million rows or 256 MB.
 
 The way of a request: `http` (the flow) takes it apart with `request` and `statement`, asks `access` and `syntax` what

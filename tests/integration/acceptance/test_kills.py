@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,8 +18,7 @@ from tests.installation import Installation, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-#: The full size takes minutes; `DOSSIER_TEST_LOAD=200000` runs it.
-EVENTS = int(os.environ.get("DOSSIER_TEST_LOAD", "40000"))
+EVENTS = 200_000
 EVENTS_A_DOSSIER = 10
 DOSSIERS = EVENTS // EVENTS_A_DOSSIER
 #: Events sent together: as many at most are on their way when the broker is killed.
