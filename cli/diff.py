@@ -47,7 +47,8 @@ def diff(
     if began is None or ended is None or began > ended:
         raise CommandError("T0 is not after T1", EXIT_USAGE)
     around = surroundings(load_settings())
-    record_read(around, "diff", dossier, *((None, ended) if known else (ended, None)))
+    for each in (began, ended):
+        record_read(around, "diff", dossier, *((None, each) if known else (each, None)))
     with open_archive(around) as archive:
         ends = caught_up(archive, around, wait)
         times = ((began, None), (ended, None)) if not known else ((None, began), (None, ended))

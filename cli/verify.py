@@ -62,7 +62,7 @@ def verify(
     if page is not None and whole:
         raise CommandError("--page is for a PACK", EXIT_USAGE)
     settings, files = load_settings(), checkpoints or []
-    content = _read_pack(pack) if pack else None
+    content = _read_pack(pack, json) if pack else None
     held = [each for file in files for each in _held_in(file)]
     keys = [read_public(each) for each in key or own_keys(settings)]
     if content is not None:
@@ -96,7 +96,7 @@ def _held_in(file: Path) -> list[Held]:
 # -- An audit pack ---------------------------------------------------------------------------------------------------
 
 
-def _read_pack(file: Path) -> Pack:
+def _read_pack(file: Path, json: bool) -> Pack:
     """Its own page is not looked at: whoever forges one need not touch what is proved."""
     from replay.pack import PackRefused, read_pack
 
@@ -104,8 +104,12 @@ def _read_pack(file: Path) -> Pack:
         return read_pack(file.read_bytes())
     except FileNotFoundError:
         raise CommandError(f"there is no file {file}", EXIT_USAGE) from None
-    except (PackRefused, OSError) as error:
+    except OSError as error:
         raise CommandError(f"{file}: {error}") from error
+    except PackRefused as error:
+        if json:
+            emit_json({"ok": False, "failures": [{"kind": "pack", "position": "", "message": str(error)}]})
+        raise CommandError(f"{file}: {error}", EXIT_FOUND) from error
 
 
 def _held_of(pack: Pack, held: Sequence[Held], files: Sequence[Path]) -> list[Held]:

@@ -91,7 +91,8 @@ def run(
                 if report.found.faults:
                     break
             report.seconds = time.monotonic() - began
-            _check(around, report, say)
+            if not report.found.faults:  # what was found stays found, even if it would have healed by now
+                _check(around, report, say)
         except NoProgress as stopped:
             report.stopped = str(stopped)
         report.seconds = report.seconds or time.monotonic() - began

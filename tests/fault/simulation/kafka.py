@@ -32,10 +32,7 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
-
-    @property
-    def serialized_value_size(self) -> int:
-        return len(self.value or b"")
+    timestamp_type: int = 1
 
 
 class Partition(TopicPartition):  # type: ignore[misc]  # aiokafka ships no types

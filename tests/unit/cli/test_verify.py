@@ -79,7 +79,6 @@ def test_each_file_that_is_given_counts(capsys: pytest.CaptureFixture[str]) -> N
     ("words", "told"),
     [
         (["nothing.zip"], "there is no file nothing.zip"),
-        (["ledger.pub"], "no audit pack"),
         (["plain.zip", "--key", "ledger.pub", "--checkpoints", "nothing.txt"], "there is no file nothing.txt"),
         (["plain.zip", "--key", "ledger.pub", "--checkpoints", "ledger.pub"], "no file of checkpoints"),
         (["plain.zip", "--key", "ledger.pub", "--checkpoints", "held.txt"], f"no checkpoint of {TOPIC}/0"),
@@ -117,3 +116,13 @@ def test_the_installations_own_file_is_read_up_to_the_note_that_is_being_written
     for written, wanted in (("".join(f"{each}\n" for each in notes), 3), (f"{notes[0]}\n{notes[1][:-20]}", 1)):
         own.write_text(written, encoding="utf-8")
         assert [note for _, note in own_notes(settings)] == notes[:wanted]
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_pack_that_was_changed_is_a_failure_and_not_a_broken_surrounding(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("changed.zip").write_bytes(Path("plain.zip").read_bytes()[:-40])
+    for file in ("changed.zip", "ledger.pub"):
+        assert kinds(verified(capsys, file, expect=1)) == ["pack"]
+        assert run(file, "--key", "ledger.pub") == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert f"{file}: " in line
