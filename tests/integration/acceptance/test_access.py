@@ -77,8 +77,8 @@ def test_who_looked_at_what_is_on_record(running: Installation) -> None:
     running.json("diff", "READ-1", "01/03/2026", "03/03/2026")
     assert running.run("replay", "NOBODY").returncode == 2, "what is not there was asked for too"
     reads = [
-        ("replay", "READ-1"), ("explain", "READ-1"), ("gateway clocks", "READ-1"), ("diff", "READ-1"),
-        ("replay", "NOBODY"),
+        ("replay", "READ-1"), ("explain", "READ-1"), ("gateway clocks", "READ-1"),
+        ("diff", "READ-1"), ("diff", "READ-1"), ("replay", "NOBODY"),
     ]  # fmt: skip
     require_reported(running, began, *reads)
     told = [
@@ -90,6 +90,8 @@ def test_who_looked_at_what_is_on_record(running: Installation) -> None:
     read = mine[0].data
     assert isinstance(read, Read)
     assert read.as_of is not None
+    both = [each.data.as_of for each in mine if isinstance(each.data, Read) and each.data.command == "diff"]
+    assert [each.day for each in both if each] == [1, 3], "a look at two instants is a look at each of them"
 
 
 def test_who_looks_at_the_past_of_all_dossiers_looks_at_the_ledger(running: Installation) -> None:
