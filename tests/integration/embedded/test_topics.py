@@ -6,6 +6,7 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from deploy.topics import TopicsError, apply, load_topics
+from tests.installation import eventually
 
 pytestmark = pytest.mark.integration
 
@@ -23,10 +24,11 @@ def test_what_is_missing_is_created_and_what_differs_is_brought_back(broker: str
     admin = KafkaAdminClient(bootstrap_servers=[broker])
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger, {"retention.ms": "1000"})])
     admin.close()
+    eventually(lambda: bool(apply(broker, topics, dry_run=True)), "the broker has heard of the change")
     [change] = apply(broker, topics, dry_run=True)
     assert (change.topic, change.action, change.config) == (ledger, "alter", {"retention.ms": ("1000", "-1")})
     assert apply(broker, topics) == [change]
-    assert apply(broker, topics) == []
+    eventually(lambda: not apply(broker, topics, dry_run=True), "the broker has heard of the change back")
 
     with pytest.raises(TopicsError, match="DOSSIER_PARTITIONS=3"):
         apply(broker, load_topics(5, 1, PREFIX))
