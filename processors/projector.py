@@ -184,7 +184,7 @@ class Projector:
             records = chunk.take()
             fold.fold(records, chunk.after)  # 2. in memory; the touched dossiers are marked
             self._pending.add(event, sum([len(record.value or b"") for record in records]), time.monotonic())
-            del records, chunk
+            del records, chunk  # nobody holds them while this waits for the next
             self._has_pending.set()
             while self._is_full():  # noqa: ASYNC110  # two tasks and one condition: an event would say no more
                 await asyncio.sleep(0.002)
