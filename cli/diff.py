@@ -47,11 +47,11 @@ def diff(
     if began is None or ended is None or began > ended:
         raise CommandError("T0 is not after T1", EXIT_USAGE)
     around = surroundings(load_settings())
-    for each in (began, ended):
-        record_read(around, "diff", dossier, *((None, each) if known else (each, None)))
+    times = ((began, None), (ended, None)) if not known else ((None, began), (None, ended))
+    for as_of, known_at in times:
+        record_read(around, "diff", dossier, as_of, known_at)
     with open_archive(around) as archive:
         ends = caught_up(archive, around, wait)
-        times = ((began, None), (ended, None)) if not known else ((None, began), (None, ended))
         before, after = (replayed(archive, dossier, as_of, known_at, ends) for as_of, known_at in times)
     answer = difference(before, after) | {"from": began.isoformat(), "to": ended.isoformat(), "known": known}
     if json:

@@ -108,7 +108,8 @@ def _read_pack(file: Path, json: bool) -> Pack:
         raise CommandError(f"{file}: {error}") from error
     except PackRefused as error:
         if json:
-            emit_json({"ok": False, "failures": [{"kind": "pack", "position": "", "message": str(error)}]})
+            failure = {"kind": "pack", "position": "", "message": str(error)}
+            emit_json({"ok": False, "dossier": None, "leaves": 0, "checkpoints": 0, "failures": [failure]})
         raise CommandError(f"{file}: {error}", EXIT_FOUND) from error
 
 
