@@ -21,8 +21,10 @@ BROKER_AWAY_SECONDS: Final = 600
 _READ_WAIT_MS: Final = 500
 
 
-def quarantine_record(origin: LedgerOrigin, record: LedgerRecord, reason: str, now: datetime) -> QuarantineRecord:
-    """A record of the ledger as the quarantine keeps it."""
+def quarantine_record(
+    origin: LedgerOrigin | WebhookOrigin, record: LedgerRecord, reason: str, now: datetime
+) -> QuarantineRecord:
+    """A record of the ledger, or of the alarms, as the quarantine keeps it."""
     return quarantine.from_ledger(
         origin,
         key=record.key,

@@ -14,22 +14,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, RebalanceInProgressError
 
-from events import quarantine
 from events.alarms import ALARMS, ALARMS_TOPIC, AlarmEvent, BreachCleared
 from events.catalogue import wire_name
-from events.envelope import Unreadable, from_microseconds
-from events.ledger import PositionedRecord
-from events.quarantine import QuarantineRecord, WebhookOrigin
+from events.envelope import Unreadable
+from events.ledger import LedgerRecord
+from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, WebhookOrigin
 from processors.posting import Alarm, GivenUp, Patience, Poster
+from processors.quarantine import quarantine_record
 
 GROUP: Final = "dossier-webhooks"
 #: Alarms on their way to one endpoint together: what is posted again after a crash, at most.
@@ -58,7 +58,7 @@ class WebhookOptions:
 
     @property
     def quarantine(self) -> str:
-        return self.prefix + quarantine.QUARANTINE_TOPIC
+        return self.prefix + QUARANTINE_TOPIC
 
 
 class Delivered:
@@ -110,7 +110,7 @@ class Delivery:
             while True:
                 batches = await self._consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=BATCH_RECORDS)
                 await self._note_start(batches)
-                await self._deliver([record for records in batches.values() for record in records])
+                await self._deliver(batches)
                 await self._commit({tp: records[-1].offset + 1 for tp, records in batches.items()})
         finally:
             await self._consumer.stop()
@@ -138,25 +138,27 @@ class Delivery:
                 known[tp.partition] = batches[tp][0].offset if tp in batches else await self._consumer.position(tp)
         self._positions = {partition: offset for partition, offset in known.items() if offset is not None}
 
-    async def _deliver(self, records: Sequence[PositionedRecord]) -> None:
-        by_key: dict[bytes | None, list[PositionedRecord]] = {}
-        for record in records:
-            by_key.setdefault(record.key, []).append(record)
+    async def _deliver(self, batches: Mapping[TopicPartition, Sequence[LedgerRecord]]) -> None:
+        by_key: dict[tuple[TopicPartition, bytes | None], list[LedgerRecord]] = {}
+        for tp, records in batches.items():
+            for record in records:
+                by_key.setdefault((tp, record.key), []).append(record)
         give_up_at = time.monotonic() + self._options.patience.give_up_seconds
         async with asyncio.TaskGroup() as group:
-            for each in by_key.values():
-                group.create_task(self._in_order(each, give_up_at))
+            for (tp, _), each in by_key.items():
+                group.create_task(self._in_order(tp, each, give_up_at))
 
-    async def _in_order(self, records: Iterable[PositionedRecord], give_up_at: float) -> None:
+    async def _in_order(self, tp: TopicPartition, records: Iterable[LedgerRecord], give_up_at: float) -> None:
         for record in records:
             try:
                 await self._post(record, give_up_at)
             except (GivenUp, Unreadable) as error:
-                await self._hold(quarantine_record(record, self.name, str(error), datetime.now(UTC)))
+                origin = WebhookOrigin(self.name, tp.topic, tp.partition, record.offset)
+                await self._hold(quarantine_record(origin, record, f"{self.name}: {error}", datetime.now(UTC)))
                 self.given_up += 1
                 log.warning("alarm not delivered", endpoint=self.name, offset=record.offset, reason=str(error))
 
-    async def _post(self, record: PositionedRecord, give_up_at: float) -> None:
+    async def _post(self, record: LedgerRecord, give_up_at: float) -> None:
         event = ALARMS.decode_record(record.key, record.value)
         kind = wire_name(type(event.data))
         if not self._poster.endpoint.wants(kind) or self._delivered.knows(event):
@@ -175,19 +177,6 @@ class Delivery:
         except KafkaError as error:  # the next commit says it too
             log.warning("not committed", endpoint=self.name, error=type(error).__name__)
         self._positions |= {tp.partition: offset for tp, offset in offsets.items()}
-
-
-def quarantine_record(record: PositionedRecord, endpoint: str, reason: str, now: datetime) -> QuarantineRecord:
-    """An alarm as the quarantine keeps it."""
-    return quarantine.from_ledger(
-        WebhookOrigin(endpoint, record.topic, record.partition, record.offset),
-        key=record.key,
-        value=record.value,
-        headers=record.headers,
-        recorded_at=from_microseconds(record.timestamp * 1000),
-        reason=f"{endpoint}: {reason}",
-        quarantined_at=now,
-    )
 
 
 async def post_again(poster: Poster, record: QuarantineRecord) -> None:

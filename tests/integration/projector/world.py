@@ -105,7 +105,6 @@ class World:
     def alarms(self) -> list[tuple[AlarmEvent, int]]:
         """Every alarm that was ever written, with its append time in microseconds, in the order of the partitions."""
         records = asyncio.run(_read_all(self.broker, self.prefix + ALARMS_TOPIC))
-        records.sort(key=lambda record: (record.partition, record.offset))
         return [(ALARMS.decode_record(record.key, record.value), record.timestamp * 1_000) for record in records]
 
     def quarantined(self) -> list[QuarantineRecord]:
@@ -205,11 +204,11 @@ async def _read_all(broker: str, topic: str, count: int = PARTITIONS) -> list[Co
         partitions = [TopicPartition(topic, partition) for partition in range(count)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
-        records: list[ConsumerRecord] = []
+        records: dict[TopicPartition, list[ConsumerRecord]] = {each: [] for each in partitions}
         while any([await consumer.position(each) < ends[each] for each in partitions]):
-            for found in (await consumer.getmany(timeout_ms=200)).values():
-                records += found
-        return records
+            for partition, found in (await consumer.getmany(timeout_ms=200)).items():
+                records[partition] += found
+        return [record for found in records.values() for record in found]
 
 
 async def _ends(broker: str, topic: str) -> list[int]:

@@ -86,7 +86,7 @@ def is_signed(headers: dict[str, str], body: bytes) -> bool:
     return hmac.compare_digest(headers["webhook-signature"], f"v1,{digest}")
 
 
-async def until(happens: Callable[[], bool | Awaitable[bool]], what: str, within_seconds: float = 60.0) -> None:
+async def until(happens: Callable[[], bool | Awaitable[bool]], what: str, within_seconds: float = 30.0) -> None:
     """Poll until it happens.
 
     Raises:
