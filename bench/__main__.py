@@ -42,7 +42,7 @@ out = Console(highlight=False)
 
 def main() -> None:
     chosen = _arguments()
-    figures: dict[str, float] = {"events": chosen.events}
+    figures: dict[str, float] = {"events": chosen.events, "rows": chosen.rows}
     for name, value in itertools.chain(_throughput(chosen), _delays(chosen)):
         figures[name] = value
         out.print(f"{name}: {value:,}")
@@ -54,16 +54,19 @@ def main() -> None:
 
 def _throughput(chosen: argparse.Namespace) -> Iterator[tuple[str, float]]:
     """The median of each peer's rounds."""
-    peers = [name for name in (*PEERS, *ARCHIVE) if name in chosen.only]
-    if not peers:
-        return
-    records = list(load(chosen.events))
-    rounds = []
-    for number in range(chosen.rounds):
-        out.print(f"round {number + 1} of {chosen.rounds}")
-        rounds.append(_round(peers, records))
+    for each, events in (PEERS, chosen.events), (ARCHIVE, chosen.rows):
+        peers = [name for name in each if name in chosen.only]
+        if peers:
+            yield from _medians(peers, list(load(events)), chosen.rounds)
+
+
+def _medians(peers: Sequence[str], records: Sequence[tuple[bytes, bytes]], rounds: int) -> Iterator[tuple[str, float]]:
+    taken = []
+    for number in range(rounds):
+        out.print(f"{len(records):,}, round {number + 1} of {rounds}")
+        taken.append(_round(peers, records))
     for name in peers:
-        yield f"{name}.{'rows' if name in ARCHIVE else 'events'}_per_s", round(median(each[name] for each in rounds))
+        yield f"{name}.{'rows' if name in ARCHIVE else 'events'}_per_s", round(median(each[name] for each in taken))
 
 
 def _round(peers: Sequence[str], records: Sequence[tuple[bytes, bytes]]) -> dict[str, float]:
@@ -108,6 +111,7 @@ def _arguments() -> argparse.Namespace:
     parts = (*PEERS, *ARCHIVE, "paced", "alarms")
     parser.add_argument("--only", default=",".join(parts), help="comma-separated, of: " + ", ".join(parts))
     parser.add_argument("--events", type=int, default=200_000, help="events of the throughput runs, ten a dossier")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="the same, of the archiver and the engine's insert")
     parser.add_argument("--rounds", type=int, default=3, help="throughput runs of each, of which the median counts")
     parser.add_argument("--seconds", type=float, default=15.0, help="length of each paced run")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "out" / "latest.json")
@@ -117,8 +121,9 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"--only: unknown {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
     if chosen.rounds < 1:
         parser.error("--rounds: at least 1")
-    if chosen.events < 100 or chosen.events % 100:
-        parser.error("--events: a multiple of 100")
+    for name in ("events", "rows"):
+        if getattr(chosen, name) < 100 or getattr(chosen, name) % 100:
+            parser.error(f"--{name}: a multiple of 100")
     return chosen
 
 

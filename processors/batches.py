@@ -15,7 +15,6 @@ from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 import pyarrow as pa
 
 from events.catalogue import Received
@@ -48,8 +47,9 @@ _SCHEMA: Final = pa.schema(
     ]
 )
 COLUMNS: Final = tuple(_SCHEMA.names)
+#: The columns that a batch's token is made from: the record, and nothing of who archived it.
+_RECORD: Final = ["offset", "recorded_at", "key", "raw", "headers"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_encoder: Final = msgspec.msgpack.Encoder()
 
 
 #: From keys and values of records to the event of each, or why it is none: `decode_records` of the topic's codec.
@@ -143,10 +143,10 @@ def make_batch(
         _always(topic, records), [partition] * len(records), offsets, recorded, keys, values, headers,
         [unreadable.get(offset, "") for offset in offsets], occurred, promised, _always(str(writer), records),
     )  # fmt: skip
-    first, last = offsets[0], offsets[-1]
-    digest = hashlib.sha256(_encoder.encode((offsets, recorded, keys, values, headers))).hexdigest()
+    rows, first, last = _rows(columns), offsets[0], offsets[-1]
+    digest = hashlib.sha256(rows.select(_RECORD).serialize()).hexdigest()
     return Batch(
-        topic, partition, first, last, f"{topic}:{partition}:{first}:{last}:{digest}{salt}", _body(columns), records,
+        topic, partition, first, last, f"{topic}:{partition}:{first}:{last}:{digest}{salt}", _body(rows), records,
         unreadable,
     )  # fmt: skip
 
@@ -155,15 +155,19 @@ def _always(word: str, records: Sequence[LedgerRecord]) -> pa.Array[Any]:
     return pa.DictionaryArray.from_arrays(pa.array([0] * len(records), pa.int8()), [word])
 
 
-def _body(columns: Iterable[Any]) -> memoryview:
-    """The columns as one Arrow stream of one batch."""
+def _rows(columns: Iterable[Any]) -> pa.RecordBatch:
     arrays = [
         each if isinstance(each, pa.Array) else pa.array(each, kind.type)
         for each, kind in zip(columns, _SCHEMA, strict=True)
     ]
+    return pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA)
+
+
+def _body(rows: pa.RecordBatch) -> memoryview:
+    """An Arrow stream of one batch."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _SCHEMA) as stream:
-        stream.write_batch(pa.RecordBatch.from_arrays(arrays, schema=_SCHEMA))
+        stream.write_batch(rows)
     return memoryview(sink.getvalue())
 
 
