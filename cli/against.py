@@ -7,12 +7,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import Progress, TaskID
+from rich.text import Text
 
 from cli.checking import Done, Job, check_partition
-from cli.console import EXIT_USAGE, CommandError
+from cli.checkpoint import held_in
+from cli.console import EXIT_USAGE, CommandError, out
 from cli.keys import own_keys, read_public
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -21,10 +24,12 @@ from schemas.settings import Settings
 
 if TYPE_CHECKING:
     from replay.archive import Archive
+    from replay.checkpoint import PublicKey
     from replay.pack import Held
-    from replay.reconcile import Reconciliation
+    from replay.reconcile import Finding, Reconciliation
     from replay.verify import Failure, Signed, Verified
 
+_SHOWN: Final = 20
 #: Kinds of failures that a part which was taken out of the table would explain.
 _GONE: Final = ("missing", "truncated")
 
@@ -137,11 +142,11 @@ def against_brokers(around: Surroundings, wait: float) -> dict[str, Reconciliati
     kafka, deadline = listening_kafka(around), time.monotonic() + wait
     counts = {}
     with open_archive(around) as opened, progress_bar() as bar:
-        for topic in (each.topic for each in ARCHIVED):
+        for topic, _, decode in ARCHIVED:
             seen = partial(_advance, bar, bar.add_task(topic, total=None))
             left = max(0.0, deadline - time.monotonic())
             try:
-                counts[topic] = asyncio.run(reconcile(kafka, Archive(opened.client, topic), left, seen))
+                counts[topic] = asyncio.run(reconcile(kafka, Archive(opened.client, topic), decode, left, seen))
             except KafkaError as error:
                 raise CommandError(f"{topic} at {kafka} cannot be read: {type(error).__name__}") from error
     return counts
@@ -156,10 +161,16 @@ def named(counts: Mapping[str, Reconciliation]) -> list[Failure]:
     from replay.verify import Failure
 
     return [
-        Failure(f"ledger: {each.what}", each.position, f"the archive is not what {topic} has")
+        Failure(f"ledger: {each.what}", each.position, _differs(each, topic))
         for topic, found in counts.items()
         for each in found.findings
     ]
+
+
+def _differs(found: Finding, topic: str) -> str:
+    if found.columns:
+        return f"{', '.join(found.columns)}: not what the record says"
+    return f"the archive is not what {topic} has"
 
 
 def unnamed(counts: Mapping[str, Reconciliation]) -> int:
@@ -184,18 +195,62 @@ def detached(around: Surroundings, counts: Mapping[str, Reconciliation], failure
     ]
 
 
-def against_ledger_and_signed(settings: Settings, around: Surroundings, wait: float) -> tuple[list[Failure], int]:
-    """The archive against the ledger, and against what was signed if there is a key to know it by.
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The archive against the ledger, and against what was signed where there is a key to know that by (`signed`).
 
-    Gives the failures, and how many there are in all: not every position is named.
+    `found`: failures in all; not every position is named.
     """
+
+    failures: list[Failure]
+    found: int
+    signed: bool
+
+    def as_answer(self) -> dict[str, Any]:
+        return {
+            "ok": not self.found,
+            "signed": self.signed,
+            "failures_found": self.found,
+            "failures": [each._asdict() for each in self.failures],
+        }
+
+
+def known_keys(
+    settings: Settings, given: Sequence[Path] | None, checkpoints: Sequence[Path] | None
+) -> tuple[list[PublicKey], list[Held]]:
+    """The public keys that were given, or else those of the installation, if it has any; and what is held elsewhere.
+
+    Raises:
+        CommandError: a file cannot be used, or there is no key to know the checkpoints by.
+    """
+    held = [each for file in checkpoints or [] for each in held_in(file)]
+    own = (settings.data_dir / "keys").glob("*.pub")
+    return [read_public(each) for each in given or (own_keys(settings) if held else sorted(own))], held
+
+
+def against_ledger_and_signed(
+    settings: Settings, around: Surroundings, wait: float, keys: Sequence[PublicKey], held: Sequence[Held]
+) -> Proved:
+    """Compare; `wait`: seconds that the archiver may take."""
     counts = against_brokers(around, wait)
     failures = named(counts)
-    if any((settings.data_dir / "keys").glob("*.pub")):
-        keys = [read_public(each) for each in own_keys(settings)]
-        failures += against_signed(settings, keys, [], None)[1]
+    if keys:
+        failures += against_signed(settings, keys, held, None)[1]
     failures += detached(around, counts, failures)
-    return failures, len(failures) + unnamed(counts)
+    return Proved(failures, len(failures) + unnamed(counts), signed=bool(keys))
+
+
+def print_proved(proved: Proved, right: str) -> None:
+    """The first failures, what was compared with, and the verdict; `right` is said where there are none."""
+    for each in proved.failures[:_SHOWN]:
+        out.print(Text(f"{each.kind}  {each.position}  {each.message}", "red"))
+    if proved.found > _SHOWN:
+        out.print(f"liệt kê {_SHOWN} đầu trong {proved.found:,} · the first {_SHOWN} are listed; --json")
+    if not proved.signed:
+        words = "chưa so với chữ ký · not compared with what was signed: no public key here, give --key FILE.pub"
+        out.print(words, style="yellow")
+    word = "còn sai khác · differs" if proved.found else right
+    out.print(word, style="bold red" if proved.found else "bold green")
 
 
 def against_live(

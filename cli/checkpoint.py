@@ -11,6 +11,7 @@ from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.keys import read_public, read_signer
 from cli.past import open_archive
 from cli.surroundings import surroundings
+from events.ledger import LEDGER_TOPIC
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from replay.archive import Archive
     from replay.checkpoint import Continued, SignedCheckpoint
     from replay.log_table import LogTable, StoredCheckpoint
+    from replay.pack import Held
+
+Checkpoints = Annotated[
+    list[Path] | None,
+    typer.Option("--checkpoints", metavar="HELD", help="Checkpoints that were kept elsewhere; may be repeated."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -167,6 +174,20 @@ def read_held(file: Path) -> list[SignedCheckpoint]:
         CommandError: it cannot be read, or something in it is no checkpoint.
     """
     return [each.note for each in _read(file)]
+
+
+def held_in(file: Path) -> list[Held]:
+    """The checkpoints of the ledger in a file that somebody keeps.
+
+    Raises:
+        CommandError: it is none of checkpoints, or none of them is of a ledger.
+    """
+    from replay.pack import Held
+
+    held = [Held(f"{file.name} note {number}", note) for number, note in enumerate(read_held(file), 1)]
+    if all(each.note.checkpoint.partition_of(LEDGER_TOPIC) is None for each in held):
+        raise CommandError(f"{file}: no checkpoint in it is of {LEDGER_TOPIC}", EXIT_USAGE)
+    return held
 
 
 def _read(file: Path) -> list[Continued]:

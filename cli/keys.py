@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from replay.checkpoint import PublicKey, Signer
     from schemas.settings import Settings
 
+Keys = Annotated[list[Path] | None, typer.Option("--key", help="Public key (.pub) of who signs; may be repeated.")]
 #: A key file is a line; what is longer is another file.
 _MAX_BYTES = 4096
 

@@ -28,13 +28,16 @@ def reconcile(
 ) -> None:
     """Đối soát sổ cái và kho lưu · Compare ledger and archive, byte by byte; exit 1 if they differ.
 
+    Then each row's columns are compared with its record: what reports read must be what the record says.
+
     Example: dossier reconcile --wait 10
     """
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     from deploy.clickhouse.client import connect
-    from events.alarms import ALARMS_TOPIC
+    from events.alarms import ALARMS, ALARMS_TOPIC
+    from events.envelope import LEDGER
     from events.ledger import LEDGER_TOPIC
     from replay.archive import Archive
     from replay.reconcile import reconcile as compare
@@ -53,9 +56,13 @@ def reconcile(
         ):
             task = bar.add_task("đối soát · comparing", total=None)
             archive = Archive(client, prefix + (ALARMS_TOPIC if alarms else LEDGER_TOPIC))
+            decode = (ALARMS if alarms else LEDGER).decode_records
             counts = asyncio.run(
-                compare(found.kafka, archive, wait, lambda done, total: bar.update(task, completed=done, total=total))
-            )
+                compare(
+                    found.kafka, archive, decode, wait,
+                    lambda done, total: bar.update(task, completed=done, total=total),
+                )
+            )  # fmt: skip
     except KafkaError as error:
         raise CommandError(f"the ledger at {found.kafka} cannot be read: {type(error).__name__}") from error
     except ClickHouseError as error:
@@ -75,4 +82,4 @@ def _show(result: dict[str, object]) -> None:
     for name, count in result.items():
         out.print(f"{name:12}{count:>12}")
     for each in findings:
-        out.print(f"{each['what']:12}{each['position']}", markup=False)
+        out.print(f"{each['what']:12}{each['position']}  {', '.join(each['columns'])}".rstrip(), markup=False)

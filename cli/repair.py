@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 import uuid_utils
 from rich.progress import Progress
 from rich.table import Table
-from rich.text import Text
 
-from cli.against import against_ledger_and_signed
+from cli.against import Proved, against_ledger_and_signed, known_keys, print_proved
+from cli.checkpoint import Checkpoints
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.keys import Keys
 from cli.past import archive_table, committed, open_archive
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
-    from processors.repair import Gap
+    from processors.archive_table import ArchiveTable
+    from processors.repair import Repair, Span
 
-_SHOWN: Final = 20
+Spans = Mapping[str, Sequence["Span"]]  # by topic
 
 
 def register(app: typer.Typer) -> None:
@@ -30,62 +34,110 @@ def register(app: typer.Typer) -> None:
 
 def repair(
     from_ledger: Annotated[bool, typer.Option("--from-ledger", help="Read what is missing from the ledger.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is missing; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is wrong; write nothing.")] = False,
+    key: Keys = None,
+    checkpoints: Checkpoints = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Sửa kho lưu · Write rows that the archive has lost again, from the ledger, and prove that it is whole.
 
-    Only what is missing is written. A row that is there and differs from the ledger is evidence: it is named and left.
-    A part that was detached must not be attached again afterwards: its rows would be there twice.
+    Written again are rows that are missing, and rows of which columns do not say what the record says: somebody altered
+    them, or an earlier release could not read the record. A row whose record is not the ledger's is evidence: it is
+    named and left. A part that was detached must not be attached again afterwards: its rows would be there twice.
+    What was signed is compared where a public key is given or lies in the data folder.
     Exits with 1 if anything is not as it should be afterwards.
 
-    Example: dossier repair --from-ledger
+    Example: dossier repair --from-ledger --key gia-lai.pub
     """
     if not from_ledger:
         raise CommandError("say where from: --from-ledger", EXIT_USAGE)
     settings = load_settings()
+    keys, held = known_keys(settings, key, checkpoints)
     around = surroundings(settings)
-    gaps = _gaps(around)
-    written = {} if dry_run else {topic: _fill(around, topic, found) for topic, found in gaps.items() if found}
-    failures, in_all = ([], 0) if dry_run else against_ledger_and_signed(settings, around, 60)
-    answer = {
-        "ok": not failures and not (dry_run and any(gaps.values())),
-        "missing": [
-            {"topic": topic, **gap._asdict(), "rows": gap.rows} for topic, found in gaps.items() for gap in found
-        ],
-        "written": sum(written.values()),
-        "failures_found": in_all,
-        "failures": [each._asdict() for each in failures],
-    }
-    emit_json(answer) if json else _print(answer, dry_run=dry_run)
+    missing, altered = _missing(around), _altered(around)
+    found = {"missing": _listed(missing), "altered": _listed(altered)}
+    if dry_run:
+        proved, answer = None, {"ok": not any(found.values()), "written": 0, "rewritten": 0, **found}
+    else:
+        written = _repair(around, missing, lambda repairing, spans: repairing.fill(spans))
+        rewritten = _repair(around, altered, lambda repairing, spans: repairing.rewrite(spans))
+        proved = against_ledger_and_signed(settings, around, 60, keys, held)
+        answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, **found}
+    emit_json(answer) if json else _print(answer, proved)
     if not answer["ok"]:
         raise typer.Exit(EXIT_FOUND)
 
 
-def _gaps(around: Surroundings) -> dict[str, list[Gap]]:
-    """By topic. Up to where the archive goes, or has gone: what lies behind is the archiver's work."""
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
+def _missing(around: Surroundings) -> Spans:
+    """Up to where the archive goes, or has gone: what lies behind is the archiver's work."""
     from processors.archiver import ARCHIVED
     from processors.repair import find_gaps
     from replay.archive import Archive
     from replay.log_table import LogTable
 
     kafka, found = listening_kafka(around), {}
-    try:
-        with open_archive(around) as archive:
-            for topic, group, _ in ARCHIVED:
-                table = LogTable(archive.client, topic)
-                signed = {each: newest.size for each in table.partitions() if (newest := table.newest(each))}
-                sides = (Archive(archive.client, topic).cursors(), signed, committed(kafka, topic, group))
-                ends = {each: max(side.get(each, 0) for side in sides) for side in sides for each in side}
-                found[topic] = find_gaps(archive.client, topic, ends)
-    except ClickHouseError as error:
-        raise not_answered(around, error) from error
+    with _archive(around) as client:
+        for topic, group, _ in ARCHIVED:
+            table = LogTable(client, topic)
+            signed = {each: newest.size for each in table.partitions() if (newest := table.newest(each))}
+            sides = (Archive(client, topic).cursors(), signed, committed(kafka, topic, group))
+            ends = {each: max(side.get(each, 0) for side in sides) for side in sides for each in side}
+            found[topic] = find_gaps(client, topic, ends)
     return found
 
 
-def _fill(around: Surroundings, topic: str, gaps: list[Gap]) -> int:
+def _altered(around: Surroundings) -> Spans:
+    """Rows of which columns do not say what the record says."""
+    from processors.archiver import ARCHIVED
+    from processors.repair import spans
+    from replay.archive import Archive
+    from replay.columns import altered
+
+    found = {}
+    with _archive(around) as client:
+        for topic, _, decode in ARCHIVED:
+            archive = Archive(client, topic)
+            found[topic] = [
+                span
+                for partition, end in archive.cursors().items()
+                for span in spans(
+                    partition,
+                    (row.offset for block in archive.with_columns(partition, end) for row in altered(block, decode)),
+                )
+            ]
+    return found
+
+
+@contextmanager
+def _archive(around: Surroundings) -> Iterator[Any]:
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    try:
+        with open_archive(around) as archive:
+            yield archive.client
+    except ClickHouseError as error:
+        raise not_answered(around, error) from error
+
+
+def _repair(
+    around: Surroundings, found: Spans, do: Callable[[Repair, Sequence[Span]], Coroutine[Any, Any, int]]
+) -> int:
+    """Do it for each topic that has something; gives how many rows were written."""
+    done = 0
+    for topic, spans in found.items():
+        if spans:
+            with archive_table(around, topic) as table:
+                done += _of_topic(around, topic, table, spans, do)
+    return done
+
+
+def _of_topic(
+    around: Surroundings,
+    topic: str,
+    table: ArchiveTable,
+    spans: Sequence[Span],
+    do: Callable[[Repair, Sequence[Span]], Coroutine[Any, Any, int]],
+) -> int:
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -93,17 +145,12 @@ def _fill(around: Surroundings, topic: str, gaps: list[Gap]) -> int:
     from processors.repair import Repair, RepairFailed
 
     decode = next(each.decode for each in ARCHIVED if each.topic == topic)
-    kafka = listening_kafka(around)
-    with (
-        archive_table(around, topic) as table,
-        Progress(console=err, transient=True, disable=not err.is_terminal) as bar,
-    ):
-        task = bar.add_task(f"{topic}", total=sum(gap.rows for gap in gaps))
-        repairing = Repair(
-            kafka, topic, table, UUID(str(uuid_utils.uuid7())), decode, lambda rows: bar.advance(task, rows)
-        )
+    kafka, writer = listening_kafka(around), UUID(str(uuid_utils.uuid7()))
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(topic, total=sum(span.rows for span in spans))
+        repairing = Repair(kafka, topic, table, writer, decode, lambda rows: bar.advance(task, rows))
         try:
-            return asyncio.run(repairing.run(gaps))
+            return asyncio.run(do(repairing, spans))
         except RepairFailed as error:
             raise CommandError(str(error), EXIT_FOUND) from error
         except KafkaError as error:
@@ -112,20 +159,26 @@ def _fill(around: Surroundings, topic: str, gaps: list[Gap]) -> int:
             raise not_answered(around, error) from error
 
 
-def _print(answer: dict[str, Any], *, dry_run: bool) -> None:
-    if answer["missing"]:
-        table = Table("thiếu · missing", "dòng · rows", box=None, pad_edge=False)
-        for each in answer["missing"]:
-            table.add_row(f"{each['topic']}/{each['partition']}@{each['first']}-{each['last']}", str(each["rows"]))
-        out.print(table)
-    else:
-        out.print("không thiếu dòng nào · no row is missing")
-    if dry_run:
+def _listed(found: Spans) -> list[dict[str, Any]]:
+    return [{"topic": topic, **span._asdict(), "rows": span.rows} for topic, spans in found.items() for span in spans]
+
+
+def _print(answer: dict[str, Any], proved: Proved | None) -> None:
+    """What was found; and what came of it, if anything was written."""
+    _print_spans("thiếu · missing", "không thiếu dòng nào · no row is missing", answer["missing"])
+    _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"])
+    if proved is None:
         return
     out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
-    for each in answer["failures"][:_SHOWN]:
-        out.print(Text(f"{each['kind']}  {each['position']}  {each['message']}", "red"))
-    if answer["failures_found"] > _SHOWN:
-        out.print(f"liệt kê {_SHOWN} đầu trong {answer['failures_found']:,} · the first {_SHOWN} are listed; --json")
-    word = "kho lưu đúng như sổ cái · the archive is what the ledger has" if answer["ok"] else "còn sai khác · differs"
-    out.print(word, style="bold green" if answer["ok"] else "bold red")
+    out.print(f"{answer['rewritten']} dòng đã sửa cột · rows with their columns put right")
+    print_proved(proved, "kho lưu đúng như sổ cái · the archive is what the ledger has")
+
+
+def _print_spans(title: str, none: str, spans: Sequence[Mapping[str, Any]]) -> None:
+    if not spans:
+        out.print(none)
+        return
+    table = Table(title, "dòng · rows", box=None, pad_edge=False)
+    for each in spans:
+        table.add_row(f"{each['topic']}/{each['partition']}@{each['first']}-{each['last']}", str(each["rows"]))
+    out.print(table)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.progress import Progress
-from rich.text import Text
 
-from cli.against import against_ledger_and_signed
+from cli.against import Proved, against_ledger_and_signed, known_keys, print_proved
+from cli.checkpoint import Checkpoints
 from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
+from cli.keys import Keys
 from cli.past import open_archive, topic_ends
 from cli.surroundings import Surroundings, not_answered, surroundings
 from schemas.settings import Settings, load_settings
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from deploy.topics import Topic
     from replay.archive import Archive
 
-_SHOWN: Final = 20
 _TIME: Final = "message.timestamp.type"
 
 
@@ -33,29 +33,29 @@ def restore(
     to: Annotated[
         str, typer.Option("--to", metavar="HOST:PORT", help="The broker that has lost the ledger, or a new one.")
     ],
+    key: Keys = None,
+    checkpoints: Checkpoints = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Khôi phục sổ cái · Make the ledger anew from the archive, record for record, and prove that it is the same.
 
     Bytes, headers, positions and times are those of before, so everything that was ever signed holds. Alarms, rulebooks
     and the log of reads are restored too; live states come of themselves. Stop everything that writes to the ledger
-    first. What was interrupted is gone on with by the same command. Exits with 1 if anything differs.
+    first. What was interrupted is gone on with by the same command. What was signed is compared where a public key is
+    given, or is in the data folder. Exits with 1 if anything differs.
 
     Example: dossier restore --to new-broker:9092
     """
     from processors.archiver import ARCHIVED
 
     settings = load_settings(kafka=to)
+    keys, held = known_keys(settings, key, checkpoints)
     around = replace(surroundings(settings), known_kafka=to)
     topics = _topics(settings, [each.topic for each in ARCHIVED])
     written = _restore(around, to, topics)
-    failures, in_all = against_ledger_and_signed(settings, around, 0)
-    answer = {
-        "ok": not failures, "written": written,
-        "failures_found": in_all, "failures": [each._asdict() for each in failures],
-    }  # fmt: skip
-    emit_json(answer) if json else _print(answer)
-    if failures:
+    proved = against_ledger_and_signed(settings, around, 0, keys, held)
+    emit_json({**proved.as_answer(), "written": written}) if json else _print(written, proved)
+    if proved.found:
         raise typer.Exit(EXIT_FOUND)
 
 
@@ -125,12 +125,7 @@ def _require_unused(kafka: str, topics: list[Topic]) -> None:
         raise RestoreRefused(f"{', '.join(used)} on {kafka} is in use: a ledger is restored to where there is none")
 
 
-def _print(answer: dict[str, Any]) -> None:
-    for topic, rows in answer["written"].items():
+def _print(written: dict[str, int], proved: Proved) -> None:
+    for topic, rows in written.items():
         out.print(f"{rows:>12,} {topic}")
-    for each in answer["failures"][:_SHOWN]:
-        out.print(Text(f"{each['kind']}  {each['position']}  {each['message']}", "red"))
-    if answer["failures_found"] > _SHOWN:
-        out.print(f"liệt kê {_SHOWN} đầu trong {answer['failures_found']:,} · the first {_SHOWN} are listed; --json")
-    word = "sổ cái đúng như kho lưu · the ledger is what was archived" if answer["ok"] else "còn sai khác · differs"
-    out.print(word, style="bold green" if answer["ok"] else "bold red")
+    print_proved(proved, "sổ cái đúng như kho lưu · the ledger is what was archived")

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.against import against_brokers, against_live, against_signed, detached, named, unnamed
-from cli.checkpoint import read_held
+from cli.checkpoint import Checkpoints, held_in
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.keys import own_keys, read_public
+from cli.keys import Keys, own_keys, read_public
 from cli.past import ledger_ends
 from cli.surroundings import listening_kafka, surroundings
 from events.ledger import LEDGER_TOPIC
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from replay.reconcile import Reconciliation
 
 _SHOWN: Final = 50
-Keys = Annotated[list[Path] | None, typer.Option("--key", help="Public key (.pub) of who signs; may be repeated.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,10 +36,7 @@ def verify(
     pack: Annotated[Path | None, typer.Argument(metavar="[PACK]", help="An audit pack of `dossier prove`.")] = None,
     whole: Annotated[bool, typer.Option("--all", help="The whole archive, the ledger and the live state.")] = False,
     key: Keys = None,
-    checkpoints: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="HELD", help="Checkpoints that were kept elsewhere; may be repeated."),
-    ] = None,
+    checkpoints: Checkpoints = None,
     page: Annotated[
         Path | None, typer.Option(help="Write the PACK's page anew, from the records that were checked.")
     ] = None,
@@ -63,7 +59,7 @@ def verify(
         raise CommandError("--page is for a PACK", EXIT_USAGE)
     settings, files = load_settings(), checkpoints or []
     content = _read_pack(pack, json) if pack else None
-    held = [each for file in files for each in _held_in(file)]
+    held = [each for file in files for each in held_in(file)]
     keys = [read_public(each) for each in key or own_keys(settings)]
     if content is not None:
         answer = content.verify(keys, _held_of(content, held, files))
@@ -77,20 +73,6 @@ def verify(
         ok = whole_answer.ok
     if not ok:
         raise typer.Exit(EXIT_FOUND)
-
-
-def _held_in(file: Path) -> list[Held]:
-    """The checkpoints in a file that somebody keeps.
-
-    Raises:
-        CommandError: it is none of checkpoints, or none of them is of a ledger.
-    """
-    from replay.pack import Held
-
-    held = [Held(f"{file.name} note {number}", note) for number, note in enumerate(read_held(file), 1)]
-    if all(each.note.checkpoint.partition_of(LEDGER_TOPIC) is None for each in held):
-        raise CommandError(f"{file}: no checkpoint in it is of {LEDGER_TOPIC}", EXIT_USAGE)
-    return held
 
 
 # -- An audit pack ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from events.ledger import Header, LedgerRecord
 from processors.batches import COLUMNS, FORMAT, Batch
 
 #: A batch is one block of one table partition; where that is not so, refuse it rather than write half of it.
@@ -34,6 +35,15 @@ class Count(NamedTuple):
 
     rows: int
     offsets: int
+
+
+#: What a row holds of its record: the broker's append time in milliseconds, key, value, headers.
+Content = tuple[int, bytes | None, bytes | None, tuple[Header, ...]]
+
+
+def content_of(record: LedgerRecord) -> Content:
+    """What a row of this record must hold."""
+    return record.timestamp, record.key, record.value, tuple(record.headers)
 
 
 class ArchiveTable:
@@ -100,6 +110,22 @@ class ArchiveTable:
         sql = f"SELECT offset {_RANGE}"
         return {int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows}
 
+    def records(self, partition: int, first: int, last: int) -> dict[int, list[Content]]:
+        """By offset what its rows hold of the record; more than one where an offset is there more than once."""
+        sql = f"SELECT offset, toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, headers.value {_RANGE}"
+        found: dict[int, list[Content]] = defaultdict(list)
+        rows = self._client.query(
+            sql, self._range(partition, first, last), query_formats={"String": "bytes"}
+        ).result_rows
+        for offset, at, key, raw, names, values in rows:
+            headers = tuple((name.decode(), value) for name, value in zip(names, values, strict=True))
+            found[int(offset)].append((at, key, raw, headers))
+        return found
+
+    def remove(self, partition: int, first: int, last: int) -> None:
+        """Take out all rows of these offsets."""
+        self._client.command(f"DELETE {_RANGE}", self._range(partition, first, last))
+
     def remove_doubled(self, partition: int, first: int, last: int) -> int:
         """Where two runs wrote one offset, keep the row of the smaller writer; gives how many rows went.
 
@@ -111,7 +137,7 @@ class ArchiveTable:
             for writer in {*writers} - {writers[0]}:
                 losing[writer].append(int(offset))
         for writer, offsets in losing.items():
-            for begin, end in _runs(sorted(offsets)):
+            for begin, end in runs(sorted(offsets)):
                 self._client.command(
                     f"DELETE {_RANGE} AND writer = {{writer:UUID}}",
                     self._range(partition, begin, end) | {"writer": UUID(writer)},
@@ -122,7 +148,7 @@ class ArchiveTable:
         return {"topic": self._topic, "partition": partition, "first": first, "last": last}
 
 
-def _runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Ascending numbers as runs without a gap: first and last of each."""
     begin = end = None
     for number in numbers:

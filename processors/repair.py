@@ -1,23 +1,25 @@
-"""Rows that an archive has lost, read again from the ledger and written again.
+"""Rows that an archive has lost, or whose columns do not say what their records say, written again from the ledger.
 
-    gaps (1) ──▶ the same records of the ledger (2) ──▶ batches under new tokens (3) ──▶ counted (4)
+    spans (1) ──▶ the same records of the ledger (2) ──▶ batches under new tokens (3) ──▶ counted (4)
 
 ClickHouse knows the tokens of the batches that were lost and would pass them over: each repair writes with tokens of
-its own. What is there is never touched: a row that differs from the ledger is evidence.
+its own. A record that is there is never touched: a row whose record differs from the ledger's is evidence. Columns are
+none, they follow from the record: a row whose record is the ledger's is taken out, and what follows is written.
+Whoever dies between the two leaves a gap, which the next repair finds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.ledger import LedgerRecord
-from processors.archive_table import ArchiveTable, Count
+from processors.archive_table import ArchiveTable, Count, content_of, runs
 from processors.batches import MAX_ROWS, Decode, cut, make_batch
 
 _FETCH_WAIT_MS: Final = 500
@@ -25,8 +27,8 @@ _FETCH_WAIT_MS: Final = 500
 _ANSWER_SECONDS: Final = 60.0
 
 
-class Gap(NamedTuple):
-    """Offsets that have no row, from `first` to `last`."""
+class Span(NamedTuple):
+    """Offsets of a partition, from `first` to `last`."""
 
     partition: int
     first: int
@@ -41,7 +43,7 @@ class RepairFailed(Exception):
     """It could not be repaired; the message says what is wrong. What was written stays, and is right."""
 
 
-def find_gaps(client: Any, topic: str, ends: dict[int, int]) -> list[Gap]:
+def find_gaps(client: Any, topic: str, ends: dict[int, int]) -> list[Span]:
     """Where rows are missing before `ends`, by partition; of those alone.
 
     Raises:
@@ -55,14 +57,19 @@ def find_gaps(client: Any, topic: str, ends: dict[int, int]) -> list[Gap]:
         "WHERE offset > before + 1 ORDER BY offset"
     )
     return [
-        Gap(partition, int(first), int(last))
+        Span(partition, int(first), int(last))
         for partition, end in sorted(ends.items())
         for first, last in client.query(sql, {"topic": topic, "partition": partition, "end": end}).result_rows
     ]
 
 
+def spans(partition: int, offsets: Iterable[int]) -> list[Span]:
+    """Ascending offsets as spans without a gap."""
+    return [Span(partition, first, last) for first, last in runs(offsets)]
+
+
 class Repair:
-    """Writes gaps of one topic again. `writer` is new for each repair; `progress` is told the rows that are there."""
+    """Writes rows of one topic again. `writer` is new for each repair; `progress` is told the rows that are there."""
 
     def __init__(
         self,
@@ -80,34 +87,44 @@ class Repair:
         self._decode = decode
         self._progress = progress
 
-    async def run(self, gaps: Sequence[Gap]) -> int:
-        """Gives how many rows were written. Memory: a batch.
+    async def fill(self, gaps: Sequence[Span]) -> int:
+        """Write what is missing; gives how many rows. Memory: a batch.
 
         Raises:
             RepairFailed: the ledger no longer has these records, or rows do not stay in the table.
             aiokafka.errors.KafkaError: the ledger cannot be read.
             clickhouse_connect.driver.exceptions.ClickHouseError: ClickHouse does not answer.
         """
+        return await self._each_batch(gaps, self._write)
+
+    async def rewrite(self, spans: Sequence[Span]) -> int:
+        """Write the rows of these offsets anew where they are there once, with the ledger's record; gives how many.
+
+        Raises as `fill`.
+        """
+        return await self._each_batch(spans, self._replace)
+
+    async def _each_batch(self, spans: Sequence[Span], do: Callable[[int, Sequence[LedgerRecord]], int]) -> int:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._brokers.split(","), client_id="dossier-repair", enable_auto_commit=False,
             auto_offset_reset="none",
         )  # fmt: skip
         await consumer.start()
+        done = 0
         try:
-            return sum([await self._fill(consumer, gap) for gap in gaps])
+            for span in spans:
+                pending = list[LedgerRecord]()
+                async for records in self._records(consumer, span):
+                    pending += records
+                    if len(pending) >= MAX_ROWS:
+                        done += await asyncio.to_thread(do, span.partition, pending)
+                        pending = []
+                done += await asyncio.to_thread(do, span.partition, pending)
         finally:
             await consumer.stop()
+        return done
 
-    async def _fill(self, consumer: Any, gap: Gap) -> int:
-        written, pending = 0, list[LedgerRecord]()
-        async for records in self._records(consumer, gap):
-            pending += records
-            if len(pending) >= MAX_ROWS:
-                written += await asyncio.to_thread(self._write, gap.partition, pending)
-                pending = []
-        return written + await asyncio.to_thread(self._write, gap.partition, pending)
-
-    async def _records(self, consumer: Any, gap: Gap) -> AsyncIterator[list[LedgerRecord]]:
+    async def _records(self, consumer: Any, gap: Span) -> AsyncIterator[list[LedgerRecord]]:
         tp = TopicPartition(self._topic, gap.partition)
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
         if not begin <= gap.first <= gap.last < end:
@@ -124,6 +141,16 @@ class Repair:
                 yield [record for record in fetched if record.offset <= gap.last]
             elif time.monotonic() - silent_since > _ANSWER_SECONDS:
                 raise RepairFailed(f"the ledger has not given {tp.topic}/{tp.partition}@{gap.first} for a minute")
+
+    def _replace(self, partition: int, records: Sequence[LedgerRecord]) -> int:
+        if not records:
+            return 0
+        there = self._table.records(partition, records[0].offset, records[-1].offset)
+        same = {each.offset: each for each in records if there.get(each.offset) == [content_of(each)]}
+        for first, last in runs(sorted(same)):
+            self._table.remove(partition, first, last)
+            self._write(partition, [same[offset] for offset in range(first, last + 1)])
+        return len(same)
 
     def _write(self, partition: int, records: Sequence[LedgerRecord]) -> int:
         for some in cut(records):

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from events.envelope import LEDGER, Unreadable
 from events.ledger import LEDGER_TOPIC
+from replay.columns import ROW_SQL
 from replay.leaf import LEAF_SQL
 
 _COLUMNS: Final = (
@@ -152,6 +153,14 @@ class Archive:
         )
         for columns in self._columns(sql, {"partition": partition, "end": end}):
             yield list(zip(*columns, strict=True))
+
+    def with_columns(self, partition: int, end: int) -> Iterator[Sequence[Sequence[Any]]]:
+        """The rows before `end` of a partition as `replay.columns.ROW_SQL` has them, a block at a time."""
+        sql = (
+            f"SELECT {ROW_SQL} FROM dossier_events WHERE topic = {{topic:String}} "  # noqa: S608  # our own words; values are parameters
+            "AND partition = {partition:UInt32} AND offset < {end:UInt64} ORDER BY topic, partition, offset"
+        )
+        yield from self._columns(sql, {"partition": partition, "end": end})
 
     def dossiers_since(self, partition: int, since: datetime) -> set[str]:
         """The dossiers of a partition of which something was recorded at that time or later."""

@@ -3,14 +3,14 @@
     ledger = archived + quarantined + missing
 
 and `missing`, `duplicate` and `different` are 0 where law 5 holds. Memory stays bounded: two ordered streams are
-merged, a partition at a time.
+merged, a partition at a time. Then each row's columns are compared with its record (`replay.columns`): `altered`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from events.ledger import LedgerRecord
 from events.quarantine import position_text
 from replay.archive import Archive, ArchiveRow
+from replay.columns import Decode, altered
 
 #: How many findings are named; all are counted.
 NAMED_FINDINGS: Final = 20
@@ -26,16 +27,20 @@ _FETCH_BYTES: Final = 8 * 1024 * 1024
 _FETCH_RECORDS: Final = 5_000
 _FETCH_WAIT_MS: Final = 500
 
-What = Literal["missing", "duplicate", "different"]
+What = Literal["missing", "duplicate", "different", "altered"]
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One position that is not as it should be. `different` is also a row that the ledger does not have."""
+    """One position that is not as it should be. `different` is also a row that the ledger does not have.
+
+    `columns`: of an altered row, those that do not say what its record says.
+    """
 
     position: str
     what: What
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -48,18 +53,19 @@ class Reconciliation:
     missing: int = 0
     duplicate: int = 0
     different: int = 0
+    altered: int = 0
     found: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
-        return not (self.missing or self.duplicate or self.different)
+        return not (self.missing or self.duplicate or self.different or self.altered)
 
-    def find(self, position: str, what: What, count: int = 1) -> None:
+    def find(self, position: str, what: What, count: int = 1, columns: tuple[str, ...] = ()) -> None:
         setattr(self, what, getattr(self, what) + count)
         self.found += 1
         if len(self.findings) < NAMED_FINDINGS:
-            self.findings.append(Finding(position, what))
+            self.findings.append(Finding(position, what, columns))
 
 
 class PartitionMerge:
@@ -149,10 +155,14 @@ def _is_same(record: LedgerRecord, row: ArchiveRow) -> bool:
     )
 
 
-async def reconcile(brokers: str, archive: Archive, wait_seconds: float, progress: Progress) -> Reconciliation:
+async def reconcile(
+    brokers: str, archive: Archive, decode: Decode, wait_seconds: float, progress: Progress
+) -> Reconciliation:
     """Compare the ledger as it ends now with the archive, after waiting for the archiver to get that far.
 
-    `progress` is called with the records compared so far and how many there are.
+    Args:
+        decode: of the topic's codec.
+        progress: called with how many records and rows have been looked at, and how many there are.
 
     Raises:
         aiokafka.errors.KafkaError: the ledger cannot be read.
@@ -165,7 +175,7 @@ async def reconcile(brokers: str, archive: Archive, wait_seconds: float, progres
         numbers = sorted(consumer.partitions_for_topic(archive.topic) or ())
         partitions = [TopicPartition(archive.topic, number) for number in numbers]
         begins, ends = await _bounds(consumer, partitions)
-        total = sum(ends.values()) - sum(begins.values())
+        total = 2 * (sum(ends.values()) - sum(begins.values()))
         progress(0, total)
         await asyncio.to_thread(archive.wait_until_archived, ends, wait_seconds)  # what is not there is missing
         consumer.unsubscribe()
@@ -178,7 +188,23 @@ async def reconcile(brokers: str, archive: Archive, wait_seconds: float, progres
         await _find_beyond(consumer, partitions, archive, counts)
     finally:
         await consumer.stop()
+    await asyncio.to_thread(
+        _find_altered, archive, ends, decode, counts, lambda rows: progress(counts.ledger + rows, total)
+    )
     return counts
+
+
+def _find_altered(
+    archive: Archive, ends: Mapping[int, int], decode: Decode, counts: Reconciliation, advanced: Callable[[int], None]
+) -> None:
+    """Tells how many rows were looked at so far."""
+    looked = 0
+    for partition, end in ends.items():
+        for block in archive.with_columns(partition, end):
+            for row in altered(block, decode):
+                counts.find(position_text(archive.topic, partition, row.offset), "altered", columns=row.columns)
+            looked += len(block[0])
+            advanced(looked)
 
 
 async def compare_partition(

@@ -297,6 +297,7 @@ class Reconciled(Body):
     missing: int
     duplicate: int
     different: Annotated[int, Field(description="rows with other bytes, or of no record")]
+    altered: Annotated[int, Field(description="rows whose columns do not say what their record says")]
 
 
 class Verification(Reconciled):

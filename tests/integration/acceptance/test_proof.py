@@ -262,10 +262,46 @@ def test_rows_that_are_gone_are_found_whichever_topic_they_are_of(signed: Instal
     assert failures(signed) == {}
 
 
+def test_columns_that_do_not_say_what_the_record_says_are_put_right(signed: Installation) -> None:
+    """What reports read can be changed with the record, and so every signature, left as it is."""
+    ids = "SELECT DISTINCT id FROM dossier_events_readable ORDER BY id"
+    with writer(signed) as client:
+        before = client.query(ids).result_rows
+        rows = client.query(
+            "SELECT partition, offset, raw FROM dossier_events WHERE topic = 'dossier.events.v1' AND unreadable = '' "
+            "ORDER BY partition, offset LIMIT 2 OFFSET 20"
+        ).result_rows
+        (hidden, edited) = [f"dossier.events.v1/{partition}@{offset}" for partition, offset, _ in rows]
+
+        def update(row: int, what: str) -> None:
+            at = dict(zip(("partition", "offset", "raw"), rows[row], strict=True))
+            here = "WHERE topic = 'dossier.events.v1' AND partition = {partition:UInt32} AND offset = {offset:UInt64}"
+            client.command(f"ALTER TABLE dossier_events UPDATE {what} {here}", at, settings={"mutations_sync": 2})
+
+        update(0, "unreadable = 'nothing to see here'")
+        update(1, "raw = concat(raw, ' '), occurred_at = occurred_at - INTERVAL 1 YEAR")
+        assert len(client.query(ids).result_rows) == len(before) - 1
+        found = failures(signed)
+        assert found["ledger: altered"] == [hidden, edited]
+        assert found["ledger: different"] == [edited]
+        looked = signed.json("repair", "--from-ledger", "--dry-run", expect=1)
+        assert sum(each["rows"] for each in looked["altered"]) == 2
+
+        repaired = signed.json("repair", "--from-ledger", expect=1)
+        assert (repaired["rewritten"], repaired["written"], repaired["signed"]) == (1, 0, True)
+        assert {each["position"] for each in repaired["failures"] if each["kind"].startswith("ledger")} == {edited}
+        assert client.query(ids).result_rows == before
+        update(1, "raw = {raw:String}")
+        assert signed.json("repair", "--from-ledger", "--key", key_of(signed))["rewritten"] == 1
+    assert failures(signed) == {}
+
+
 def test_a_checkpoint_that_another_key_signed_is_none(signed: Installation, tmp_path: Path) -> None:
     signed.json("keys", "new", "dossier-ledger", "--out", str(tmp_path))
     answer = signed.json("verify", "--all", "--key", str(tmp_path / "dossier-ledger.pub"), expect=1)
     assert {each["kind"] for each in answer["failures"]} == {"signature", "unsigned"}
+    repaired = signed.json("repair", "--from-ledger", "--key", str(tmp_path / "dossier-ledger.pub"), expect=1)
+    assert {each["kind"] for each in repaired["failures"]} == {"signature", "unsigned"}
 
 
 def test_a_checkpoint_held_elsewhere_is_compared_beside_the_installations_own(

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from deploy.clickhouse.client import connect
 from deploy.embedded.leash import leashed
 from events.ledger import LEDGER_TOPIC
+from processors.archiver import ARCHIVED
 from replay.archive import Archive
 from replay.reconcile import Reconciliation, reconcile
 from schemas.health import HealthReport, read_health
@@ -150,7 +151,8 @@ class Archiving:
 
     def reconcile_topic(self, topic: str, wait_seconds: float = DEADLINE_SECONDS) -> Reconciliation:
         archive = Archive(self.client, topic)
-        return asyncio.run(reconcile(self.broker, archive, wait_seconds, lambda _done, _total: None))
+        decode = next(each.decode for each in ARCHIVED if topic.endswith(each.topic))
+        return asyncio.run(reconcile(self.broker, archive, decode, wait_seconds, lambda _done, _total: None))
 
     def require_exact(self, records: int) -> None:
         """Law 5: every record of the ledger is archived once, with its bytes."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cli.against import own_notes
+from cli.against import known_keys, own_notes
+from cli.console import CommandError
 from cli.main import main
 from replay.checkpoint import Checkpoint, SignedCheckpoint
 from replay.pack import write_pack
@@ -126,3 +127,19 @@ def test_a_pack_that_was_changed_is_a_failure_and_not_a_broken_surrounding(capsy
         assert run(file, "--key", "ledger.pub") == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert f"{file}: " in line
+
+
+@pytest.mark.usefixtures("desk")
+def test_what_is_held_elsewhere_needs_a_key_to_know_it_by() -> None:
+    """As `repair` and `restore` ask: without a key they compare with the ledger alone, and say so."""
+    hold(ELSEWHERE)
+    settings = load_settings()
+    assert known_keys(settings, None, None) == ([], [])
+    with pytest.raises(CommandError, match="--key"):
+        known_keys(settings, None, [Path("held.txt")])
+    keys, held = known_keys(settings, [Path("ledger.pub")], [Path("held.txt")])
+    assert (keys, [each.note for each in held]) == ([KEY.public], [ELSEWHERE])
+    own = settings.data_dir / "keys"
+    own.mkdir(parents=True)
+    (own / "ledger.pub").write_text(KEY.public.text)
+    assert known_keys(settings, None, None) == ([KEY.public], [])
