@@ -8,13 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, groupby, pairwise
-from typing import Any, Final, NamedTuple
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from events.envelope import LEDGER, Unreadable
 from events.ledger import LEDGER_TOPIC
 from replay.columns import ROW_SQL
 from replay.leaf import LEAF_SQL
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _COLUMNS: Final = (
     "partition, offset, toUnixTimestamp64Milli(recorded_at), toUnixTimestamp64Micro(occurred_at), key, raw, "
@@ -24,13 +27,18 @@ _COLUMNS: Final = (
 _AS_BYTES: Final = {"String": "bytes"}
 #: As it stands on the ledger; offsets and times as integers, bytes as bytes, and no time spent on compressing.
 _ARROW: Final = {"output_format_arrow_string_as_string": "0", "output_format_arrow_compression_method": "none"}
-#: As `_Columns`.
-_ARCHIVED: Final = (
-    "ifNull(key, ''), topic != {topic:String}, offset, toUnixTimestamp64Milli(recorded_at) * 1000, raw, "
-    "unreadable != ''"
+#: The columns of `Records`. What is null is no event, as what is empty is none.
+_RECORDS: Final = ("offset", "toUnixTimestamp64Milli(recorded_at) * 1000", "ifNull(raw, '')", "unreadable != ''")
+#: A row a dossier: its key, the records of the ledger, those of the topic beside it.
+_HISTORY: Final = ", ".join(
+    ["ifNull(key, '') AS history"]
+    + [f"groupArrayIf({column}, topic = {{topic:String}})" for column in _RECORDS]
+    + [f"groupArrayIf({column}, topic != {{topic:String}})" for column in _RECORDS]
 )
-#: The server sorts on disk what takes more than this, so that it needs no more memory for a larger archive.
-_SORTED: Final = {**_ARROW, "max_bytes_before_external_sort": str(512 * 1024 * 1024)}
+#: The server puts on disk what takes more than this, so that it needs no more memory for a larger archive.
+_GROUPED: Final = {**_ARROW, "max_bytes_before_external_group_by": str(512 * 1024 * 1024)}
+#: So many dossiers are made Python objects of at a time.
+_DOSSIERS: Final = 1_000
 _MAX_IDS_A_QUERY: Final = 5_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POLL_SECONDS: Final = 0.1
@@ -44,8 +52,11 @@ class Records(NamedTuple):
 
     offsets: Sequence[int]
     recorded: Sequence[int]
-    values: Sequence[bytes | None]
+    values: Sequence[bytes]
     doubtful: Sequence[int]
+
+
+NO_RECORDS: Final = Records((), (), (), ())
 
 
 class History(NamedTuple):
@@ -56,7 +67,7 @@ class History(NamedTuple):
     beside: Records
 
 
-#: Of each record: its key, whether it is of the topic beside the ledger, and the columns of `Records`.
+#: Rows, a column at a time.
 _Columns = Sequence[Sequence[Any]]
 
 
@@ -120,30 +131,29 @@ class Archive:
     def by_dossier(
         self, partition: int, end: int, beside: tuple[str, int] = ("", 0), dossiers: Collection[str] | None = None
     ) -> Iterator[History]:
-        """The records before `end` of a partition for the fold, a dossier at a time, in the order of the keys' bytes.
+        """The records before `end` of a partition for the fold, a dossier at a time, the dossiers in any order.
 
-        The server does the sorting, on disk where it must, so nobody needs more memory for a larger archive.
+        The server puts them together, on disk where it must, so nobody needs more memory for a larger archive.
 
         Args:
             beside: another topic of the same table, and up to where.
             dossiers: of these alone.
         """
         sql = (
-            f"SELECT {_ARCHIVED} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
+            f"SELECT {_HISTORY} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
             "WHERE partition = {partition:UInt32} AND (topic = {topic:String} AND offset < {end:UInt64} "
             "OR topic = {beside:String} AND offset < {beside_end:UInt64})"
         )
-        order = " ORDER BY ifNull(key, ''), topic != {topic:String}, offset"
         parameters = {"partition": partition, "end": end, "beside": beside[0], "beside_end": beside[1]}
         if dossiers is None:
-            yield from histories(self._columns(sql + order, parameters, _SORTED))
+            yield from histories(self._batches(f"{sql} GROUP BY history", parameters, _GROUPED))
             return
         wanted = sorted(dossiers)
         for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
             some = {"dossiers": wanted[start : start + _MAX_IDS_A_QUERY]}
             # What is in no index is looked for where something unreadable is.
             named = " AND dossier_id IN arrayPushBack({dossiers:Array(String)}, '') AND key IN {dossiers:Array(String)}"
-            yield from histories(self._columns(f"{sql}{named}{order}", {**parameters, **some}))
+            yield from histories(self._batches(f"{sql}{named} GROUP BY history", {**parameters, **some}, _GROUPED))
 
     def leaves(self, partition: int, end: int) -> Iterator[list[Any]]:
         """The rows before `end` of a partition as `replay.verify.StoredRow`, a block at a time, in ledger order."""
@@ -225,15 +235,18 @@ class Archive:
         rows: list[tuple[Any, ...]] = self.client.query(sql, {"topic": self.topic} | parameters).result_rows
         return rows
 
-    def _columns(
-        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, str] = _ARROW
-    ) -> Iterator[_Columns]:
+    def _columns(self, sql: str, parameters: Mapping[str, object]) -> Iterator[_Columns]:
+        for batch in self._batches(sql, parameters, _ARROW):
+            yield [column.to_pylist() for column in batch.columns]
+
+    def _batches(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, str]
+    ) -> Iterator[pa.RecordBatch]:
         stream = self.client.query_arrow_stream(
             sql, {"topic": self.topic, **parameters}, dict(settings), use_strings=False
         )
         with stream as batches:
-            for batch in batches:
-                yield [column.to_pylist() for column in batch.columns]
+            yield from batches
 
     def _blocks(self, sql: str, parameters: Mapping[str, object]) -> Iterator[list[ArchiveRow]]:
         stream = self.client.query_row_block_stream(sql, {"topic": self.topic, **parameters}, query_formats=_AS_BYTES)
@@ -249,23 +262,29 @@ def _is_readable(row: ArchiveRow) -> bool:
         return False
 
 
-def histories(blocks: Iterable[_Columns]) -> Iterator[History]:
-    """The histories in blocks of records that are sorted by key, topic and offset; one may go on in the next block."""
-    held: _Columns | None = None
-    for block in blocks:
-        columns = block if held is None else [[*before, *more] for before, more in zip(held, block, strict=True)]
-        starts = [0, *accumulate(len(list(same)) for _, same in groupby(columns[0]))]
-        yield from (_history(columns, start, end) for start, end in pairwise(starts[:-1]))
-        held = [column[starts[-2] :] for column in columns] if columns[0] else held
-    if held is not None:
-        yield _history(held, 0, len(held[0]))
+def histories(batches: Iterable[pa.RecordBatch]) -> Iterator[History]:
+    """The histories in batches of `_HISTORY`."""
+    for batch in batches:
+        for start in range(0, batch.num_rows, _DOSSIERS):
+            keys, *columns = batch.slice(start, _DOSSIERS).columns
+            own, beside = columns[: len(_RECORDS)], columns[len(_RECORDS) :]
+            names: list[Any] = keys.to_pylist()
+            yield from map(History, names, _records(own), _records(beside))
 
 
-def _history(columns: _Columns, start: int, end: int) -> History:
-    keys, is_beside, *others = columns
-    middle = end - sum(is_beside[start:end])
-    own, beside = (Records(*(each[begin:stop] for each in others)) for begin, stop in ((start, middle), (middle, end)))
-    return History(keys[start], own, beside)
+def _records(columns: Sequence[Any]) -> Iterator[Records]:
+    """The records of each row of columns of lists, ordered by offset: the server may have read them in another order."""
+    values: list[list[Any]] = [each.flatten().to_pylist() for each in columns]
+    for start, end in pairwise(accumulate(columns[0].value_lengths().to_pylist(), initial=0)):
+        if start == end:
+            yield NO_RECORDS
+            continue
+        offsets, *others = [each[start:end] for each in values]
+        ordered = sorted(offsets)
+        if ordered != offsets:
+            places = sorted(range(end - start), key=offsets.__getitem__)
+            others = [[each[place] for place in places] for each in others]
+        yield Records(ordered, *others)
 
 
 def _row(

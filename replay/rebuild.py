@@ -27,11 +27,11 @@ from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import peek_last
 from projections.standing import Standing
 from replay.alarms import AlarmDifference, Clocks, Tally, said_of
-from replay.archive import History, Records
+from replay.archive import NO_RECORDS, History
 from replay.live_topic import LivePartition
 
 #: Of a dossier that the archive has nothing of.
-NOTHING: Final = History(b"", Records((), (), (), ()), Records((), (), (), ()))
+NOTHING: Final = History(b"", NO_RECORDS, NO_RECORDS)
 Fault = Literal["other state", "not live", "not in the archive", "missing alarms", "extra alarms"]
 
 
@@ -120,10 +120,10 @@ def name_of(history: History) -> str:
     return history.key.decode(errors="replace")
 
 
-def _events(key: bytes, values: Sequence[bytes | None], doubtful: Sequence[int]) -> Iterable[Event | Unreadable]:
+def _events(key: bytes, values: Sequence[bytes], doubtful: Sequence[int]) -> Iterable[Event | Unreadable]:
     if any(doubtful):  # by today's judgement: an earlier program may not have known a version that this one knows
         return LEDGER.decode_records([key] * len(values), values)
-    return LEDGER.decode_all_again([value or b"" for value in values])
+    return LEDGER.decode_all_again(values)
 
 
 def compare(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -34,7 +36,7 @@ def event(dossier_id: str, number: int) -> Event:
 
 
 #: As the archive gives them: key, beside the ledger, offset, append time in µs, value, doubtful.
-Row = tuple[bytes, bool, int, int, bytes | None, bool]
+Row = tuple[bytes, bool, int, int, bytes, bool]
 
 
 def rows(events: list[Event]) -> list[Row]:
@@ -57,13 +59,22 @@ def live(states: dict[str, Dossier], next_offset: int) -> LivePartition[Mark]:
     return LivePartition(cursor, {key: mark_of(pack(state)) for key, state in states.items()})
 
 
-def compared(found: LivePartition[Mark], archived: list[Row], end: int | None = None, block: int = 3) -> Comparison:
-    """As the archive gives them: sorted by dossier, in blocks that end anywhere."""
+def compared(found: LivePartition[Mark], archived: list[Row], end: int | None = None, batch: int = 2) -> Comparison:
+    """As the archive gives them: by dossier, their records in whatever order, in batches of some dossiers."""
     clocks = Clocks(RULES, due_by=0, alarmed_until=0)
     until = bounds(found, len(archived) if end is None else end)
-    ordered = sorted(archived, key=lambda each: each[:3])
-    blocks = [list(zip(*ordered[start : start + block], strict=True)) for start in range(0, len(ordered), block)]
-    return compare(found, histories(blocks), until, clocks)
+    keys = sorted({each[0] for each in archived}, reverse=True)
+    rows = [_history_row(key, [each for each in reversed(archived) if each[0] == key]) for key in keys]
+    batches = [
+        pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*some, strict=True)], [*"kabcdefgh"])
+        for some in (rows[start : start + batch] for start in range(0, len(rows), batch))
+    ]
+    return compare(found, histories(batches), until, clocks)
+
+
+def _history_row(key: bytes, records: list[Row]) -> tuple[Any, ...]:
+    own, beside = ([each[2:] for each in records if each[1] is is_beside] for is_beside in (False, True))
+    return key, *(list(column) for part in (own, beside) for column in (zip(*part, strict=True) if part else [()] * 4))
 
 
 def faults(comparison: Comparison) -> dict[str, tuple[str, ...]]:
@@ -104,7 +115,6 @@ def test_a_dossier_that_is_on_one_side_only_differs() -> None:
 def test_an_altered_archive_differs() -> None:
     altered = rows(EVENTS)
     *position, raw, _ = altered[3]
-    assert raw is not None
     altered[3] = (*position, raw.replace(b'"P1"', b'"P9"'), False)  # type: ignore[assignment]  # a tuple's front
     assert faults(compared(live(folded(EVENTS), 4), altered)) == {"B": ("other state",)}
 
@@ -134,13 +144,13 @@ def test_a_state_that_claims_more_than_the_ledger_has_makes_nobody_wait() -> Non
 
 
 def test_an_unreadable_row_is_counted_and_stops_nothing() -> None:
-    found = [*rows(EVENTS), (b"A", False, 4, RECORDED_MS, b"{", False), (b"", False, 5, RECORDED_MS, None, True)]
+    found = [*rows(EVENTS), (b"A", False, 4, RECORDED_MS, b"{", False), (b"", False, 5, RECORDED_MS, b"", True)]
     comparison = compared(live(folded(EVENTS), 6), found)
     assert (comparison.differing, comparison.unreadable) == ({}, 2)
 
 
 def test_an_event_that_an_earlier_program_could_not_read_is_read_by_one_that_can() -> None:
-    """The row says for ever that it was no event; the live state was folded anew from the ledger."""
+    """The row says that it was no event until somebody repairs it; the live state was folded anew from the ledger."""
     found = rows(EVENTS)
     found[2] = (*found[2][:-1], True)
     comparison = compared(live(folded(EVENTS), 4), found)
@@ -161,10 +171,10 @@ def test_the_same_difference_is_told_under_the_same_id_and_another_under_another
     events=st.lists(any_event(st.sampled_from(["A", "B", "C"])), max_size=15),
     cursor=st.integers(0, 15),
     ahead=st.dictionaries(st.sampled_from(["A", "B", "C"]), st.integers(0, 15)),
-    block=st.integers(1, 16),
+    batch=st.integers(1, 16),
 )
 def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
-    events: list[Event], cursor: int, ahead: dict[str, int], block: int
+    events: list[Event], cursor: int, ahead: dict[str, int], batch: int
 ) -> None:
     next_offset = min(cursor, len(events))
     states = folded(events, next_offset)
@@ -173,5 +183,5 @@ def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
         if state is not None:
             states[dossier_id] = state
     found = live(states, next_offset)
-    comparison = compared(found, rows(events), block=block)
+    comparison = compared(found, rows(events), batch=batch)
     assert {fault for each in comparison.differing.values() for fault in each.faults} <= {"missing alarms"}
