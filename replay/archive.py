@@ -273,7 +273,7 @@ def histories(batches: Iterable[pa.RecordBatch]) -> Iterator[History]:
 
 
 def _records(columns: Sequence[Any]) -> Iterator[Records]:
-    """The records of each row of columns of lists, ordered by offset: the server may have read them in another order."""
+    """The records of each row of columns of lists, ordered by offset: the server may have read them in another."""
     values: list[list[Any]] = [each.flatten().to_pylist() for each in columns]
     for start, end in pairwise(accumulate(columns[0].value_lengths().to_pylist(), initial=0)):
         if start == end:
