@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from schemas.settings import load_settings
 if TYPE_CHECKING:
     from processors.archive_table import ArchiveTable
     from processors.repair import Repair, Span
+    from replay.archive import Archive
+    from replay.columns import Decode
 
 Spans = Mapping[str, Sequence["Span"]]  # by topic
 
@@ -91,21 +94,33 @@ def _altered(around: Surroundings) -> Spans:
     from processors.archiver import ARCHIVED
     from processors.repair import spans
     from replay.archive import Archive
-    from replay.columns import altered
 
     found = {}
-    with _archive(around) as client:
+    with _archive(around) as client, _progress() as bar:
         for topic, _, decode in ARCHIVED:
             archive = Archive(client, topic)
+            ends = archive.cursors()
+            looked = partial(bar.advance, bar.add_task(topic, total=sum(ends.values())))
             found[topic] = [
                 span
-                for partition, end in archive.cursors().items()
-                for span in spans(
-                    partition,
-                    (row.offset for block in archive.with_columns(partition, end) for row in altered(block, decode)),
-                )
+                for partition, end in ends.items()
+                for span in spans(partition, _altered_offsets(archive, partition, end, decode, looked))
             ]
     return found
+
+
+def _altered_offsets(
+    archive: Archive, partition: int, end: int, decode: Decode, looked: Callable[[int], None]
+) -> Iterator[int]:
+    from replay.columns import altered
+
+    for block in archive.with_columns(partition, end):
+        yield from (row.offset for row in altered(block, decode))
+        looked(len(block[0]))
+
+
+def _progress() -> Progress:
+    return Progress(console=err, transient=True, disable=not err.is_terminal)
 
 
 @contextmanager
@@ -146,7 +161,7 @@ def _of_topic(
 
     decode = next(each.decode for each in ARCHIVED if each.topic == topic)
     kafka, writer = listening_kafka(around), UUID(str(uuid_utils.uuid7()))
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+    with _progress() as bar:
         task = bar.add_task(topic, total=sum(span.rows for span in spans))
         repairing = Repair(kafka, topic, table, writer, decode, lambda rows: bar.advance(task, rows))
         try:
