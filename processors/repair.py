@@ -23,6 +23,8 @@ from processors.archive_table import ArchiveTable, Count, content_of, runs
 from processors.batches import MAX_ROWS, Decode, cut, make_batch
 
 _FETCH_WAIT_MS: Final = 500
+#: A broker answers a connection's requests one after the other: each waits behind a fetch that waits for new records.
+_BROKER_WAIT_MS: Final = 20
 #: The ledger answers within this, or the repair gives up.
 _ANSWER_SECONDS: Final = 60.0
 
@@ -107,7 +109,7 @@ class Repair:
     async def _each_batch(self, spans: Sequence[Span], do: Callable[[int, Sequence[LedgerRecord]], int]) -> int:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._brokers.split(","), client_id="dossier-repair", enable_auto_commit=False,
-            auto_offset_reset="none",
+            auto_offset_reset="none", fetch_max_wait_ms=_BROKER_WAIT_MS,
         )  # fmt: skip
         await consumer.start()
         done = 0

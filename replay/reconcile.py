@@ -26,6 +26,8 @@ NAMED_FINDINGS: Final = 20
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 _FETCH_RECORDS: Final = 5_000
 _FETCH_WAIT_MS: Final = 500
+#: A broker answers a connection's requests one after the other: each waits behind a fetch that waits for new records.
+_BROKER_WAIT_MS: Final = 20
 
 What = Literal["missing", "duplicate", "different", "altered"]
 Progress = Callable[[int, int], None]
@@ -256,5 +258,6 @@ def _consumer(brokers: str, topic: str) -> Any:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=_FETCH_BYTES,
+        fetch_max_wait_ms=_BROKER_WAIT_MS,
         request_timeout_ms=30_000,
     )
