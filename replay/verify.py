@@ -121,10 +121,11 @@ class _Against:
     def compare(self, leaves: Sequence[bytes]) -> Iterator[Failure]:
         """Go on with these leaves, to the size of the next checkpoint."""
         self._log.extend(leaves)
+        good = self._good  # smaller than this log: of two roots of one size the other may agree
         while self._due and self._due[0].size == self._log.size:
             signed = self._due.popleft()
             if signed.root != self._log.root():
-                rows = f"{self._good}-{self._log.size - 1}"
+                rows = f"{good}-{self._log.size - 1}"
                 message = f"rows {rows} are not those that were signed ({signed.found})"
                 yield Failure("root", f"{self._partition}@{rows}", message)
                 self.give_up()
@@ -139,9 +140,12 @@ class _Against:
 
 
 def _forks(partition: int, checkpoints: Sequence[Signed]) -> Iterable[Failure]:
-    roots: dict[int, Signed] = {}
+    """Each other root of a size once, in however many places it was found."""
+    first: dict[int, Signed] = {}
+    told: set[tuple[int, bytes]] = set()
     for each in checkpoints:
-        other = roots.setdefault(each.size, each)
-        if other.root != each.root:
+        other, log = first.setdefault(each.size, each), (each.size, each.root)
+        if other.root != each.root and log not in told:
+            told.add(log)
             message = f"two logs of {each.size} leaves were signed ({other.found}, {each.found})"
             yield Failure("forked", f"{partition}@{each.size}", message)

@@ -119,6 +119,20 @@ def test_a_forked_log_is_found(world: World) -> None:
     assert "forked" in failures(world.rows, [*world.checkpoints, other])
 
 
+@pytest.mark.parametrize("root", [bytes(32), b"\xff" * 32], ids=["sorted before the true one", "and behind it"])
+def test_a_fork_is_named_once_and_with_the_rows_since_the_checkpoint_before(root: bytes) -> None:
+    rows = [row(offset) for offset in range(20)]
+    logs = {size: CompactRange() for size in (8, 20)}
+    for size, log in logs.items():
+        log.extend([each[5] for each in rows[:size]])
+    true = [Signed(size, log.root(), where) for size, log in logs.items() for where in ("table", "topic", "file")]
+    forged = [Signed(20, root, where) for where in ("held", "held too")]
+    found = verify_rows(PARTITION, [as_read(rows)], [*true, *forged]).failures
+    assert [(each.kind, each.position) for each in found] == [
+        ("forked", f"{PARTITION}@20"), ("root", f"{PARTITION}@8-19"),
+    ]  # fmt: skip
+
+
 @given(world=worlds(), draw=st.data())
 def test_an_archive_restored_from_an_older_copy_ends_too_soon(world: World, draw: st.DataObject) -> None:
     older = draw.draw(st.integers(0, len(world.rows) - 1))
