@@ -178,6 +178,23 @@ def unnamed(counts: Mapping[str, Reconciliation]) -> int:
     return sum(each.found - len(each.findings) for each in counts.values())
 
 
+def strangers(around: Surroundings) -> list[Failure]:
+    """Rows of topics that are not archived: nothing signs or compares them, and reports would show them."""
+    from processors.archiver import ARCHIVED
+    from replay.verify import Failure
+
+    sql = (
+        "SELECT topic, partition, min(offset), max(offset), count() FROM dossier_events "
+        "WHERE topic NOT IN {known:Array(String)} GROUP BY topic, partition ORDER BY topic, partition"
+    )
+    with open_archive(around) as archive:
+        rows = archive.client.query(sql, {"known": [each.topic for each in ARCHIVED]}).result_rows
+    return [
+        Failure("stranger", f"{topic}/{partition}@{first}-{last}", f"{count} rows of a topic that is not archived")
+        for topic, partition, first, last, count in rows
+    ]
+
+
 def detached(around: Surroundings, counts: Mapping[str, Reconciliation], failures: Iterable[Failure]) -> list[Failure]:
     """Parts of the table that somebody took out, where rows are missing of whichever topic: else theirs are there."""
     from replay.verify import Failure
@@ -233,7 +250,7 @@ def against_ledger_and_signed(
 ) -> Proved:
     """Compare; `wait`: seconds that the archiver may take."""
     counts = against_brokers(around, wait)
-    failures = named(counts)
+    failures = named(counts) + strangers(around)
     if keys:
         failures += against_signed(settings, keys, held, None)[1]
     failures += detached(around, counts, failures)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -19,11 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from kafka import KafkaProducer
 from msgspec import structs
 
-from deploy.clickhouse.client import connect
-from deploy.embedded.runtime import read_credentials
 from deploy.topics import apply, load_topics
-from events.catalogue import Received
-from events.envelope import encode, make_event
 from events.ledger import LEDGER_TOPIC
 from replay.archive import Archive, ArchiveRow
 from replay.checkpoint import Checkpoint, SignedCheckpoint, parse, read_notes
@@ -31,21 +25,11 @@ from replay.leaf import LEAF_SQL, leaf_bytes, leaf_hash
 from replay.pack import read_pack, write_pack
 from replay.restore import Restoring
 from tests.installation import Installation, eventually
+from tests.integration.acceptance.tampering import failures, kinds, publish, wait_until_signed, writer
 from tests.integration.waiting import records_on
 from tests.poison import ODD_BUT_GOOD, POISON
 
 pytestmark = pytest.mark.integration
-
-
-@contextmanager
-def writer(installation: Installation) -> Iterator[Any]:
-    """A client that may change the archive, as somebody who has broken in."""
-    passwords = read_credentials(installation.data_dir)
-    assert passwords is not None
-    password = passwords.archiver.get_secret_value()
-    url = installation.status()["addresses"]["clickhouse"]
-    with connect(url, user="archiver", password=password, database="default") as client:
-        yield client
 
 
 def key_of(installation: Installation) -> str:
@@ -60,13 +44,8 @@ def signed(installation: Installation) -> Installation:
         producer.send(LEDGER_TOPIC, row.value, row.key, [("odd", b""), ("odd", row.value or b"")]).get(20)
     producer.close()
     installation.json("simulate", "--profile", "gia-lai-2020-h1", "--dossiers", "60", "--speed", "max")
-    ends = installation.json("rebuild", "--compare-only")["positions"]
-
-    def is_signed() -> bool:
-        found = installation.json("checkpoint", "show")["checkpoints"]
-        return {str(each["partition"]): each["size"] for each in found} == {p: end for p, end in ends.items() if end}
-
-    eventually(is_signed, "everything is signed")
+    installation.json("rebuild", "--compare-only")  # live state is there, and what was late has been said
+    wait_until_signed(installation)
     return installation
 
 
@@ -128,19 +107,6 @@ def everything_on(kafka: str) -> set[tuple[Any, ...]]:
         (each.partition, each.offset, each.timestamp, each.key, each.value, tuple(each.headers))
         for each in records_on(kafka, LEDGER_TOPIC)
     }
-
-
-def failures(installation: Installation) -> dict[str, list[str]]:
-    """The failures of `verify --all` by kind: their positions."""
-    return kinds(json.loads(installation.run("verify", "--all", "--json", "--wait", "5").stdout))
-
-
-def kinds(answer: Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for each in answer["failures"]:
-        found.setdefault(each["kind"], []).append(each["position"])
-    assert answer["ok"] is not bool(found)
-    return found
 
 
 def test_the_table_computes_the_leaves_that_the_program_does(signed: Installation) -> None:
@@ -403,15 +369,6 @@ def test_a_witness_signs_a_log_that_has_grown(signed: Installation, tmp_path: Pa
     assert signed.run("checkpoint", "export", str(new), "--since", str(before)).returncode == 0
     assert cosign(new, "--since", str(before)) == 0
     assert signed.json("verify", "--all", "--checkpoints", str(new))["ok"]
-
-
-def publish(installation: Installation, dossier_id: str) -> None:
-    """One event of a dossier of its own."""
-    received = Received(office="H21.18", procedure="1.002809", channel="direct")
-    at = datetime(2026, 3, 2, 8, tzinfo=UTC)
-    event = make_event(received, id=f"{dossier_id}-1", source="urn:proof", subject=dossier_id, time=at)
-    done = installation.run("publish", "-", stdin=f"{encode(event).decode()}\n")
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_citizen_checks_a_receipt_without_a_server(signed: Installation, tmp_path: Path) -> None:
