@@ -28,6 +28,10 @@ _RANGE: Final = (
     "FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
     "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
 )
+#: How many different records the rows of an offset hold; said without null, which uniqExact would pass over.
+_DIFFERENT: Final = (
+    "uniqExact(recorded_at, ifNull(key, ''), isNull(key), ifNull(raw, ''), isNull(raw), toString(headers))"
+)
 
 
 class Count(NamedTuple):
@@ -127,11 +131,15 @@ class ArchiveTable:
         self._client.command(f"DELETE {_RANGE}", self._range(partition, first, last))
 
     def remove_doubled(self, partition: int, first: int, last: int) -> int:
-        """Where two runs wrote one offset, keep the row of the smaller writer; gives how many rows went.
+        """Where two runs wrote one record, keep the row of the smaller writer; gives how many rows went.
 
         Both runs may do this at once: they take out the same rows, and the smallest writer's row is never among them.
+        Rows that differ stay: one of them is no archiver's.
         """
-        sql = f"SELECT offset, arraySort(groupArray(toString(writer))) {_RANGE} GROUP BY offset HAVING count() > 1"
+        sql = (
+            f"SELECT offset, arraySort(groupArray(toString(writer))) {_RANGE} GROUP BY offset "
+            f"HAVING count() > 1 AND {_DIFFERENT} = 1"
+        )
         losing: dict[str, list[int]] = defaultdict(list)
         for offset, writers in self._client.query(sql, self._range(partition, first, last)).result_rows:
             for writer in {*writers} - {writers[0]}:
@@ -143,6 +151,11 @@ class ArchiveTable:
                     self._range(partition, begin, end) | {"writer": UUID(writer)},
                 )
         return sum(map(len, losing.values()))
+
+    def disputed(self, partition: int, first: int, last: int) -> list[int]:
+        """The offsets whose rows hold different records."""
+        sql = f"SELECT offset {_RANGE} GROUP BY offset HAVING {_DIFFERENT} > 1 ORDER BY offset"
+        return [int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows]
 
     def _range(self, partition: int, first: int, last: int) -> dict[str, object]:
         return {"topic": self._topic, "partition": partition, "first": first, "last": last}

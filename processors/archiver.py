@@ -64,6 +64,8 @@ _RETRY_SECONDS: Final = (0.1, 5.0)
 _WATCHED_ROWS: Final = 4 * MAX_ROWS
 #: So often rows may be doubled with nothing to take out, before it is one run that wrote them twice.
 _IN_VAIN: Final = 3
+#: Offsets that a line of the log names.
+_TOLD: Final = 20
 #: When they are counted again if no batch follows, after the last one or after taking over.
 _LOOK_AGAIN_SECONDS: Final = (2.0, 10.0, 30.0, 90.0)
 #: The longest wait for the broker's answer to a commit.
@@ -350,7 +352,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._take_out_doubled(partition, max(0, last - _WATCHED_ROWS), last)
 
     async def _take_out_doubled(self, partition: _Partition, first: int, last: int) -> Count:
-        """What the table holds of these offsets, each of them once.
+        """What the table holds of these offsets, each of them once but where rows differ: those are evidence.
 
         Raises:
             ArchiverFailed: one run wrote rows twice.
@@ -360,6 +362,12 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         in_vain = 0  # a body may arrive, or another archiver take out the same rows, between two questions
         while (found := await self._insist(count)).rows > found.offsets:
             removed = await self._insist(remove)
+            if not removed and (
+                disputed := await self._insist(partial(self._table.disputed, partition.number, first, last))
+            ):
+                told = "two different rows for one offset, see dossier verify --all"
+                log.error(told, partition=partition.number, offsets=disputed[:_TOLD])
+                break
             log.warning("rows of another run taken out", partition=partition.number, first=first, rows=removed)
             in_vain += not removed
             if in_vain > _IN_VAIN:

@@ -86,7 +86,7 @@ class Checkpointer:
             for leaves in self.table.leaves(partition, known.size, end):
                 self.table.keep(partition, grown.extend(leaves))
         except Missing as missing:
-            log.warning("no checkpoint: an archived row is gone", partition=partition, offset=missing.offset)
+            log.warning("no checkpoint, see dossier verify --all", why=str(missing))
             return
         checkpoint = Checkpoint(f"{self.origin}/{partition}", grown.size, grown.root())
         note = SignedCheckpoint(checkpoint).signed_by(self.signer, int(time.time())).text

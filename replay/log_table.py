@@ -16,10 +16,10 @@ _LEAVES: Final = 1 << 16
 
 
 class Missing(Exception):
-    """The table does not have a row that it should have; `offset` says which is the first."""
+    """The table does not have the one row that it should have; `offset` says of which is the first."""
 
-    def __init__(self, partition: int, offset: int) -> None:
-        super().__init__(f"no row for offset {offset} of partition {partition}")
+    def __init__(self, partition: int, offset: int, found: str = "no row") -> None:
+        super().__init__(f"{found} for offset {offset} of partition {partition}")
         self.offset = offset
 
 
@@ -47,18 +47,19 @@ class LogTable:
         """The leaf hashes from `first` to before `end`, in order, some at a time.
 
         Raises:
-            Missing: there is no row for one of these offsets.
+            Missing: there is no row for one of these offsets, or two that differ: whoever signed would choose.
         """
         sql = (
             "SELECT offset, leaf FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
-            "AND offset >= {first:UInt64} AND offset < {end:UInt64} ORDER BY topic, partition, offset LIMIT 1 BY offset"
+            "AND offset >= {first:UInt64} AND offset < {end:UInt64} ORDER BY topic, partition, offset "
+            "LIMIT 1 BY offset, leaf"
         )
         for start in range(first, end, _LEAVES):
             stop = min(end, start + _LEAVES)
             rows = self._rows(sql, {"partition": partition, "first": start, "end": stop})
             for expected, (offset, _) in enumerate(rows, start):
                 if offset != expected:
-                    raise Missing(partition, expected)
+                    raise Missing(partition, min(offset, expected), "no row" if offset > expected else "different rows")
             if len(rows) < stop - start:
                 raise Missing(partition, start + len(rows))
             yield [bytes(leaf) for _, leaf in rows]

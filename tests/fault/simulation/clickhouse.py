@@ -33,7 +33,7 @@ class Table:
         self._tokens: OrderedDict[str, list[tuple[Any, ...]]] = OrderedDict()
 
     def insert(self, rows: Sequence[Row], token: str) -> None:
-        said = [(row["offset"], row["recorded_at"], row["key"], row["raw"]) for row in rows]
+        said = [_said(row) for row in rows]
         if token in self._tokens:
             if self._tokens[token] != said:
                 raise Violation(f"token {token} came again with other rows")
@@ -51,14 +51,18 @@ class Table:
             return [(len(offsets), max(offsets, default=0))]
         if sql.startswith("SELECT count(), groupBitmap(offset)"):
             return [(len(offsets), len(set(offsets)))]
-        if sql.startswith("SELECT offset FROM"):
-            return [(offset,) for offset in offsets]
-        assert sql.startswith("SELECT offset, arraySort(groupArray(toString(writer)))"), sql
-        assert sql.endswith("GROUP BY offset HAVING count() > 1"), sql
-        writers: dict[int, list[str]] = defaultdict(list)
+        doubled = defaultdict(list)
         for row in self._where(where):
-            writers[row["offset"]].append(row["writer"])
-        return [(offset, sorted(found)) for offset, found in sorted(writers.items()) if len(found) > 1]
+            doubled[row["offset"]].append(row)
+        different = {offset for offset, rows in doubled.items() if len({_said(row) for row in rows}) > 1}
+        if sql.startswith("SELECT offset FROM"):
+            return [(offset,) for offset in (sorted(different) if "GROUP BY" in sql else offsets)]
+        assert sql.startswith("SELECT offset, arraySort(groupArray(toString(writer)))"), sql
+        return [
+            (offset, sorted(row["writer"] for row in rows))
+            for offset, rows in sorted(doubled.items())
+            if len(rows) > 1 and offset not in different
+        ]
 
     def delete(self, where: Mapping[str, Any]) -> None:
         gone = {id(row) for row in self._where(where) if UUID(row["writer"]) == where["writer"]}
@@ -70,6 +74,10 @@ class Table:
 
     def at_offsets(self, partition: int) -> Counter[int]:
         return Counter(row["offset"] for row in self.rows if row["partition"] == partition)
+
+
+def _said(row: Row) -> tuple[Any, ...]:
+    return row["offset"], row["recorded_at"], row["key"], row["raw"]
 
 
 class _Result(NamedTuple):

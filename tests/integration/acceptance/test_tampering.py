@@ -171,6 +171,7 @@ def test_rows_that_changed_places_are_named(signed: Installation) -> None:
     assert found == {
         "root": [around(signed, 2, one)],
         "ledger: different": on_ledger(2, [one, other]),
+        "ledger: altered": on_ledger(2, [one, other]),  # when it happened stands beside the record, and was left
         "live": [f"2: {each}" for each in sorted(dossiers)],
     }
 

@@ -21,6 +21,7 @@ from events.catalogue import WIRE_NAMES, Received
 from events.envelope import Unreadable, decode_record
 from processors.archive_table import ArchiveTable, Count
 from processors.batches import make_batch
+from replay.log_table import LogTable, Missing
 from tests.integration.archive.archiving import Archiving, Process, client_of, eventually
 from tests.integration.archive.proxy import CuttingProxy
 from tests.integration.clickhouse.conftest import command_line, environment
@@ -176,6 +177,39 @@ def test_rows_of_two_runs_with_other_bounds_are_found_and_one_of_each_stays(arch
     assert table.remove_doubled(0, 0, 99) == 0
     assert table.count(0, 0, 99) == Count(rows=100, offsets=100)
     assert [row.raw for block in archiving.archive.stream() for row in block] == [each.value for each in records]
+    table.close()
+
+
+def test_two_rows_that_differ_stay_and_nobody_signs_either(archiving: Archiving) -> None:
+    """One of them is forged, and which run of the archiver it names is its forger's choice."""
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    records = [a_record(offset) for offset in range(100)]
+    forged = [replace(records[40], key=None), replace(records[50], value=b"{}"), replace(records[99], headers=())]
+    table.insert(make_batch(archiving.topic, 0, records, UUID(int=2)))
+    log = LogTable(archiving.client, archiving.topic)
+    assert len(next(log.leaves(0, 0, 100))) == 100
+    table.insert(make_batch(archiving.topic, 0, [records[7], *forged], UUID(int=1)))
+    assert (table.remove_doubled(0, 0, 99), table.remove_doubled(0, 0, 99)) == (1, 0)
+    assert table.disputed(0, 0, 99) == [40, 50, 99]
+    assert table.count(0, 0, 99) == Count(rows=103, offsets=100)
+    for first, end, offset in ((0, 100, 40), (41, 100, 50), (51, 100, 99)):
+        with pytest.raises(Missing, match=f"different rows for offset {offset} "):
+            list(log.leaves(0, first, end))
+    table.close()
+
+
+def test_an_archiver_goes_on_beside_two_rows_that_differ(archiving: Archiving) -> None:
+    archiver = archiving.start()
+    archiving.publish_events(0, 400)
+    eventually(partial(has_rows, archiving, 400), "all is archived")
+    row = next(row for block in archiving.archive.stream_partition(0) for row in block)
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    table.insert(make_batch(archiving.topic, 0, [Ledgered(row.offset, row.recorded_ms, row.key, b"{}")], UUID(int=1)))
+    archiving.publish_events(400, 800)
+    eventually(partial(has_rows, archiving, 801), "all is archived, and both rows are there")
+    eventually(lambda: archiver.says("two different rows for one offset"), "it says so")
+    assert table.disputed(0, 0, row.offset) == [row.offset]
+    assert archiver.popen.poll() is None
     table.close()
 
 
