@@ -18,7 +18,7 @@ import uuid_utils
 
 from cli.console import CommandError
 from cli.keys import configured_signer
-from cli.past import ANSWER_SECONDS, archive_table
+from cli.past import archive_table, connect_archiver
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from deploy.logs import configure_logging
 from events.ledger import LEDGER_TOPIC
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
+_CONFIRM_SECONDS = 60.0  # the longest wait for the broker to take a checkpoint
 
 log = structlog.get_logger(__name__)
 
@@ -116,20 +117,16 @@ async def _sign(ledger: Archiver, found: Surroundings, settings: Settings, signe
 def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer) -> Checkpointer:
     from kafka import KafkaProducer
 
-    from deploy.clickhouse.client import connect
     from processors.checkpoints import Checkpointer, CheckpointPolicy
     from replay.log_table import CHECKPOINTS_TOPIC, LogTable
 
-    client = connect(
-        found.clickhouse, user=found.clickhouse_user, password=found.clickhouse_password.get_secret_value(),
-        database=found.clickhouse_database, timeout_seconds=ANSWER_SECONDS,
-    )  # fmt: skip
+    client = connect_archiver(found)
     topic = ledger.options.topic
     prefix = topic.removesuffix(LEDGER_TOPIC)
     producer = KafkaProducer(bootstrap_servers=found.kafka.split(","), acks="all", enable_idempotence=True)
 
     def announce(origin: str, note: str) -> None:
-        producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(ANSWER_SECONDS)
+        producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(_CONFIRM_SECONDS)
 
     origin = f"{settings.ledger_name}/{topic}"
     policy = CheckpointPolicy(settings.checkpoint_records, settings.checkpoint_seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from cli.console import CommandError
 from cli.surroundings import Surroundings, not_answered
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from projections.rules import RuleHistory
     from replay.archive import Archive
 
-#: After this long without an answer a batch is sent again; it cannot double.
-ANSWER_SECONDS: Final = 60
-
 
 def connect_report(around: Surroundings) -> Any:
     """A clickhouse-connect client that may only read."""
@@ -30,6 +27,19 @@ def connect_report(around: Surroundings) -> Any:
         user=around.report_user,
         password=around.report_password.get_secret_value(),
         database=around.clickhouse_database,
+    )
+
+
+def connect_archiver(around: Surroundings) -> Any:
+    """A clickhouse-connect client that may write, and waits for an answer as long as the setting says."""
+    from deploy.clickhouse.client import connect
+
+    return connect(
+        around.clickhouse,
+        user=around.clickhouse_user,
+        password=around.clickhouse_password.get_secret_value(),
+        database=around.clickhouse_database,
+        timeout_seconds=around.clickhouse_timeout_seconds,
     )
 
 
@@ -150,19 +160,9 @@ def committed(kafka: str, topic: str, group: str) -> dict[int, int]:
 @contextmanager
 def archive_table(around: Surroundings, topic: str) -> Iterator[ArchiveTable]:
     """The table as the user that may write it, for the length of a `with`."""
-    from deploy.clickhouse.client import connect
     from processors.archive_table import ArchiveTable
 
-    table = ArchiveTable(
-        lambda: connect(
-            around.clickhouse,
-            user=around.clickhouse_user,
-            password=around.clickhouse_password.get_secret_value(),
-            database=around.clickhouse_database,
-            timeout_seconds=ANSWER_SECONDS,
-        ),
-        topic,
-    )
+    table = ArchiveTable(lambda: connect_archiver(around), topic)
     try:
         yield table
     finally:

@@ -30,12 +30,14 @@ class Surroundings:
     """The addresses a command asks for; asking for one that is not known raises CommandError with what to do.
 
     `clickhouse` is the URL without credentials; `clickhouse_password` and `report_password` are secrets.
+    `clickhouse_timeout_seconds` is for who archives: reports read much, and wait as long as the client does by itself.
     """
 
     data_dir: Path
     known_kafka: str | None
     archive: Archive | None
     known_gateway: str | None
+    clickhouse_timeout_seconds: int
     clock: Clock = REAL
 
     @property
@@ -122,8 +124,9 @@ def surroundings(settings: Settings) -> Surroundings:
         gateway = running.gateway
     clock = settings.clock or (running.clock if running else None)
     return Surroundings(
-        settings.data_dir, kafka, _find_archive(settings, running), gateway, Clock.parse(clock) if clock else REAL
-    )
+        settings.data_dir, kafka, _find_archive(settings, running), gateway, settings.clickhouse_timeout_seconds,
+        Clock.parse(clock) if clock else REAL,
+    )  # fmt: skip
 
 
 def _find_archive(settings: Settings, running: Running | None) -> Archive | None:

@@ -67,7 +67,7 @@ _IN_VAIN: Final = 3
 #: Offsets that a line of the log names.
 _TOLD: Final = 20
 #: When they are counted again if no batch follows, after the last one or after taking over.
-_LOOK_AGAIN_SECONDS: Final = (2.0, 10.0, 30.0, 90.0)
+LOOK_AGAIN_SECONDS: Final = (2.0, 10.0, 30.0, 90.0)
 #: The longest wait for the broker's answer to a commit.
 _COMMIT_SECONDS: Final = 5.0
 
@@ -145,7 +145,7 @@ class _Partition:
 
     def look_again(self, now: float) -> None:
         """From now on, count again after a while, and then some times more."""
-        self.looks = [now + seconds for seconds in _LOOK_AGAIN_SECONDS]
+        self.looks = [now + seconds for seconds in LOOK_AGAIN_SECONDS]
 
     def watch(self, batch: Batch) -> tuple[int, int]:
         """Add a batch to those that are counted; gives the first offset to count from and the rows there should be."""

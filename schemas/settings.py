@@ -87,6 +87,10 @@ class Settings(BaseSettings):
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
     clickhouse_report_user: str = Field("report", description="user that may only read")
     clickhouse_report_password: SecretStr = Field(SecretStr(""), description="its password")
+    #: Who takes over looks for a body that comes late for 90 s: by then its sender must not be waiting for it any more.
+    clickhouse_timeout_seconds: Annotated[int, Field(ge=1, le=60)] = Field(
+        60, description="the archiver asks ClickHouse again after so long without an answer, at most 60"
+    )
     gateway_host: Annotated[str, AfterValidator(_loopback)] = Field(
         "127.0.0.1", description="address of this machine alone that the gateway binds to, 127.0.0.1 or another"
     )

@@ -65,6 +65,8 @@ def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: p
         ("kafka", "no-port"),
         ("clickhouse", "ftp://somewhere"),
         ("clickhouse_database", "a; drop table b"),
+        ("clickhouse_timeout_seconds", "0"),
+        ("clickhouse_timeout_seconds", "61"),
         ("log_level", "loud"),
     ],
 )
