@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from tests.fault.chaos.flushes import Flushes
 from tests.fault.chaos.proxy import (
     Gate,
+    Hang,
     Trick,
     refuse,
     refuse_what_was_done,
@@ -25,12 +28,18 @@ from tests.fault.chaos.proxy import (
     silent,
     slow,
 )
-from tests.fault.chaos.world import SESSION_SECONDS, World
+from tests.fault.chaos.world import PARTITIONS, SESSION_SECONDS, World
 
 _ARCHIVERS, _PROJECTORS = frozenset({"archivers"}), frozenset({"projectors"})
 _BROKER, _CLICKHOUSE = frozenset({"broker"}), frozenset({"clickhouse"})
 #: An insert comes within this: the load never ends, and an archiver that was killed is back.
 _INSERT_SECONDS: Final = 60.0
+#: An archiver that is to give up waits for so long, instead of a minute.
+_PATIENCE_SECONDS: Final = 4
+#: A flush can be caught within this: the load never ends, and some of what it sends is late.
+_FLUSH_SECONDS: Final = 20.0
+#: At most so many surges: on a busy machine one may take so long that the projector, stopped meanwhile, ends instead.
+_SURGES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,42 @@ def _on_the_way(name: str, trick: Callable[[World], Trick]) -> Fault:
     return Fault(name, _ARCHIVERS | _CLICKHOUSE | _BROKER, run)
 
 
+@contextlib.contextmanager
+def _impatient(world: World) -> Iterator[None]:
+    """The archiver waits for seconds only while this lasts; what it gave up on is archived by itself in the end."""
+    archiver = world.archivers[0]
+    patient = archiver.environment
+    archiver.stop()
+    archiver.environment = {**patient, "DOSSIER_CLICKHOUSE_TIMEOUT_SECONDS": str(_PATIENCE_SECONDS)}
+    archiver.start()
+    try:
+        world.until(lambda: archiver.partitions > 0, "the archiver is back", 120)
+        yield
+        world.require_archived()
+    finally:
+        archiver.stop()
+        archiver.environment = patient
+        archiver.start()
+
+
+def _hanging(name: str, *, late: bool) -> Fault:
+    """The archiver must give up by itself; what it then sends again must not double what it gave up on."""
+
+    @contextlib.contextmanager
+    def run(world: World) -> Iterator[None]:
+        hang = Hang(_PATIENCE_SECONDS, world.chance.uniform(0, 6) if late else None)
+        with _impatient(world):
+            world.proxy.trick = hang
+            try:
+                yield
+                world.until(lambda: hang.timeouts > 0, "the archiver gives up waiting", _INSERT_SECONDS)
+            finally:
+                world.proxy.trick = None
+                world.count("time-outs", hang.timeouts)
+
+    return Fault(name, _ARCHIVERS | _CLICKHOUSE | _BROKER, run)
+
+
 # -- The projector ---------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +210,61 @@ def projector_killed(world: World) -> Iterator[None]:
     world.kill(world.projectors[0])
     yield
     world.projectors[0].start()
+
+
+@contextlib.contextmanager
+def projector_killed_among_its_states(world: World) -> Iterator[None]:
+    """kill -9 between the first states of a flush and its cursor.
+
+    A flush of the usual size is one record batch, which is there as a whole or not at all: so a surge of large
+    dossiers comes first, which the projector meets all at once.
+    """
+    with contextlib.closing(Flushes(world.kafka, PARTITIONS)) as flushes:
+        for _ in range(_SURGES):
+            _surge_behind_its_back(world)
+            if _caught_in_mid_flush(world, flushes, "states"):
+                break
+        world.kill(world.projectors[0])
+        yield
+        _note_what_is_left(world, flushes)
+    world.projectors[0].start()
+
+
+@contextlib.contextmanager
+def projector_killed_after_its_alarms(world: World) -> Iterator[None]:
+    """kill -9 when a flush has said its alarms, and the live topic does not know of them."""
+    with contextlib.closing(Flushes(world.kafka, PARTITIONS)) as flushes:
+        _caught_in_mid_flush(world, flushes, "alarms")
+        world.kill(world.projectors[0])
+        yield
+        _note_what_is_left(world, flushes)
+    world.projectors[0].start()
+
+
+def _surge_behind_its_back(world: World) -> None:
+    projector = world.projectors[0]
+    projector.send(signal.SIGSTOP)
+    try:
+        world.until(world.load.surge().is_set, "the surge is on the ledger", 60)
+    finally:
+        projector.send(signal.SIGCONT)
+
+
+def _caught_in_mid_flush(world: World, flushes: Flushes, written: str) -> bool:
+    """Stop the projector as soon as a flush has written these; if its cursor was on its way already, try the next."""
+    projector, deadline = world.projectors[0], time.monotonic() + _FLUSH_SECONDS
+    while flushes.begun(written, deadline - time.monotonic()):
+        projector.send(signal.SIGSTOP)
+        if written in flushes.settled():
+            return True
+        projector.send(signal.SIGCONT)
+    return False
+
+
+def _note_what_is_left(world: World, flushes: Flushes) -> None:
+    """Read again after its death: what it had sent may have arrived since."""
+    world.until(flushes.has_read_all, "all that it has written is read", 60)
+    world.mid_flush.append(flushes.unfinished)
 
 
 @contextlib.contextmanager
@@ -299,7 +399,11 @@ FAULTS: Final[tuple[Fault, ...]] = (
     _on_the_way("500 for inserts that were done", lambda _: refuse_what_was_done(500)),
     _on_the_way("no answer to inserts", lambda world: silent(world.chance.uniform(2, 6))),
     _on_the_way("slow inserts", lambda world: slow(world.chance.uniform(1, 3))),
+    _hanging("answer withheld until the archiver gives up", late=False),
+    _hanging("body and answer withheld until the archiver gives up", late=True),
     Fault("projector killed", _PROJECTORS, projector_killed),
+    Fault("projector killed in mid-flush, among its states", _PROJECTORS | _BROKER, projector_killed_among_its_states),
+    Fault("projector killed in mid-flush, after its alarms", _PROJECTORS | _BROKER, projector_killed_after_its_alarms),
     Fault("projectors one, two, one", _PROJECTORS | _BROKER, projectors_one_two_one),
     Fault("projector paused beyond its session", _PROJECTORS | _BROKER, projector_paused),
     Fault("live topic wiped", _PROJECTORS | _BROKER, live_topic_wiped),

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from queue import Empty, SimpleQueue
 from random import Random
 from typing import Final
 
@@ -27,6 +28,8 @@ _TURN_SECONDS: Final = 0.25
 #: How many of a turn's events are sent a second time, are sent in the wrong order, and how often a turn has something
 #: that is no event, an event that is refused, or dossiers whose promise is minutes away.
 _AGAIN, _REORDERED, _ODD, _TOO_LARGE, _SOON = 0.05, 0.3, 0.1, 0.02, 0.2
+#: A surge: so many dossiers, each with so much to check off that the states of a partition take several record batches.
+_BULKY, _BULK = 240, ("x" * 4_000,) * 10
 #: How many of the events whose outcome is unknown nobody asks about again.
 _FORGOTTEN: Final = 0.1
 
@@ -50,7 +53,8 @@ class Load(threading.Thread):
         self._again: list[Event] = []
         self._ending = threading.Event()
         self._idle = threading.Event()
-        self._soon = 0
+        self._soon = self._bulky = 0
+        self._surges: SimpleQueue[threading.Event] = SimpleQueue()
 
     def run(self) -> None:
         try:
@@ -74,6 +78,12 @@ class Load(threading.Thread):
         if not self._idle.wait(within_seconds):
             raise TimeoutError("the load does not come to rest")
 
+    def surge(self) -> threading.Event:
+        """Have many large dossiers sent at once; set when that is done, whatever became of them."""
+        done = threading.Event()
+        self._surges.put(done)
+        return done
+
     def _publish(self) -> None:
         """As long as one producer lasts."""
         with (
@@ -84,10 +94,22 @@ class Load(threading.Thread):
                 if self.paused.is_set():
                     self._idle.set()
                     continue
-                for delivery in publisher.publish_many(self._turn()):
-                    self._note(delivery)
+                self._send(publisher, self._turn())
+                with contextlib.suppress(Empty):
+                    self._send_surge(publisher, self._surges.get_nowait())
                 if self._chance.random() < _ODD:
                     self._send_odd(producer)
+
+    def _send(self, publisher: Publisher, events: list[Event]) -> None:
+        self.offered.update((event.source, event.id) for event in events)
+        for delivery in publisher.publish_many(events):
+            self._note(delivery)
+
+    def _send_surge(self, publisher: Publisher, done: threading.Event) -> None:
+        try:
+            self._send(publisher, self._large_dossiers())
+        finally:
+            done.set()
 
     def _turn(self) -> list[Event]:
         chance = self._chance
@@ -100,7 +122,6 @@ class Load(threading.Thread):
             chance.shuffle(events)
         if chance.random() < _TOO_LARGE:
             events.append(_too_large(f"large-{len(self.offered)}"))
-        self.offered.update((event.source, event.id) for event in events)
         return events
 
     def _promised_soon(self) -> Iterator[Event]:
@@ -111,6 +132,13 @@ class Load(threading.Thread):
             code, within = f"SOON-{self._soon:06d}", timedelta(seconds=self._chance.randrange(5, 300))
             fact = Received(office="H21.18", procedure="1.002809", channel="direct", promised=now + within)
             yield make_event(fact, id=f"{code}-1", source="urn:chaos", subject=code, time=now)
+
+    def _large_dossiers(self) -> list[Event]:
+        fact = Received(office="H21.18", procedure="1.002809", channel="direct", components=_BULK)
+        codes = [f"BULKY-{each:06d}" for each in range(self._bulky, self._bulky + _BULKY)]
+        self._bulky += _BULKY
+        now = datetime.now(UTC)
+        return [make_event(fact, id=f"{code}-1", source="urn:chaos", subject=code, time=now) for code in codes]
 
     def _send_odd(self, producer: KafkaProducer) -> None:
         """Something that no publisher of ours sends."""

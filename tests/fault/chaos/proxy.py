@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from aiohttp import web
 
 _MAX_BODY_BYTES: Final = 1 << 30
 _ASK_SECONDS: Final = 120.0
+_LOOK_SECONDS: Final = 0.02
 #: Of one hop only: they are not for the one behind.
 _OF_THE_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host"})
 
@@ -31,6 +33,11 @@ class Insert:
         if self.request.transport is not None:
             self.request.transport.abort()
         return web.Response(status=502)
+
+    async def given_up(self) -> None:
+        """Return when whoever asked has closed the connection: nobody waits for the answer any more."""
+        while self.request.transport is not None and not self.request.transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_SECONDS)  # aiohttp tells a handler only by taking the transport away
 
 
 #: What is done to an insert, instead of sending it on and bringing the answer back.
@@ -149,6 +156,30 @@ def silent(seconds: float) -> Trick:
         return insert.cut()
 
     return trick
+
+
+class Hang:
+    """Gives no answer until whoever asked gives up; `timeouts` counts those who had waited for `patience_seconds`.
+
+    With `late_seconds` the body is held too, and arrives so long after its sender has given up.
+    """
+
+    def __init__(self, patience_seconds: float, late_seconds: float | None = None) -> None:
+        self.timeouts = 0
+        self._least = patience_seconds * 0.9  # a client's clock runs from before its body has arrived here
+        self._late = late_seconds
+
+    async def __call__(self, insert: Insert) -> web.Response:
+        """A trick."""
+        began = time.monotonic()
+        if self._late is None:
+            await insert.forward()
+        await insert.given_up()
+        self.timeouts += time.monotonic() - began >= self._least
+        if self._late is not None:
+            await asyncio.sleep(self._late)
+            await insert.forward()
+        return insert.cut()
 
 
 class Gate:

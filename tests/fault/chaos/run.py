@@ -31,6 +31,7 @@ class Report:
     counts: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
+    mid_flush: list[frozenset[str]] = field(default_factory=list)
     found: Found = field(default_factory=Found)
     skipped: tuple[str, ...] = ()
     stopped: str = ""
@@ -50,6 +51,7 @@ class Report:
             *(f"{'-':>7}  {name}: not run, it needs the right to mount a file system" for name in self.skipped),
             "",
             f"faults      {self.faults.total()}: {_told(self.counts)}",
+            *([f"mid-flush   {_told_of_flushes(self.mid_flush)}"] if self.mid_flush else []),
             f"ends        of processes by themselves, started again: {_told(self.ended)}",
             f"events      {_told(self.outcomes)}",
             f"ledger      {found.ledger:,} records, {found.quarantined:,} of them in quarantine",
@@ -96,7 +98,7 @@ def run(
         except NoProgress as stopped:
             report.stopped = str(stopped)
         report.seconds = report.seconds or time.monotonic() - began
-        report.counts, report.outcomes = around.counts, around.load.outcomes
+        report.counts, report.outcomes, report.mid_flush = around.counts, around.load.outcomes, around.mid_flush
         for each in around.processes:
             report.ended.update({f"{each.name} {how}": count for how, count in each.ended.items()})
     return report
@@ -141,6 +143,13 @@ def _check(around: World, report: Report, say: Callable[[str], object]) -> None:
     report.found = check(around)
     report.checks += 1
     around.load.paused.clear()
+
+
+def _told_of_flushes(left: Sequence[frozenset[str]]) -> str:
+    """What the kills in mid-flush left on the broker."""
+    written = Counter(what for each in left for what in each)
+    before = ", ".join(f"{what} {count} times" for what, count in sorted(written.items())) or "nothing"
+    return f"of {len(left)} kills, {sum(map(bool, left))} left a flush without its cursor; written: {before}"
 
 
 def _told(counts: Counter[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 #: Some that no other test has, each once: the long run has them all, and tests/integration others one by one.
-FAULTS = ("late body", "mid-insert", "two, one", "ClickHouse's disk")
+FAULTS = ("late body", "mid-insert", "withheld", "mid-flush", "two, one", "ClickHouse's disk")
 
 
 @pytest.mark.integration
@@ -20,3 +21,5 @@ def test_nothing_is_lost_nothing_is_doubled_and_all_is_proved(tmp_path: Path) ->
     done = subprocess.run([*command, "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
     assert "all of it holds" in done.stdout
+    assert re.search(r"\b([2-9]|\d\d+) time-outs", done.stdout), done.stdout  # in both of those that withhold
+    assert re.search(r"of 2 kills, [12] left a flush without its cursor", done.stdout), done.stdout

@@ -51,6 +51,7 @@ class World:
         self.folder = folder
         self.chance = Random(f"faults {seed}")  # noqa: S311  # reproducible faults
         self.counts: Counter[str] = Counter()
+        self.mid_flush: list[frozenset[str]] = []  # of each kill in mid-flush: what has no cursor after it
         self.disks = disks  # may broker and ClickHouse be filled up
         self.ahead = timedelta()  # of the processes' clock before the real one
         self.ports = choose_ports(folder, {"kafka": 0, "controller": 0, "clickhouse": 0, "proxy": 0})
@@ -187,9 +188,9 @@ class World:
 
     # What faults need -------------------------------------------------------------------------------------------------
 
-    def count(self, what: str) -> None:
+    def count(self, what: str, times: int = 1) -> None:
         with self._lock:
-            self.counts[what] += 1
+            self.counts[what] += times
 
     def kill(self, process: Kept) -> None:
         self.count("kills")
@@ -232,6 +233,16 @@ class World:
 
     def require_progress(self) -> None:
         """Everything that is on the ledger now is archived and folded soon."""
+        ends = self._told_ends()
+        self.until(lambda: self.has_read(self.archivers, ends), f"archived to {ends}")
+        self.until(lambda: self.has_read(self.projectors, ends), f"folded to {ends}")
+
+    def require_archived(self) -> None:
+        """Everything that is on the ledger now is archived soon, whatever the projectors do."""
+        ends = self._told_ends()
+        self.until(lambda: self.has_read(self.archivers, ends), f"archived to {ends}")
+
+    def _told_ends(self) -> dict[str, int]:
         ends: dict[str, int] = {}
 
         def asked() -> bool:
@@ -240,8 +251,7 @@ class World:
             return bool(ends)
 
         self.until(asked, "the broker tells where the ledger ends")
-        self.until(lambda: self.has_read(self.archivers, ends), f"archived to {ends}")
-        self.until(lambda: self.has_read(self.projectors, ends), f"folded to {ends}")
+        return ends
 
 
 @contextlib.contextmanager
