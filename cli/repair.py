@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import typer
@@ -18,7 +18,7 @@ from cli.against import Proved, against_ledger_and_signed, known_keys, print_pro
 from cli.checkpoint import Checkpoints
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.keys import Keys
-from cli.past import archive_table, committed, open_archive
+from cli.past import archive_table, committed, open_archive, topic_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from schemas.settings import load_settings
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from processors.repair import Repair, Span
     from replay.archive import Archive
     from replay.columns import Decode
+
+#: How long the archiver may take for what has just come: after a repair, and where nothing was repaired.
+_WAIT_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 5.0
 
 Spans = Mapping[str, Sequence["Span"]]  # by topic
 
@@ -59,20 +63,23 @@ def repair(
     around = surroundings(settings)
     missing, altered = _missing(around), _altered(around)
     found = {"missing": _listed(missing), "altered": _listed(altered)}
-    if dry_run:
-        proved, answer = None, {"ok": not any(found.values()), "written": 0, "rewritten": 0, **found}
-    else:
+    written = rewritten = 0
+    if not dry_run:
         written = _repair(around, missing, lambda repairing, spans: repairing.fill(spans))
         rewritten = _repair(around, altered, lambda repairing, spans: repairing.rewrite(spans))
-        proved = against_ledger_and_signed(settings, around, 60, keys, held)
-        answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, **found}
+    wait = _LOOK_SECONDS if dry_run else _WAIT_SECONDS
+    proved = against_ledger_and_signed(settings, around, wait, keys, held)
+    answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, **found}
     emit_json(answer) if json else _print(answer, proved)
     if not answer["ok"]:
         raise typer.Exit(EXIT_FOUND)
 
 
 def _missing(around: Surroundings) -> Spans:
-    """Up to where the archive goes, or has gone: what lies behind is the archiver's work."""
+    """Up to where the archive goes, or has gone: what lies behind is the archiver's work.
+
+    Not beyond the end of the topic: who can write the archive can say there that it goes anywhere.
+    """
     from processors.archiver import ARCHIVED
     from processors.repair import find_gaps
     from replay.archive import Archive
@@ -84,8 +91,8 @@ def _missing(around: Surroundings) -> Spans:
             table = LogTable(client, topic)
             signed = {each: newest.size for each in table.partitions() if (newest := table.newest(each))}
             sides = (Archive(client, topic).cursors(), signed, committed(kafka, topic, group))
-            ends = {each: max(side.get(each, 0) for side in sides) for side in sides for each in side}
-            found[topic] = find_gaps(client, topic, ends)
+            reached = {each: max(side.get(each, 0) for side in sides) for side in sides for each in side}
+            found[topic] = find_gaps(client, topic, _within(reached, topic_ends(kafka, topic)))
     return found
 
 
@@ -95,11 +102,11 @@ def _altered(around: Surroundings) -> Spans:
     from processors.repair import spans
     from replay.archive import Archive
 
-    found = {}
+    kafka, found = listening_kafka(around), {}
     with _archive(around) as client, _progress() as bar:
         for topic, _, decode in ARCHIVED:
             archive = Archive(client, topic)
-            ends = archive.cursors()
+            ends = _within(archive.cursors(), topic_ends(kafka, topic))
             looked = partial(bar.advance, bar.add_task(topic, total=sum(ends.values())))
             found[topic] = [
                 span
@@ -121,6 +128,11 @@ def _altered_offsets(
 
 def _progress() -> Progress:
     return Progress(console=err, transient=True, disable=not err.is_terminal)
+
+
+def _within(reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
+    """By partition that the topic has, the offset before which there is something to look at."""
+    return {partition: min(reached.get(partition, 0), end) for partition, end in ends.items()}
 
 
 @contextmanager
@@ -178,12 +190,10 @@ def _listed(found: Spans) -> list[dict[str, Any]]:
     return [{"topic": topic, **span._asdict(), "rows": span.rows} for topic, spans in found.items() for span in spans]
 
 
-def _print(answer: dict[str, Any], proved: Proved | None) -> None:
-    """What was found; and what came of it, if anything was written."""
+def _print(answer: dict[str, Any], proved: Proved) -> None:
+    """What was found, and what came of it."""
     _print_spans("thiếu · missing", "không thiếu dòng nào · no row is missing", answer["missing"])
     _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"])
-    if proved is None:
-        return
     out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
     out.print(f"{answer['rewritten']} dòng đã sửa cột · rows with their columns put right")
     print_proved(proved, "kho lưu đúng như sổ cái · the archive is what the ledger has")

@@ -30,7 +30,7 @@ class Surroundings:
     """The addresses a command asks for; asking for one that is not known raises CommandError with what to do.
 
     `clickhouse` is the URL without credentials; `clickhouse_password` and `report_password` are secrets.
-    `clickhouse_timeout_seconds` is for who archives: reports read much, and wait as long as the client does by itself.
+    `clickhouse_timeout_seconds` is for who writes the archive: reports read much, and wait as long as the client does.
     """
 
     data_dir: Path

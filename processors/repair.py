@@ -3,9 +3,9 @@
     spans (1) ──▶ the same records of the ledger (2) ──▶ batches under new tokens (3) ──▶ counted (4)
 
 ClickHouse knows the tokens of the batches that were lost and would pass them over: each repair writes with tokens of
-its own. A record that is there is never touched: a row whose record differs from the ledger's is evidence. Columns are
-none, they follow from the record: a row whose record is the ledger's is taken out, and what follows is written.
-Whoever dies between the two leaves a gap, which the next repair finds.
+its own. A row whose record differs from the ledger's is evidence, and stays. Columns are none, they follow from the
+record: a row whose record is the ledger's is taken out, and written as it should be. Whoever dies between the two
+leaves a gap, which the next repair finds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.ledger import LedgerRecord
 from processors.archive_table import ArchiveTable, Count, content_of, runs
-from processors.batches import MAX_ROWS, Decode, cut, make_batch
+from processors.batches import MAX_BYTES, MAX_ROWS, Decode, cut, make_batch, weight
 
 _FETCH_WAIT_MS: Final = 500
 #: A broker answers a connection's requests one after the other: each waits behind a fetch that waits for new records.
@@ -118,7 +118,7 @@ class Repair:
                 pending = list[LedgerRecord]()
                 async for records in self._records(consumer, span):
                     pending += records
-                    if len(pending) >= MAX_ROWS:
+                    if len(pending) >= MAX_ROWS or weight(pending) >= MAX_BYTES:
                         done += await asyncio.to_thread(do, span.partition, pending)
                         pending = []
                 done += await asyncio.to_thread(do, span.partition, pending)

@@ -35,7 +35,7 @@ _HISTORY: Final = ", ".join(
     + [f"groupArrayIf({column}, topic = {{topic:String}})" for column in _RECORDS]
     + [f"groupArrayIf({column}, topic != {{topic:String}})" for column in _RECORDS]
 )
-#: The server puts on disk what takes more than this, so that it needs no more memory for a larger archive.
+#: The server puts on disk what takes more than this; what it hands out at once is a 256th of the partition.
 _GROUPED: Final = {**_ARROW, "max_bytes_before_external_group_by": str(512 * 1024 * 1024)}
 #: So many dossiers are made Python objects of at a time.
 _DOSSIERS: Final = 1_000
@@ -133,7 +133,8 @@ class Archive:
     ) -> Iterator[History]:
         """The records before `end` of a partition for the fold, a dossier at a time, the dossiers in any order.
 
-        The server puts them together, on disk where it must, so nobody needs more memory for a larger archive.
+        The server puts them together, on disk where it must, a 256th of them at a time: so much of the partition is in
+        memory at once, there and here.
 
         Args:
             beside: another topic of the same table, and up to where.

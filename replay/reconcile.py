@@ -239,7 +239,8 @@ async def _find_beyond(
         end = ends.get(partition, 0)
         if cursor <= end:
             continue
-        for block in await asyncio.to_thread(list, archive.stream_partition(partition, end)):
+        blocks = archive.stream_partition(partition, end)
+        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
             for row in block:
                 counts.find(position_text(archive.topic, partition, row.offset), "different")
 

@@ -188,6 +188,21 @@ def test_a_tail_that_was_cut_off_is_named(signed: Installation) -> None:
     assert failures(signed) == {}
 
 
+def test_a_row_far_beyond_the_ledger_keeps_nothing_from_being_written_again(signed: Installation) -> None:
+    """How far the archive goes is its forger's word, here; what the ledger does not have cannot be repaired."""
+    end, mark, far = wait_until_signed(signed)[3], uuid4(), 10**9
+    with writer(signed) as client:
+        client.command(f"ALTER TABLE dossier_events DELETE WHERE {HERE} = {end - 2}", {"partition": 3}, AT_ONCE)
+        insert(client, mark, 3, far)
+        looked = signed.json("repair", "--from-ledger", "--dry-run", expect=1)
+        answer = signed.json("repair", "--from-ledger", expect=1)
+        client.command("DELETE FROM dossier_events WHERE writer = {mark:UUID}", {"mark": mark})
+    assert failures(signed) == {}
+    assert (looked["missing"], answer["written"]) == (answer["missing"], 1)
+    assert [(each["first"], each["last"]) for each in answer["missing"]] == [(end - 2, end - 2)]
+    assert kinds(answer) == {"missing": [f"3@{end}-{far - 1}"], "ledger: different": on_ledger(3, [far])}
+
+
 def repair(installation: Installation, gaps: Mapping[int, tuple[int, int]]) -> None:
     """Write what is missing again, from the ledger: of its own rows these."""
     answer = installation.json("repair", "--from-ledger")
