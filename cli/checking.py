@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.console import CommandError
-from cli.past import open_archive
+from cli.past import connect_writer, open_archive
 from cli.surroundings import Surroundings, not_answered
 
 if TYPE_CHECKING:
@@ -125,13 +125,9 @@ def _keeping(job: Job) -> Iterator[Keep | None]:
 @contextmanager
 def open_states(around: Surroundings) -> Iterator[StatesTable]:
     """The table of recomputed states, as the user that may write."""
-    from deploy.clickhouse.client import connect
     from replay.states import StatesTable
 
-    password = around.clickhouse_password.get_secret_value()
-    with connect(
-        around.clickhouse, user=around.clickhouse_user, password=password, database=around.clickhouse_database
-    ) as client:
+    with connect_writer(around) as client:
         yield StatesTable(client)
 
 

@@ -12,6 +12,8 @@ from cli.surroundings import Surroundings, not_answered
 from cli.workers import progress_bar, shown
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from processors.archive_table import ArchiveTable
     from projections.dossier import Dossier
     from projections.rules import RuleHistory
@@ -20,26 +22,29 @@ if TYPE_CHECKING:
 
 def connect_report(around: Surroundings) -> Any:
     """A clickhouse-connect client that may only read."""
-    from deploy.clickhouse.client import connect
+    return _connect(around, around.report_user, around.report_password)
 
-    return connect(
-        around.clickhouse,
-        user=around.report_user,
-        password=around.report_password.get_secret_value(),
-        database=around.clickhouse_database,
-    )
+
+def connect_writer(around: Surroundings) -> Any:
+    """One that may write."""
+    return _connect(around, around.clickhouse_user, around.clickhouse_password)
 
 
 def connect_archiver(around: Surroundings) -> Any:
-    """A clickhouse-connect client that may write, and waits for an answer as long as the setting says."""
+    """One that may write, and waits for an answer as long as the setting says."""
+    patience = around.clickhouse_timeout_seconds
+    return _connect(around, around.clickhouse_user, around.clickhouse_password, timeout_seconds=patience)
+
+
+def _connect(around: Surroundings, user: str, password: SecretStr, **patience: int) -> Any:
     from deploy.clickhouse.client import connect
 
     return connect(
         around.clickhouse,
-        user=around.clickhouse_user,
-        password=around.clickhouse_password.get_secret_value(),
+        user=user,
+        password=password.get_secret_value(),
         database=around.clickhouse_database,
-        timeout_seconds=around.clickhouse_timeout_seconds,
+        **patience,
     )
 
 

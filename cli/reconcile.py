@@ -10,6 +10,7 @@ import typer
 from rich.progress import Progress
 
 from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
+from cli.past import connect_report
 from cli.surroundings import listening_kafka, not_answered, surroundings
 from schemas.settings import load_settings
 
@@ -35,7 +36,6 @@ def reconcile(
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from deploy.clickhouse.client import connect
     from events.alarms import ALARMS, ALARMS_TOPIC
     from events.envelope import LEDGER
     from events.ledger import LEDGER_TOPIC
@@ -46,12 +46,7 @@ def reconcile(
     listening_kafka(found)
     try:
         with (
-            connect(
-                found.clickhouse,
-                user=found.report_user,
-                password=found.report_password.get_secret_value(),
-                database=found.clickhouse_database,
-            ) as client,
+            connect_report(found) as client,
             Progress(console=err, transient=True, disable=json or not err.is_terminal) as bar,
         ):
             task = bar.add_task("đối soát · comparing", total=None)

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
 import typer
 import uuid_utils
-from rich.progress import Progress
 from rich.table import Table
 
 from cli.against import Proved, against_ledger_and_signed, known_keys, print_proved
 from cli.checkpoint import Checkpoints
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.keys import Keys
 from cli.past import archive_table, committed, open_archive, topic_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
+from cli.workers import plain_bar
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
+    from events.envelope import Decode
     from processors.archive_table import ArchiveTable
     from processors.repair import Repair, Span
     from replay.archive import Archive
-    from replay.columns import Decode
 
 #: How long the archiver may take for what has just come: after a repair, and where nothing was repaired.
 _WAIT_SECONDS: Final = 60.0
@@ -86,7 +85,8 @@ def _missing(around: Surroundings) -> Spans:
     from replay.log_table import LogTable
 
     kafka, found = listening_kafka(around), {}
-    with _archive(around) as client:
+    with open_archive(around) as opened:
+        client = opened.client
         for topic, group, _ in ARCHIVED:
             table = LogTable(client, topic)
             signed = {each: newest.size for each in table.partitions() if (newest := table.newest(each))}
@@ -103,9 +103,9 @@ def _altered(around: Surroundings) -> Spans:
     from replay.archive import Archive
 
     kafka, found = listening_kafka(around), {}
-    with _archive(around) as client, _progress() as bar:
+    with open_archive(around) as opened, plain_bar() as bar:
         for topic, _, decode in ARCHIVED:
-            archive = Archive(client, topic)
+            archive = Archive(opened.client, topic)
             ends = _within(archive.cursors(), topic_ends(kafka, topic))
             looked = partial(bar.advance, bar.add_task(topic, total=sum(ends.values())))
             found[topic] = [
@@ -126,24 +126,9 @@ def _altered_offsets(
         looked(len(block[0]))
 
 
-def _progress() -> Progress:
-    return Progress(console=err, transient=True, disable=not err.is_terminal)
-
-
 def _within(reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
     """By partition that the topic has, the offset before which there is something to look at."""
     return {partition: min(reached.get(partition, 0), end) for partition, end in ends.items()}
-
-
-@contextmanager
-def _archive(around: Surroundings) -> Iterator[Any]:
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
-    try:
-        with open_archive(around) as archive:
-            yield archive.client
-    except ClickHouseError as error:
-        raise not_answered(around, error) from error
 
 
 def _repair(
@@ -173,7 +158,7 @@ def _of_topic(
 
     decode = next(each.decode for each in ARCHIVED if each.topic == topic)
     kafka, writer = listening_kafka(around), UUID(str(uuid_utils.uuid7()))
-    with _progress() as bar:
+    with plain_bar() as bar:
         task = bar.add_task(topic, total=sum(span.rows for span in spans))
         repairing = Repair(kafka, topic, table, writer, decode, lambda rows: bar.advance(task, rows))
         try:

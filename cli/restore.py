@@ -8,14 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.progress import Progress
 
 from cli.against import Proved, against_ledger_and_signed, known_keys, print_proved
 from cli.checkpoint import Checkpoints
-from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.keys import Keys
 from cli.past import open_archive, topic_ends
 from cli.surroundings import Surroundings, not_answered, surroundings
+from cli.workers import plain_bar
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _restore(around: Surroundings, kafka: str, topics: list[Topic]) -> dict[str,
 
     written = {}
     try:
-        with open_archive(around) as opened, Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
+        with open_archive(around) as opened, plain_bar() as bar:
             archives = {each.name: Archive(opened.client, each.name) for each in topics}
             _require_whole(archives)
             _require_unused(kafka, topics)

@@ -81,6 +81,11 @@ def progress_bar() -> Progress:
     )  # fmt: skip
 
 
+def plain_bar() -> Progress:
+    """A bar a task, in whatever is counted."""
+    return Progress(console=err, transient=True, disable=not err.is_terminal)
+
+
 def shown(progress: Progress) -> Seen:
     """Moves the bars."""
     tasks: dict[int, TaskID] = {}

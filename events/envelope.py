@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import eq
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_type_hints
@@ -72,6 +72,9 @@ class Event(Envelope, frozen=True):
     if TYPE_CHECKING:  # declared again, it would change its place in the canonical form
         data: AnyFact
 
+
+#: From keys and values of records to the event of each, or why it is none: `Codec.decode_records` of a topic.
+Decode = Callable[[Sequence[bytes | None], Sequence[bytes | None]], Iterable[Envelope | Unreadable]]
 
 #: What a topic carries: a kind of data with a published schema, of the version that its `schema_version` says.
 Kind = type[Data]

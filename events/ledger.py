@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 LEDGER_TOPIC: Final = "dossier.events.v1"
+#: How long a broker may hold back its answer to a fetch when there is nothing new, for readers that ask it other things
+#: as well, such as where topics end: it answers a connection's requests one after the other.
+BROKER_WAIT_MS: Final = 20
 
 Header = tuple[str, bytes | None]
 

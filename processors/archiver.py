@@ -38,12 +38,12 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from events.access import ACCESS, ACCESS_TOPIC
 from events.alarms import ALARMS, ALARMS_TOPIC
-from events.envelope import LEDGER
+from events.envelope import LEDGER, Decode
 from events.lean import make_records_lean
 from events.ledger import LEDGER_TOPIC, LedgerRecord
 from events.rulebook import RULEBOOKS, RULEBOOKS_TOPIC
 from processors.archive_table import ArchiveTable, Count
-from processors.batches import MAX_BYTES, MAX_ROWS, Batch, Decode, cut, make_batch, weight
+from processors.batches import MAX_BYTES, MAX_ROWS, Batch, cut, make_batch, weight
 
 GROUP: Final = "dossier-archiver"
 

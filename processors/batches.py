@@ -8,7 +8,7 @@ sending it again changes nothing, whoever sends it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
@@ -18,7 +18,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from events.catalogue import Received
-from events.envelope import LEDGER, Envelope, Unreadable, microseconds
+from events.envelope import LEDGER, Decode, Unreadable, microseconds
 from events.ledger import LedgerRecord
 
 #: One block: ClickHouse joins what comes in one insert up to 1 M rows and 256 MB. Twice as many rows bring no more
@@ -50,10 +50,6 @@ COLUMNS: Final = tuple(_SCHEMA.names)
 #: The columns that a batch's token is made from: the record, and nothing of who archived it.
 _RECORD: Final = ["offset", "recorded_at", "key", "raw", "headers"]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-#: From keys and values of records to the event of each, or why it is none: `decode_records` of the topic's codec.
-Decode = Callable[[Sequence[bytes | None], Sequence[bytes | None]], Iterable[Envelope | Unreadable]]
 
 
 @dataclass(frozen=True, slots=True)

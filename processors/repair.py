@@ -18,13 +18,12 @@ from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from events.ledger import LedgerRecord
+from events.envelope import Decode
+from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from processors.archive_table import ArchiveTable, Count, content_of, runs
-from processors.batches import MAX_BYTES, MAX_ROWS, Decode, cut, make_batch, weight
+from processors.batches import MAX_BYTES, MAX_ROWS, cut, make_batch, weight
 
 _FETCH_WAIT_MS: Final = 500
-#: A broker answers a connection's requests one after the other: each waits behind a fetch that waits for new records.
-_BROKER_WAIT_MS: Final = 20
 #: The ledger answers within this, or the repair gives up.
 _ANSWER_SECONDS: Final = 60.0
 
@@ -109,7 +108,7 @@ class Repair:
     async def _each_batch(self, spans: Sequence[Span], do: Callable[[int, Sequence[LedgerRecord]], int]) -> int:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._brokers.split(","), client_id="dossier-repair", enable_auto_commit=False,
-            auto_offset_reset="none", fetch_max_wait_ms=_BROKER_WAIT_MS,
+            auto_offset_reset="none", fetch_max_wait_ms=BROKER_WAIT_MS,
         )  # fmt: skip
         await consumer.start()
         done = 0

@@ -10,17 +10,14 @@ between releases. That it was refused is compared: a row called unreadable is on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from events.catalogue import Received
-from events.envelope import Envelope, Unreadable, microseconds
-
-#: From keys and values of records to the event of each, or why it is none: `decode_records` of the topic's codec.
-Decode = Callable[[Sequence[bytes | None], Sequence[bytes | None]], Iterable[Envelope | Unreadable]]
+from events.envelope import Decode, Envelope, Unreadable, microseconds
 
 #: Each column that is compared, and how it is asked for: texts as bytes, instants in microseconds since 1970 UTC.
 _ASKED: Final = {

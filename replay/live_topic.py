@@ -14,14 +14,11 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.lean import make_records_lean
-from events.ledger import LEDGER_TOPIC
+from events.ledger import BROKER_WAIT_MS, LEDGER_TOPIC
 from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, new_cursor, unpack_cursor, watched_key
 from projections.watch import BLANK, Watch, unpack_watch
 
 _POLL_MS = 200
-#: How long the broker may hold back its answer to a fetch when there is nothing new: whatever else is asked waits
-#: behind it, and where the topics end is asked twice.
-_FETCH_WAIT_MS = 20
 
 S = TypeVar("S")
 
@@ -136,7 +133,7 @@ async def reading(
     make_records_lean()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, client_id="rebuild", group_id=None, enable_auto_commit=False,
-        auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=_FETCH_WAIT_MS,
+        auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=BROKER_WAIT_MS,
     )  # fmt: skip
     await consumer.start()
     try:

@@ -16,18 +16,17 @@ from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from events.ledger import LedgerRecord
+from events.envelope import Decode
+from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from events.quarantine import position_text
 from replay.archive import Archive, ArchiveRow
-from replay.columns import Decode, altered
+from replay.columns import altered
 
 #: How many findings are named; all are counted.
 NAMED_FINDINGS: Final = 20
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 _FETCH_RECORDS: Final = 5_000
 _FETCH_WAIT_MS: Final = 500
-#: A broker answers a connection's requests one after the other: each waits behind a fetch that waits for new records.
-_BROKER_WAIT_MS: Final = 20
 
 What = Literal["missing", "duplicate", "different", "altered"]
 Progress = Callable[[int, int], None]
@@ -259,6 +258,6 @@ def _consumer(brokers: str, topic: str) -> Any:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=_FETCH_BYTES,
-        fetch_max_wait_ms=_BROKER_WAIT_MS,
+        fetch_max_wait_ms=BROKER_WAIT_MS,
         request_timeout_ms=30_000,
     )
