@@ -7,7 +7,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -87,9 +87,10 @@ async def _run(
     writer = UUID(str(uuid_utils.uuid7()))
     with contextlib.ExitStack() as tables:
         members = [Archiver(each, tables.enter_context(archive_table(found, each.topic)), writer) for each in topics]
-        beside = [asyncio.create_task(_report(members))]
+        refused: dict[int, str] = {}
+        beside = [asyncio.create_task(_report(members, refused))]
         if signer is not None:
-            beside.append(asyncio.create_task(_sign(members[0], found, settings, signer)))
+            beside.append(asyncio.create_task(_sign(members[0], found, settings, signer, refused)))
         running = [asyncio.create_task(member.run(stop)) for member in members]
         await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
         stop.set()  # where one cannot go on, the others leave as they should
@@ -98,8 +99,10 @@ async def _run(
         await asyncio.gather(*running)
 
 
-async def _sign(ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer) -> None:
-    """Checkpoints of the partitions that are ours."""
+async def _sign(
+    ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer, refused: dict[int, str]
+) -> None:
+    """Checkpoints of the partitions that are ours; `refused`: kept up to date, see `Checkpointer`."""
     from clickhouse_connect.driver.exceptions import ClickHouseError
     from kafka.errors import KafkaError
 
@@ -110,6 +113,8 @@ async def _sign(ledger: Archiver, found: Surroundings, settings: Settings, signe
             if checkpointer is None:
                 checkpointer = await asyncio.to_thread(_checkpointer, ledger, found, settings, signer)
             await asyncio.to_thread(checkpointer.sign_due, dict(ledger.positions()))
+            refused.clear()
+            refused.update(checkpointer.refused)
         except (ClickHouseError, KafkaError, OSError) as error:  # the next turn goes on where this one stopped
             log.warning("no checkpoint", error=type(error).__name__)
 
@@ -133,10 +138,10 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
     return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file, policy)
 
 
-async def _report(members: Sequence[Archiver]) -> None:
+async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> None:
     path = health_path()
     for second in range(2**62):
-        report = _health(members)
+        report = _health(members, refused)
         if path is not None:
             report.write(path)
         if second % _LOG_EVERY == 0:
@@ -144,10 +149,11 @@ async def _report(members: Sequence[Archiver]) -> None:
         await asyncio.sleep(_REPORT_SECONDS)
 
 
-def _health(members: Sequence[Archiver]) -> HealthReport:
+def _health(members: Sequence[Archiver], refused: Mapping[int, str]) -> HealthReport:
     """Positions are the ledger's; the lag and what goes wrong are everybody's."""
     positions = members[0].positions()
-    trouble = next((member.trouble for member in members if member.trouble), "")
+    unsigned = (f"not signed, see dossier verify --all: {why}" for _, why in sorted(refused.items()))
+    trouble = next((member.trouble for member in members if member.trouble), next(unsigned, ""))
     condition: Condition = "failing" if trouble else "ok" if positions else "starting"
     return HealthReport(
         name="archiver",

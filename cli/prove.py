@@ -43,6 +43,7 @@ def prove(
 
     Example: dossier prove GL-2020-000123 --out GL-2020-000123.zip
     """
+    from replay.log_table import Missing
     from replay.pack import write_pack
     from replay.page import page
 
@@ -53,7 +54,10 @@ def prove(
         rows = archive.events_of(dossier)
         if not rows:
             raise CommandError(f"the archive has no events of {dossier}", EXIT_FOUND)
-        pack = _pack(dossier, rows, archive, _rulebooks(around), held)
+        try:
+            pack = _pack(dossier, rows, archive, _rulebooks(around), held)
+        except Missing as missing:
+            raise CommandError(f"{missing}: run `dossier verify --all`", EXIT_FOUND) from missing
     to.write_bytes(write_pack(pack, page(pack)))
     if json:
         emit_json({"pack": str(to), "events": len(rows), "partition": pack.partition, "dossier": dossier})
@@ -82,9 +86,10 @@ def _pack(
     rulebooks: tuple[dict[str, Any], ...],
     held: list[SignedCheckpoint] | None,
 ) -> Pack:
+    """Raises Missing where a leaf is not there, or twice and not the same."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from replay.log_table import LogTable, Missing
+    from replay.log_table import LogTable
     from replay.merkle import consistency_proof, inclusion_proof
     from replay.pack import Older, Pack, PackedRecord, packed
     from replay.subtrees import StoredSubtrees
@@ -104,20 +109,17 @@ def _pack(
         )
     subtrees.until(newest)
     known = [] if held is None else _known(held, archive.topic, newest)
-    try:
-        records = tuple(
-            PackedRecord(
-                each.offset, each.recorded_ms, packed(each.key), packed(each.raw),
-                tuple((name, packed(value)) for name, value in each.headers),
-                _texts(inclusion_proof(subtrees, each.offset, newest.size)),
-            )
-            for each in rows
-        )  # fmt: skip
-        olders = [
-            Older(each.text, _texts(consistency_proof(subtrees, each.checkpoint.size, newest.size))) for each in known
-        ]
-    except Missing as missing:
-        raise CommandError(f"{missing}: run `dossier verify --all`", EXIT_FOUND) from missing
+    records = tuple(
+        PackedRecord(
+            each.offset, each.recorded_ms, packed(each.key), packed(each.raw),
+            tuple((name, packed(value)) for name, value in each.headers),
+            _texts(inclusion_proof(subtrees, each.offset, newest.size)),
+        )
+        for each in rows
+    )  # fmt: skip
+    olders = [
+        Older(each.text, _texts(consistency_proof(subtrees, each.checkpoint.size, newest.size))) for each in known
+    ]
     first = olders[0] if olders else None
     return Pack(
         dossier, archive.topic, partition, records, newest.note,

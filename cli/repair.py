@@ -1,4 +1,4 @@
-"""`dossier repair --from-ledger`: rows that the archive has lost, written again, and the proof that it is whole."""
+"""`dossier repair --from-ledger`: rows written again that are not as they should be, and the proof that it is whole."""
 
 from __future__ import annotations
 
@@ -47,28 +47,31 @@ def repair(
 ) -> None:
     """Sửa kho lưu · Write rows that the archive has lost again, from the ledger, and prove that it is whole.
 
-    Written again are rows that are missing, and rows of which columns do not say what the record says: somebody altered
-    them, or an earlier release could not read the record. A row whose record is not the ledger's is evidence: it is
-    named and left. A part that was detached must not be attached again afterwards: its rows would be there twice.
+    Written again are rows that are missing, rows that are there twice, and rows of which columns do not say what the
+    record says: somebody altered them, or an earlier release could not read the record. A row whose record is not the
+    ledger's is evidence: it is named and left, and so is a true one beside it.
     What was signed is compared where a public key is given or lies in the data folder.
     Exits with 1 if anything is not as it should be afterwards.
 
     Example: dossier repair --from-ledger --key gia-lai.pub
     """
+    from processors.repair import together
+
     if not from_ledger:
         raise CommandError("say where from: --from-ledger", EXIT_USAGE)
     settings = load_settings()
     keys, held = known_keys(settings, key, checkpoints)
     around = surroundings(settings)
-    missing, altered = _missing(around), _altered(around)
-    found = {"missing": _listed(missing), "altered": _listed(altered)}
-    written = rewritten = 0
+    missing, doubled, altered = _missing(around), _doubled(around), _altered(around)
+    found = {"missing": _listed(missing), "doubled": _listed(doubled), "altered": _listed(altered)}
+    written, rewritten, failed = 0, 0, list[str]()
     if not dry_run:
-        written = _repair(around, missing, lambda repairing, spans: repairing.fill(spans))
-        rewritten = _repair(around, altered, lambda repairing, spans: repairing.rewrite(spans))
+        written = _repair(around, missing, lambda repairing, spans: repairing.fill(spans), failed)
+        wrong = {topic: together((*doubled[topic], *altered[topic])) for topic in doubled}
+        rewritten = _repair(around, wrong, lambda repairing, spans: repairing.rewrite(spans), failed)
     wait = _LOOK_SECONDS if dry_run else _WAIT_SECONDS
     proved = against_ledger_and_signed(settings, around, wait, keys, held)
-    answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, **found}
+    answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, "failed": failed, **found}
     emit_json(answer) if json else _print(answer, proved)
     if not answer["ok"]:
         raise typer.Exit(EXIT_FOUND)
@@ -94,6 +97,22 @@ def _missing(around: Surroundings) -> Spans:
             reached = {each: max(side.get(each, 0) for side in sides) for side in sides for each in side}
             found[topic] = find_gaps(client, topic, _within(reached, topic_ends(kafka, topic)))
     return found
+
+
+def _doubled(around: Surroundings) -> Spans:
+    """Rows that are there more than once."""
+    from processors.archiver import ARCHIVED
+    from processors.repair import find_doubled
+    from replay.archive import Archive
+
+    kafka = listening_kafka(around)
+    with open_archive(around) as opened:
+        return {
+            topic: find_doubled(
+                opened.client, topic, _within(Archive(opened.client, topic).cursors(), topic_ends(kafka, topic))
+            )
+            for topic, _, _ in ARCHIVED
+        }
 
 
 def _altered(around: Surroundings) -> Spans:
@@ -131,15 +150,17 @@ def _within(reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, in
     return {partition: min(reached.get(partition, 0), end) for partition, end in ends.items()}
 
 
-def _repair(
-    around: Surroundings, found: Spans, do: Callable[[Repair, Sequence[Span]], Coroutine[Any, Any, int]]
-) -> int:
-    """Do it for each topic that has something; gives how many rows were written."""
+#: A repair of the spans of a topic; gives how many rows were written.
+_Do = Callable[["Repair", Sequence["Span"]], Coroutine[Any, Any, int]]
+
+
+def _repair(around: Surroundings, found: Spans, do: _Do, failed: list[str]) -> int:
+    """Do it for each topic that has something; gives how many rows were written, and adds to `failed` what was not."""
     done = 0
     for topic, spans in found.items():
         if spans:
             with archive_table(around, topic) as table:
-                done += _of_topic(around, topic, table, spans, do)
+                done += _of_topic(around, topic, table, spans, do, failed)
     return done
 
 
@@ -148,13 +169,14 @@ def _of_topic(
     topic: str,
     table: ArchiveTable,
     spans: Sequence[Span],
-    do: Callable[[Repair, Sequence[Span]], Coroutine[Any, Any, int]],
+    do: _Do,
+    failed: list[str],
 ) -> int:
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
     from processors.archiver import ARCHIVED
-    from processors.repair import Repair, RepairFailed
+    from processors.repair import Repair
 
     decode = next(each.decode for each in ARCHIVED if each.topic == topic)
     kafka, writer = listening_kafka(around), UUID(str(uuid_utils.uuid7()))
@@ -163,12 +185,12 @@ def _of_topic(
         repairing = Repair(kafka, topic, table, writer, decode, lambda rows: bar.advance(task, rows))
         try:
             return asyncio.run(do(repairing, spans))
-        except RepairFailed as error:
-            raise CommandError(str(error), EXIT_FOUND) from error
         except KafkaError as error:
             raise CommandError(f"the ledger at {kafka} cannot be read: {type(error).__name__}") from error
         except ClickHouseError as error:
             raise not_answered(around, error) from error
+        finally:
+            failed += repairing.failures
 
 
 def _listed(found: Spans) -> list[dict[str, Any]]:
@@ -178,9 +200,12 @@ def _listed(found: Spans) -> list[dict[str, Any]]:
 def _print(answer: dict[str, Any], proved: Proved) -> None:
     """What was found, and what came of it."""
     _print_spans("thiếu · missing", "không thiếu dòng nào · no row is missing", answer["missing"])
+    _print_spans("trùng · doubled", "không trùng dòng nào · no row is there twice", answer["doubled"])
     _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"])
     out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
-    out.print(f"{answer['rewritten']} dòng đã sửa cột · rows with their columns put right")
+    out.print(f"{answer['rewritten']} dòng đã ghi lại cho đúng · rows put right")
+    for why in answer["failed"]:
+        out.print(why, style="red", markup=False)
     print_proved(proved, "kho lưu đúng như sổ cái · the archive is what the ledger has")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -28,9 +28,13 @@ _RANGE: Final = (
     "FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
     "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
 )
-#: How many different records the rows of an offset hold; said without null, which uniqExact would pass over.
+_NAMED: Final = f"{_RANGE} AND offset IN {{offsets:Array(UInt64)}}"
+#: So many offsets are named in a question.
+_MAX_OFFSETS: Final = 5_000
+#: How many different rows an offset has, whoever wrote them; said without null, which uniqExact would pass over.
 _DIFFERENT: Final = (
-    "uniqExact(recorded_at, ifNull(key, ''), isNull(key), ifNull(raw, ''), isNull(raw), toString(headers))"
+    "uniqExact(recorded_at, ifNull(key, ''), isNull(key), ifNull(raw, ''), isNull(raw), toString(headers), leaf, "
+    "unreadable != '', occurred_at, ifNull(promised, 0), isNull(promised), dossier_id, toString(event))"
 )
 
 
@@ -114,27 +118,35 @@ class ArchiveTable:
         sql = f"SELECT offset {_RANGE}"
         return {int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows}
 
-    def records(self, partition: int, first: int, last: int) -> dict[int, list[Content]]:
+    def records(self, partition: int, offsets: Collection[int]) -> dict[int, list[Content]]:
         """By offset what its rows hold of the record; more than one where an offset is there more than once."""
-        sql = f"SELECT offset, toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, headers.value {_RANGE}"
+        sql = f"SELECT offset, toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, headers.value {_NAMED}"
         found: dict[int, list[Content]] = defaultdict(list)
-        rows = self._client.query(
-            sql, self._range(partition, first, last), query_formats={"String": "bytes"}
-        ).result_rows
-        for offset, at, key, raw, names, values in rows:
-            headers = tuple((name.decode(), value) for name, value in zip(names, values, strict=True))
-            found[int(offset)].append((at, key, raw, headers))
+        for some in self._named(partition, offsets):
+            rows = self._client.query(sql, some, query_formats={"String": "bytes"}).result_rows
+            for offset, at, key, raw, names, values in rows:
+                headers = tuple((name.decode(), value) for name, value in zip(names, values, strict=True))
+                found[int(offset)].append((at, key, raw, headers))
         return found
 
-    def remove(self, partition: int, first: int, last: int) -> None:
+    def count_of(self, partition: int, offsets: Collection[int]) -> Count:
+        """`count`, of scattered offsets."""
+        rows, found = 0, 0
+        for some in self._named(partition, offsets):
+            ((more, different),) = self._client.query(f"SELECT count(), groupBitmap(offset) {_NAMED}", some).result_rows
+            rows, found = rows + int(more), found + int(different)
+        return Count(rows, found)
+
+    def remove(self, partition: int, offsets: Collection[int]) -> None:
         """Take out all rows of these offsets."""
-        self._client.command(f"DELETE {_RANGE}", self._range(partition, first, last))
+        for some in self._named(partition, offsets):
+            self._client.command(f"DELETE {_NAMED}", some)
 
     def remove_doubled(self, partition: int, first: int, last: int) -> int:
         """Where two runs wrote one record, keep the row of the smaller writer; gives how many rows went.
 
         Both runs may do this at once: they take out the same rows, and the smallest writer's row is never among them.
-        Rows that differ stay: one of them is no archiver's.
+        Rows that differ stay: one of them is no archiver's, and the writer that it names is its forger's choice.
         """
         sql = (
             f"SELECT offset, arraySort(groupArray(toString(writer))) {_RANGE} GROUP BY offset "
@@ -153,9 +165,18 @@ class ArchiveTable:
         return sum(map(len, losing.values()))
 
     def disputed(self, partition: int, first: int, last: int) -> list[int]:
-        """The offsets whose rows hold different records."""
-        sql = f"SELECT offset {_RANGE} GROUP BY offset HAVING {_DIFFERENT} > 1 ORDER BY offset"
+        """The offsets of which rows differ, or one run has two: `remove_doubled` does not choose between those."""
+        sql = (
+            f"SELECT offset {_RANGE} GROUP BY offset "
+            f"HAVING count() > 1 AND ({_DIFFERENT} > 1 OR uniqExact(writer) < count()) ORDER BY offset"
+        )
         return [int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows]
+
+    def _named(self, partition: int, offsets: Collection[int]) -> Iterator[dict[str, object]]:
+        ordered = sorted(offsets)
+        for start in range(0, len(ordered), _MAX_OFFSETS):
+            some = ordered[start : start + _MAX_OFFSETS]
+            yield self._range(partition, some[0], some[-1]) | {"offsets": some}
 
     def _range(self, partition: int, first: int, last: int) -> dict[str, object]:
         return {"topic": self._topic, "partition": partition, "first": first, "last": last}
@@ -163,12 +184,18 @@ class ArchiveTable:
 
 def runs(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Ascending numbers as runs without a gap: first and last of each."""
-    begin = end = None
-    for number in numbers:
-        if begin is None or end is None or number != end + 1:
-            if begin is not None and end is not None:
-                yield begin, end
-            begin = number
-        end = number
-    if begin is not None and end is not None:
-        yield begin, end
+    return joined((each, each) for each in numbers)
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Ascending ranges, first and last of each; those that touch or overlap as one."""
+    held: tuple[int, int] | None = None
+    for first, last in ranges:
+        if held is not None and first <= held[1] + 1:
+            held = held[0], max(held[1], last)
+            continue
+        if held is not None:
+            yield held
+        held = first, last
+    if held is not None:
+        yield held

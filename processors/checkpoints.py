@@ -49,6 +49,7 @@ class Checkpointer:
     announce: Announce
     file: Path | None = None
     policy: CheckpointPolicy = CheckpointPolicy()
+    refused: dict[int, str] = field(default_factory=dict)  # by partition, why its log is not signed further
     _logs: dict[int, CompactRange] = field(default_factory=dict)
     _signed_at: dict[int, float] = field(default_factory=dict)
 
@@ -59,6 +60,7 @@ class Checkpointer:
             ClickHouseError: ClickHouse does not answer; the next call goes on.
         """
         now = time.monotonic()
+        self.refused = {partition: why for partition, why in self.refused.items() if partition in archived}
         for partition, end in archived.items():
             known = self._log(partition)
             waited = now - self._signed_at.setdefault(partition, now - self.policy.seconds)
@@ -86,8 +88,10 @@ class Checkpointer:
             for leaves in self.table.leaves(partition, known.size, end):
                 self.table.keep(partition, grown.extend(leaves))
         except Missing as missing:
+            self.refused[partition] = str(missing)
             log.warning("no checkpoint, see dossier verify --all", why=str(missing))
             return
+        self.refused.pop(partition, None)
         checkpoint = Checkpoint(f"{self.origin}/{partition}", grown.size, grown.root())
         note = SignedCheckpoint(checkpoint).signed_by(self.signer, int(time.time())).text
         self.table.add(partition, grown, note)

@@ -1,18 +1,21 @@
-"""Rows that an archive has lost, or whose columns do not say what their records say, written again from the ledger.
+"""Rows that an archive has lost, has twice, or whose columns do not say what their records say, written again.
 
     spans (1) ──▶ the same records of the ledger (2) ──▶ batches under new tokens (3) ──▶ counted (4)
 
 ClickHouse knows the tokens of the batches that were lost and would pass them over: each repair writes with tokens of
-its own. A row whose record differs from the ledger's is evidence, and stays. Columns are none, they follow from the
-record: a row whose record is the ledger's is taken out, and written as it should be. Whoever dies between the two
-leaves a gap, which the next repair finds.
+its own. A row whose record differs from the ledger's is evidence, and stays, and so does a true one beside it. Columns
+are none, they follow from the record: where all rows of an offset have the ledger's record they are taken out, and one
+is written as it should be. Whoever dies between the two leaves a gap, which the next repair finds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -20,12 +23,20 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.envelope import Decode
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
-from processors.archive_table import ArchiveTable, Count, content_of, runs
+from processors.archive_table import ArchiveTable, Count, content_of, joined, runs
 from processors.batches import MAX_BYTES, MAX_ROWS, cut, make_batch, weight
 
 _FETCH_WAIT_MS: Final = 500
 #: The ledger answers within this, or the repair gives up.
 _ANSWER_SECONDS: Final = 60.0
+#: So many records between two spans are read along: a fetch brings as many.
+_READ_THROUGH: Final = 5_000
+#: So many offsets are counted together, and looked at closely where the count is not theirs.
+_TILE: Final = 1 << 16
+_BETWEEN: Final = (
+    "FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
+    "AND offset >= {first:UInt64} AND offset < {end:UInt64}"
+)
 
 
 class Span(NamedTuple):
@@ -40,28 +51,18 @@ class Span(NamedTuple):
         return self.last - self.first + 1
 
 
-class RepairFailed(Exception):
-    """It could not be repaired; the message says what is wrong. What was written stays, and is right."""
-
-
-def find_gaps(client: Any, topic: str, ends: dict[int, int]) -> list[Span]:
-    """Where rows are missing before `ends`, by partition; of those alone.
+def find_gaps(client: Any, topic: str, ends: Mapping[int, int]) -> list[Span]:
+    """Where rows are missing before `ends`, by partition; of those alone. Memory: a tile's offsets, and what is found.
 
     Raises:
         clickhouse_connect.driver.exceptions.ClickHouseError: ClickHouse does not answer.
     """
-    sql = (
-        "SELECT before + 1, offset - 1 FROM (SELECT toInt64(offset) AS offset, "
-        "lagInFrame(toInt64(offset), 1, toInt64(-1)) OVER (ORDER BY offset ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) "
-        "AS before FROM (SELECT DISTINCT offset FROM dossier_events WHERE topic = {topic:String} AND "
-        "partition = {partition:UInt32} AND offset < {end:UInt64} UNION DISTINCT SELECT {end:UInt64})) "
-        "WHERE offset > before + 1 ORDER BY offset"
-    )
-    return [
-        Span(partition, int(first), int(last))
-        for partition, end in sorted(ends.items())
-        for first, last in client.query(sql, {"topic": topic, "partition": partition, "end": end}).result_rows
-    ]
+    return _found(_gaps, client, topic, ends)
+
+
+def find_doubled(client: Any, topic: str, ends: Mapping[int, int]) -> list[Span]:
+    """Where offsets before `ends` have more rows than one, by partition; otherwise as `find_gaps`."""
+    return _found(_doubled, client, topic, ends)
 
 
 def spans(partition: int, offsets: Iterable[int]) -> list[Span]:
@@ -69,8 +70,77 @@ def spans(partition: int, offsets: Iterable[int]) -> list[Span]:
     return [Span(partition, first, last) for first, last in runs(offsets)]
 
 
+def together(found: Iterable[Span]) -> list[Span]:
+    """The same offsets in ascending spans, each once."""
+    return [
+        Span(partition, first, last)
+        for partition, some in groupby(sorted(found), attrgetter("partition"))
+        for first, last in joined((span.first, span.last) for span in some)
+    ]
+
+
+class _Tile(NamedTuple):
+    """Of `_TILE` offsets from a multiple of it on: where they begin, how many rows, and how many offsets, are there."""
+
+    first: int
+    rows: int
+    offsets: int
+
+
+#: Asks for rows of one partition: SQL, first offset, and the one behind the last.
+_Ask = Callable[[str, int, int], list[tuple[Any, ...]]]
+
+
+def _found(
+    look: Callable[[_Ask, int], Iterator[tuple[int, int]]], client: Any, topic: str, ends: Mapping[int, int]
+) -> list[Span]:
+    found = []
+    for partition, end in sorted(ends.items()):
+
+        def ask(sql: str, first: int, stop: int, partition: int = partition) -> list[tuple[Any, ...]]:
+            named = {"topic": topic, "partition": partition, "first": first, "end": stop}
+            rows: list[tuple[Any, ...]] = client.query(sql, named).result_rows
+            return rows
+
+        found += [Span(partition, first, last) for first, last in joined(look(ask, end))]
+    return found
+
+
+def _gaps(ask: _Ask, end: int) -> Iterator[tuple[int, int]]:
+    expected = 0
+    for tile in _tiles(ask, end):
+        if tile.first > expected:
+            yield expected, tile.first - 1
+        expected = min(tile.first + _TILE, end)
+        if tile.offsets < expected - tile.first:
+            there = {int(offset) for (offset,) in ask(f"SELECT offset {_BETWEEN}", tile.first, expected)}
+            yield from runs(each for each in range(tile.first, expected) if each not in there)
+    if expected < end:
+        yield expected, end - 1
+
+
+def _doubled(ask: _Ask, end: int) -> Iterator[tuple[int, int]]:
+    sql = f"SELECT offset {_BETWEEN} GROUP BY offset HAVING count() > 1 ORDER BY offset"
+    for tile in _tiles(ask, end):
+        if tile.rows > tile.offsets:
+            yield from runs(int(offset) for (offset,) in ask(sql, tile.first, min(tile.first + _TILE, end)))
+
+
+def _tiles(ask: _Ask, end: int) -> list[_Tile]:
+    """Those that have any rows, in order: eight kilobytes each in the server while it counts."""
+    sql = f"SELECT intDiv(offset, {_TILE}) * {_TILE} AS begins, count(), groupBitmap(offset) {_BETWEEN} GROUP BY begins"
+    return sorted(_Tile(*map(int, row)) for row in ask(sql, 0, end))
+
+
+class _Failed(Exception):
+    """Some rows could not be repaired; the message says which and why."""
+
+
 class Repair:
-    """Writes rows of one topic again. `writer` is new for each repair; `progress` is told the rows that are there."""
+    """Writes rows of one topic again. `writer` is new for each repair; `progress` is told the rows that are there.
+
+    `failures` says what could not be repaired; the rest was.
+    """
 
     def __init__(
         self,
@@ -81,6 +151,7 @@ class Repair:
         decode: Decode,
         progress: Callable[[int], None],
     ) -> None:
+        self.failures: list[str] = []
         self._brokers = brokers
         self._topic = topic
         self._table = table
@@ -89,17 +160,16 @@ class Repair:
         self._progress = progress
 
     async def fill(self, gaps: Sequence[Span]) -> int:
-        """Write what is missing; gives how many rows. Memory: a batch.
+        """Write what is missing, in order; gives how many rows. Memory: a batch.
 
         Raises:
-            RepairFailed: the ledger no longer has these records, or rows do not stay in the table.
             aiokafka.errors.KafkaError: the ledger cannot be read.
             clickhouse_connect.driver.exceptions.ClickHouseError: ClickHouse does not answer.
         """
         return await self._each_batch(gaps, self._write)
 
     async def rewrite(self, spans: Sequence[Span]) -> int:
-        """Write the rows of these offsets anew where they are there once, with the ledger's record; gives how many.
+        """Write one row anew for each of these offsets of which all rows have the ledger's record; gives how many.
 
         Raises as `fill`.
         """
@@ -113,53 +183,91 @@ class Repair:
         await consumer.start()
         done = 0
         try:
-            for span in spans:
-                pending = list[LedgerRecord]()
-                async for records in self._records(consumer, span):
-                    pending += records
-                    if len(pending) >= MAX_ROWS or weight(pending) >= MAX_BYTES:
-                        done += await asyncio.to_thread(do, span.partition, pending)
-                        pending = []
-                done += await asyncio.to_thread(do, span.partition, pending)
+            for partition, some in groupby(spans, attrgetter("partition")):
+                async for records in self._batches(consumer, partition, list(some)):
+                    done += await asyncio.to_thread(self._tried, do, partition, records)
         finally:
             await consumer.stop()
         return done
 
-    async def _records(self, consumer: Any, gap: Span) -> AsyncIterator[list[LedgerRecord]]:
-        tp = TopicPartition(self._topic, gap.partition)
+    def _tried(self, do: Callable[[int, Sequence[LedgerRecord]], int], partition: int, some: list[LedgerRecord]) -> int:
+        try:
+            return do(partition, some)
+        except _Failed as error:
+            self.failures.append(str(error))
+            return 0
+
+    async def _batches(self, consumer: Any, partition: int, spans: list[Span]) -> AsyncIterator[list[LedgerRecord]]:
+        """The records of the spans of a partition; many short ones come together."""
+        pending = list[LedgerRecord]()
+        for near in _near(await self._there(consumer, partition, spans)):
+            try:
+                async for records in self._records(consumer, partition, near):
+                    pending += records
+                    if len(pending) >= MAX_ROWS or weight(pending) >= MAX_BYTES:
+                        yield pending
+                        pending = []
+            except _Failed as error:
+                self.failures.append(str(error))
+        if pending:
+            yield pending
+
+    async def _there(self, consumer: Any, partition: int, spans: Iterable[Span]) -> list[Span]:
+        """Those that the ledger has."""
+        tp = TopicPartition(self._topic, partition)
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-        if not begin <= gap.first <= gap.last < end:
-            raise RepairFailed(
-                f"the ledger has {tp.topic}/{tp.partition}@{begin}-{end - 1}, and not all of {gap.first}-{gap.last}"
-            )
+        there = []
+        for span in spans:
+            if begin <= span.first <= span.last < end:
+                there.append(span)
+            else:
+                has = f"the ledger has {tp.topic}/{tp.partition}@{begin}-{end - 1}"
+                self.failures.append(f"{has}, and not all of {span.first}-{span.last}")
+        return there
+
+    async def _records(self, consumer: Any, partition: int, near: Sequence[Span]) -> AsyncIterator[list[LedgerRecord]]:
+        tp, firsts = TopicPartition(self._topic, partition), [span.first for span in near]
         consumer.assign([tp])
-        consumer.seek(tp, gap.first)
+        consumer.seek(tp, firsts[0])
         silent_since = time.monotonic()
-        while await consumer.position(tp) <= gap.last:
+        while await consumer.position(tp) <= near[-1].last:
             fetched = (await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=MAX_ROWS)).get(tp, [])
             if fetched:
                 silent_since = time.monotonic()
-                yield [record for record in fetched if record.offset <= gap.last]
+                yield [each for each in fetched if _is_in(each.offset, near, firsts)]
             elif time.monotonic() - silent_since > _ANSWER_SECONDS:
-                raise RepairFailed(f"the ledger has not given {tp.topic}/{tp.partition}@{gap.first} for a minute")
+                raise _Failed(f"the ledger has not given {tp.topic}/{tp.partition}@{firsts[0]} for a minute")
 
     def _replace(self, partition: int, records: Sequence[LedgerRecord]) -> int:
-        if not records:
-            return 0
-        there = self._table.records(partition, records[0].offset, records[-1].offset)
-        same = {each.offset: each for each in records if there.get(each.offset) == [content_of(each)]}
-        for first, last in runs(sorted(same)):
-            self._table.remove(partition, first, last)
-            self._write(partition, [same[offset] for offset in range(first, last + 1)])
-        return len(same)
+        there = self._table.records(partition, [each.offset for each in records])
+        same = [each for each in records if {*there.get(each.offset, ())} == {content_of(each)}]
+        self._table.remove(partition, [each.offset for each in same])
+        return self._write(partition, same)
 
     def _write(self, partition: int, records: Sequence[LedgerRecord]) -> int:
         for some in cut(records):
             batch = make_batch(self._topic, partition, some, self._writer, f":{self._writer}", self._decode)
             self._table.insert(batch)
-            found = self._table.count(partition, batch.first, batch.last)
+            found = self._table.count_of(partition, [each.offset for each in some])
             if found != Count(batch.rows, batch.rows):
                 place = f"{self._topic}/{partition}@{batch.first}-{batch.last}"
-                raise RepairFailed(f"{place}: {batch.rows} rows were written, {found.rows} are there")
+                raise _Failed(f"{place}: {batch.rows} rows were written, {found.rows} are there")
             self._progress(batch.rows)
         return len(records)
+
+
+def _near(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """Ascending spans in groups, of which what lies between is sooner read than passed over."""
+    group = list[Span]()
+    for span in spans:
+        if group and span.first - group[-1].last > _READ_THROUGH:
+            yield group
+            group = []
+        group.append(span)
+    if group:
+        yield group
+
+
+def _is_in(offset: int, ascending: Sequence[Span], firsts: Sequence[int]) -> bool:
+    place = bisect_right(firsts, offset) - 1
+    return place >= 0 and offset <= ascending[place].last

@@ -102,7 +102,7 @@ class Archive:
         self.topic = topic
 
     def events_of(self, dossier_id: str) -> list[ArchiveRow]:
-        """The readable records of one dossier in ledger order.
+        """The readable records of one dossier in ledger order, each once though its row may be there twice.
 
         Readable now: an event of a version that was too new for the archiver is one for whoever knows that version.
         """
@@ -110,7 +110,7 @@ class Archive:
             f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
             "WHERE topic = {topic:String} AND dossier_id IN ({dossier:String}, '') AND key = {dossier:String}"
         )
-        rows = [row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block if _is_readable(row)]
+        rows = {row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block if _is_readable(row)}
         return sorted(
             rows, key=lambda row: (row.partition, row.offset)
         )  # the server would sort what it has yet to read

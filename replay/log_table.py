@@ -83,14 +83,21 @@ class LogTable:
     def around(
         self, partition: int, tiles: Sequence[int], ranges: Sequence[tuple[int, int, int]]
     ) -> dict[tuple[int, int], bytes]:
-        """`nodes`, and as level 0 the leaves of these groups of 256; in one question."""
+        """`nodes`, and as level 0 the leaves of these groups of 256; in one question.
+
+        Raises:
+            Missing: of an offset there are two rows that differ.
+        """
         bounds = {f"tile{n}": tile << 8 for n, tile in enumerate(tiles)}
         sql = f"{_nodes_sql(len(ranges))} UNION ALL {_tiles_sql(len(tiles))}"
         return self._hashes(sql, partition, {**_node_bounds(ranges), **bounds})
 
     def _hashes(self, sql: str, partition: int, bounds: Mapping[str, int]) -> dict[tuple[int, int], bytes]:
-        rows = self._rows(sql, {"partition": partition, **bounds})
-        return {(int(level), int(index)): bytes(found) for level, index, found in rows}
+        found: dict[tuple[int, int], bytes] = {}
+        for level, index, node in self._rows(sql, {"partition": partition, **bounds}):
+            if found.setdefault((int(level), int(index)), bytes(node)) != bytes(node):
+                raise Missing(partition, int(index), "different rows")
+        return found
 
     def add(self, partition: int, log: CompactRange, note: str) -> None:
         """Store a checkpoint of the log as it is now."""
@@ -149,5 +156,5 @@ def _tiles_sql(tiles: int) -> str:
     wanted = " OR ".join(f"offset BETWEEN {{tile{n}:UInt64}} AND {{tile{n}:UInt64}} + 255" for n in range(tiles))
     return (
         "SELECT toUInt8(0), offset, leaf FROM dossier_events WHERE topic = {topic:String} "  # noqa: S608  # numbered parameters
-        f"AND partition = {{partition:UInt32}} AND ({wanted})"
+        f"AND partition = {{partition:UInt32}} AND ({wanted}) LIMIT 1 BY offset, leaf"
     )

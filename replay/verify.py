@@ -105,7 +105,7 @@ def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoin
     if end and (newest is None or not newest.size):
         message = "no known key has signed a checkpoint of these rows: the archiver needs a signing_key, and a moment"
         failures.append(Failure("unsigned", f"{partition}@0-{end - 1}", message))
-    return Verified(leaves, len(expected), tuple(failures))
+    return Verified(leaves, signed.compared, tuple(failures))
 
 
 class _Against:
@@ -116,6 +116,8 @@ class _Against:
         self._log = CompactRange()
         self._due = deque(expected)
         self._good = 0  # the size up to which the last root agreed
+        self._other: Signed | None = None  # the first one since then that does not
+        self.compared = 0
         self.until = 0
 
     def compare(self, leaves: Sequence[bytes]) -> Iterator[Failure]:
@@ -124,17 +126,26 @@ class _Against:
         good = self._good  # smaller than this log: of two roots of one size the other may agree
         while self._due and self._due[0].size == self._log.size:
             signed = self._due.popleft()
+            self.compared += 1
             if signed.root != self._log.root():
-                rows = f"{good}-{self._log.size - 1}"
-                message = f"rows {rows} are not those that were signed ({signed.found})"
-                yield Failure("root", f"{self._partition}@{rows}", message)
-                self.give_up()
-                return
-            self._good = self._log.size
+                yield from self._differs(signed, good)
+                continue
+            other, self._other, self._good = self._other, None, self._log.size
+            if other is not None and other.size < signed.size:
+                message = f"signed ({other.found}), and no beginning of what was signed later ({signed.found})"
+                yield Failure("forked", f"{self._partition}@{other.size}", message)
         self.until = min(self._log.size + _LEAVES, self._due[0].size) if self._due else 0
 
+    def _differs(self, signed: Signed, good: int) -> Iterator[Failure]:
+        """Named once: where a row differs every later root does too. But it may be this statement that is false."""
+        if self._other is None:
+            self._other = signed
+            rows = f"{good}-{signed.size - 1}"
+            message = f"rows {rows} are not those that were signed ({signed.found})"
+            yield Failure("root", f"{self._partition}@{rows}", message)
+
     def give_up(self) -> None:
-        """Whatever follows, every later root will differ."""
+        """There is no log of these rows: some are not there."""
         self._due.clear()
         self.until = 0
 

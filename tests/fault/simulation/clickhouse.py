@@ -55,8 +55,9 @@ class Table:
         for row in self._where(where):
             doubled[row["offset"]].append(row)
         different = {offset for offset, rows in doubled.items() if len({_said(row) for row in rows}) > 1}
+        repeated = {offset for offset, rows in doubled.items() if len({row["writer"] for row in rows}) < len(rows)}
         if sql.startswith("SELECT offset FROM"):
-            return [(offset,) for offset in (sorted(different) if "GROUP BY" in sql else offsets)]
+            return [(offset,) for offset in (sorted(different | repeated) if "GROUP BY" in sql else offsets)]
         assert sql.startswith("SELECT offset, arraySort(groupArray(toString(writer)))"), sql
         return [
             (offset, sorted(row["writer"] for row in rows))

@@ -106,8 +106,8 @@ class Archiving:
             if each.popen.poll() is None:
                 each.kill()
 
-    def start(self, clickhouse: str | None = None) -> Process:
-        """Start one more archiver."""
+    def start(self, clickhouse: str | None = None, **settings: str) -> Process:
+        """Start one more archiver; `settings`: environment variables of its own."""
         number = len(self.processes)
         health_file, log = self.folder / f"{number}.health.json", self.folder / f"{number}.log"
         environment = {
@@ -117,6 +117,7 @@ class Archiving:
             "DOSSIER_CLICKHOUSE": clickhouse or self.clickhouse,
             "DOSSIER_CLICKHOUSE_PASSWORD": "writes",
             "DOSSIER_HEALTH_FILE": str(health_file),
+            **settings,
         }
         command = (
             sys.executable, "-P", "-m", "cli", "archiver",

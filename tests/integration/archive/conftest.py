@@ -11,6 +11,7 @@ import pytest
 from deploy.clickhouse import migrate
 from tests.integration.archive.archiving import Archiving, client_of
 from tests.integration.conftest import ClickHouse
+from tests.unit.archive.records import a_record
 
 
 @pytest.fixture
@@ -28,3 +29,14 @@ def archiving(
     """No archiver runs yet; those that were started are killed at the end."""
     with Archiving(broker, make_topics(), clickhouse.url, client, tmp_path) as world:
         yield world
+
+
+@pytest.fixture
+def archived(archiving: Archiving) -> Archiving:
+    """Two hundred records in two partitions, archived; the archiver is gone."""
+    for partition in (0, 1):
+        archiving.publish([a_record(number) for number in range(100)], partition)
+    process = archiving.start()
+    archiving.require_exact(200)
+    assert process.stop() == 0
+    return archiving

@@ -15,12 +15,14 @@ from uuid import UUID
 
 import pytest
 
+from cli.keys import write_keys
 from deploy.clickhouse import migrate
 from deploy.embedded import ports
 from events.catalogue import WIRE_NAMES, Received
 from events.envelope import Unreadable, decode_record
 from processors.archive_table import ArchiveTable, Count
 from processors.batches import make_batch
+from replay.checkpoint import Signer
 from replay.log_table import LogTable, Missing
 from tests.integration.archive.archiving import Archiving, Process, client_of, eventually
 from tests.integration.archive.proxy import CuttingProxy
@@ -198,19 +200,48 @@ def test_two_rows_that_differ_stay_and_nobody_signs_either(archiving: Archiving)
     table.close()
 
 
-def test_an_archiver_goes_on_beside_two_rows_that_differ(archiving: Archiving) -> None:
+@pytest.mark.parametrize("value", [None, b"{}"], ids=["the same row again", "rows that differ"])
+def test_an_archiver_goes_on_beside_rows_that_no_archiver_wrote(archiving: Archiving, value: bytes | None) -> None:
     archiver = archiving.start()
     archiving.publish_events(0, 400)
     eventually(partial(has_rows, archiving, 400), "all is archived")
     row = next(row for block in archiving.archive.stream_partition(0) for row in block)
+    sql = "SELECT writer FROM dossier_events WHERE topic = {topic:String} AND partition = 0 AND offset = 0"
+    ((writer,),) = archiving.client.query(sql, {"topic": archiving.topic}).result_rows
     table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
-    table.insert(make_batch(archiving.topic, 0, [Ledgered(row.offset, row.recorded_ms, row.key, b"{}")], UUID(int=1)))
+    forged = Ledgered(row.offset, row.recorded_ms, row.key, value or row.raw, row.headers)
+    table.insert(make_batch(archiving.topic, 0, [forged], writer, ":forged"))
     archiving.publish_events(400, 800)
     eventually(partial(has_rows, archiving, 801), "all is archived, and both rows are there")
-    eventually(lambda: archiver.says("two different rows for one offset"), "it says so")
+    eventually(lambda: archiver.says("two rows for one offset"), "it says so")
     assert table.disputed(0, 0, row.offset) == [row.offset]
     assert archiver.popen.poll() is None
     table.close()
+
+
+def test_what_is_not_signed_is_said_until_it_is(archiving: Archiving, tmp_path: Path) -> None:
+    key, _ = write_keys(Signer.from_seed("gia-lai", bytes(32)), tmp_path)
+    log = LogTable(archiving.client, archiving.topic)
+    archiving.publish_events(0, 400)
+    unsigned = archiving.start()
+    archiving.require_exact(400)
+    assert unsigned.stop() == 0
+    row = next(row for block in archiving.archive.stream_partition(2) for row in block)
+    table, forger = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic), UUID(int=1)
+    table.insert(make_batch(archiving.topic, 2, [Ledgered(row.offset, row.recorded_ms, row.key, b"{}")], forger))
+    table.close()
+
+    archiver = archiving.start(DOSSIER_SIGNING_KEY=str(key), DOSSIER_CHECKPOINT_SECONDS="0.1")
+    eventually(lambda: log.partitions() == [0, 1, 3], "the others are signed")
+    said = "not signed, see dossier verify --all: different rows for offset 0 of partition 2"
+    eventually(lambda: health_of(archiver) == ("failing", said), "it says which is not, and why")
+    archiving.client.command("DELETE FROM dossier_events WHERE writer = {forger:UUID}", {"forger": forger})
+    eventually(lambda: log.partitions() == [0, 1, 2, 3], "it is signed")
+    eventually(lambda: health_of(archiver) == ("ok", ""), "all is well")
+
+
+def health_of(process: Process) -> tuple[str, str] | None:
+    return (process.health.health, process.health.detail) if process.health else None
 
 
 def test_a_body_that_comes_when_all_is_archived_is_found_though_nothing_follows_it(archiving: Archiving) -> None:

@@ -9,23 +9,11 @@ import pytest
 
 from replay.columns import NAMES
 from tests.integration.archive.archiving import Archiving
-from tests.unit.archive.records import a_record
 
 pytestmark = pytest.mark.integration
 
 COLUMNS = "topic, partition, offset, recorded_at, key, raw, headers, unreadable, occurred_at, promised, writer"
 HERE = "topic = {topic:String} AND partition = 1 AND offset = 7"
-
-
-@pytest.fixture
-def archived(archiving: Archiving) -> Archiving:
-    """Two hundred records in two partitions, archived; the archiver is gone."""
-    for partition in (0, 1):
-        archiving.publish([a_record(number) for number in range(100)], partition)
-    process = archiving.start()
-    archiving.require_exact(200)
-    assert process.stop() == 0
-    return archiving
 
 
 def change(archived: Archiving, sql: str, **parameters: Any) -> None:

@@ -133,6 +133,34 @@ def test_a_fork_is_named_once_and_with_the_rows_since_the_checkpoint_before(root
     ]  # fmt: skip
 
 
+def test_a_false_statement_keeps_no_later_one_from_being_compared() -> None:
+    rows = [row(offset) for offset in range(20)]
+    log, true = CompactRange(), []
+    for each in rows:
+        log.extend((each[5],))
+        true.append(Signed(log.size, log.root(), "file"))
+    false = Signed(6, bytes(32), "held")
+    others = [each for each in true if each.size != false.size]
+    told = [("root", f"{PARTITION}@5-5"), ("forked", f"{PARTITION}@6")]
+
+    found = verify_rows(PARTITION, [as_read(rows)], [*others, false])
+    assert ([(each.kind, each.position) for each in found.failures], found.checkpoints) == (told, 20)
+    changed = [*rows[:12], row(12, b',"forged":1'), *rows[13:]]
+    found = verify_rows(PARTITION, [as_read(changed)], [*others, false])
+    assert [(each.kind, each.position) for each in found.failures] == [*told, ("root", f"{PARTITION}@12-12")]
+    assert found.checkpoints == 20
+
+
+def test_beyond_a_row_that_is_gone_nothing_was_compared() -> None:
+    rows = [row(offset) for offset in range(20)]
+    logs = {size: CompactRange() for size in (8, 16, 20)}
+    for size, log in logs.items():
+        log.extend([each[5] for each in rows[:size]])
+    signed_sizes = [Signed(size, log.root(), "file") for size, log in logs.items()]
+    found = verify_rows(PARTITION, [as_read([*rows[:10], *rows[11:]])], signed_sizes)
+    assert ([each.kind for each in found.failures], found.checkpoints) == (["missing"], 1)
+
+
 @given(world=worlds(), draw=st.data())
 def test_an_archive_restored_from_an_older_copy_ends_too_soon(world: World, draw: st.DataObject) -> None:
     older = draw.draw(st.integers(0, len(world.rows) - 1))
