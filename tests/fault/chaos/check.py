@@ -92,6 +92,7 @@ def _live_is_replay(world: World, found: Found) -> None:
     alarms = told["alarms"]
     found.alarms = alarms["published"]
     found.require(not told["differing"], f"live is not replay: {told['first_differing'][:3]}")
+    found.require(not told["unsettled"], f"{told['unsettled']} dossiers never stood still, and nothing was going on")
     found.require(not alarms["missing"] and not alarms["extra"], f"alarms: {alarms}")
 
 
@@ -103,6 +104,7 @@ def _is_proved(world: World, found: Found) -> None:
     found.leaves, found.checkpoints = told["leaves"], told["checkpoints"]
     for each in told["failures"]:
         found.require(False, f"verify: {each['kind']} {each['position']} {each['message']}")
+    found.require(found.leaves == found.ledger, f"{found.leaves} leaves, {found.ledger} records on the ledger")
     found.require(found.checkpoints > 0, "no checkpoint was signed")
 
 
