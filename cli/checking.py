@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cli.console import CommandError
-from cli.past import connect_writer, open_archive
+from cli.past import connect_writer, open_archive, rules_known
 from cli.surroundings import Surroundings, not_answered
 
 if TYPE_CHECKING:
-    from projections.rules import RuleHistory
     from replay.check import Checked
     from replay.rebuild import Keep
     from replay.states import StatesTable
@@ -49,7 +49,6 @@ class Done:
 
     partition: int
     checked: Checked
-    rulebook: str
     events: int
     pid: int
     peak_bytes: int
@@ -64,26 +63,23 @@ def check_partition(job: Job, seen: Callable[[int, int, int], None]) -> Done:
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
 
-    from events.publisher import BrokerUnreachable
     from replay.live_topic import NotReached
 
     around = job.around
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)  # states are trees of frozen Structs, without cycles
     try:
-        checked, rulebook = _checked(job, seen)
+        checked = _checked(job, seen)
     except NotReached as error:
         raise CommandError(f"{error} (waited {job.wait_seconds:g} s; see `dossier status`, and --wait)") from error
-    except BrokerUnreachable as error:
-        raise CommandError(str(error)) from error
     except KafkaError as error:
         raise CommandError(f"Kafka at {around.kafka} does not answer: {error}") from error
     except ClickHouseError as error:
         raise not_answered(around, error) from error
-    return Done(job.partition, checked, rulebook, checked.position, os.getpid(), _peak_bytes())
+    return Done(job.partition, checked, checked.position, os.getpid(), _peak_bytes())
 
 
-def _checked(job: Job, seen: Callable[[int, int, int], None]) -> tuple[Checked, str]:
+def _checked(job: Job, seen: Callable[[int, int, int], None]) -> Checked:
     from events.alarms import ALARMS_TOPIC
     from replay.archive import Archive
     from replay.check import Check
@@ -91,26 +87,17 @@ def _checked(job: Job, seen: Callable[[int, int, int], None]) -> tuple[Checked, 
     from replay.rebuild import mark_of
 
     around, clock = job.around, job.around.clock
-    rules = _rules(around.kafka)
     with open_archive(around) as archive, _keeping(job) as keep:
         alarms = Archive(archive.client, ALARMS_TOPIC)
         due_by = clock.at_us(time.time_ns() // 1_000 - round(_GRACE_SECONDS * 1e6))
 
         async def check() -> Checked:
+            rules = partial(rules_known, around.kafka)
             async with reading(around.kafka, mark_of) as topic:
-                one = Check(topic, archive, alarms, lambda: _rules(around.kafka), job.wait_seconds, due_by, job.since,
-                            seen, keep)  # fmt: skip
+                one = Check(topic, archive, alarms, rules, job.wait_seconds, due_by, job.since, seen, keep)
                 return await one.partition(job.partition, job.ledger_end)
 
-        return asyncio.run(check()), rules.newest.version
-
-
-def _rules(kafka: str) -> RuleHistory:
-    from events.rulebook_topic import read_rulebooks
-    from projections.rules import rule_history
-    from schemas.rulebook import shipped
-
-    return rule_history(shipped(), read_rulebooks(kafka).published)
+        return asyncio.run(check())
 
 
 @contextmanager

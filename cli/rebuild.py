@@ -104,7 +104,7 @@ def _answer(done: list[Done], seconds: float) -> api.Rebuild:
         ),
         positions={str(partition): each.position for partition, each in sorted(checked.items())},
         version=None,
-        rulebook=done[0].rulebook if done else "",
+        rulebook=done[0].checked.rulebook if done else "",
         events=events,
         events_per_second=round(events / seconds) if seconds else 0,
         peak_memory_mib=round(sum(peaks.values()) / 2**20),

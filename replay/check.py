@@ -42,9 +42,11 @@ _TELL_EVERY: Final = 20_000
 class Checked:
     """The outcome for one partition: how many dossiers were compared, and those of which it is sure that they differ.
 
-    `unsettled`: dossiers that never stood still for long enough; they are for the next check.
+    `unsettled`: dossiers that never stood still for long enough; they are for the next check. `rulebook`: the version
+    of the newest one that they were compared by.
     """
 
+    rulebook: str
     position: int
     compared: int
     unreadable: int
@@ -79,30 +81,32 @@ class Check:
         Raises:
             NotReached: live state or archive did not get there in time.
         """
-        first, live = await self._compare(number, ledger_end, None)
+        first, live, rulebook = await self._compare(number, ledger_end, None)
         confirmed: dict[str, Difference] = {}
         suspects, tally = first.differing, first.alarms
         deadline = time.monotonic() + max(self.wait_seconds, 2 * _SETTLE_SECONDS)
         while suspects and time.monotonic() < deadline:
             if any(_may_settle(live, each) for each in suspects.values()):
                 await asyncio.sleep(_SETTLE_SECONDS)
-            again, live = await self._compare(number, ledger_end, suspects)
+            again, live, rulebook = await self._compare(number, ledger_end, suspects)
             sure = {key: each for key, each in again.differing.items() if each == suspects[key]}
             confirmed |= sure
             tally = tally.plus(again.alarms)
             suspects = {key: each for key, each in again.differing.items() if key not in sure}
         for each in (*confirmed.values(), *suspects.values()):
             tally = tally.plus(each.alarms)
-        return Checked(live.next_offset, first.compared, first.unreadable, confirmed, len(suspects), tally)
+        compared, unreadable = first.compared, first.unreadable
+        return Checked(rulebook, live.next_offset, compared, unreadable, confirmed, len(suspects), tally)
 
     async def _compare(
         self, number: int, ledger_end: int, suspects: Collection[str] | None
-    ) -> tuple[Comparison, LivePartition[Mark]]:
+    ) -> tuple[Comparison, LivePartition[Mark], str]:
         live, rules = await self._snapshot(number, ledger_end)
         until = bounds(live, await self.topic.ledger_end(number))
         await self._archived(self.ledger, number, until.end)
         await self._archived(self.alarms, number, live.cursor.alarms_offset)
-        return await asyncio.to_thread(self._compare_archived, live, until, rules, suspects), live
+        compared = await asyncio.to_thread(self._compare_archived, live, until, rules, suspects)
+        return compared, live, rules.newest.version
 
     def _compare_archived(
         self, live: LivePartition[Mark], until: Bounds, rules: RuleHistory, suspects: Collection[str] | None

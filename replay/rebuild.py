@@ -64,7 +64,7 @@ class Difference(Struct, frozen=True):
     alarms: Tally
 
 
-#: Given each dossier as it was folded, and the same packed.
+#: Given each dossier as it was folded, and the sha256 of the same packed.
 Keep = Callable[[Dossier, bytes], None]
 
 
@@ -175,12 +175,11 @@ class _Comparing:
             return
         self.compared += 1
         dossier = fold_at_once(dossier_id, events) if events else None
-        packed = pack(dossier) if dossier else b""
+        archived = _sha256(pack(dossier) if dossier else b"")
         if dossier and self._keep is not None:
-            self._keep(dossier, packed)
+            self._keep(dossier, archived)
         standing, watch = dossier.standing if dossier else None, self._live.watch(dossier_id)
         alarms = self._clocks.compare(dossier_id, said, standing, watch, lambda: _heard(dossier_id, events))
-        archived = _sha256(packed)
         faults = tuple(_faults(live, dossier, archived, alarms))
         if not faults:
             self.tally = self.tally.plus(alarms.tally)
