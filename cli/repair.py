@@ -16,7 +16,7 @@ from cli.against import Proved, against_ledger_and_signed, known_keys, print_pro
 from cli.checkpoint import Checkpoints
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.keys import Keys
-from cli.past import archive_table, committed, open_archive, topic_ends
+from cli.past import archive_table, committed, connect_writer, open_archive, topic_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from cli.workers import plain_bar
 from schemas.settings import load_settings
@@ -49,7 +49,8 @@ def repair(
 
     Written again are rows that are missing, rows that are there twice, and rows of which columns do not say what the
     record says: somebody altered them, or an earlier release could not read the record. A row whose record is not the
-    ledger's is evidence: it is named and left, and so is a true one beside it.
+    ledger's is evidence: it is named and left, and so is a true one beside it. Views that do not show what they should
+    are defined again.
     What was signed is compared where a public key is given or lies in the data folder.
     Exits with 1 if anything is not as it should be afterwards.
 
@@ -63,7 +64,8 @@ def repair(
     keys, held = known_keys(settings, key, checkpoints)
     around = surroundings(settings)
     missing, doubled, altered = _missing(around), _doubled(around), _altered(around)
-    found = {"missing": _listed(missing), "doubled": _listed(doubled), "altered": _listed(altered)}
+    views = _views(around, restore=not dry_run)
+    found = {"missing": _listed(missing), "doubled": _listed(doubled), "altered": _listed(altered), "views": views}
     written, rewritten, failed = 0, 0, list[str]()
     if not dry_run:
         written = _repair(around, missing, lambda repairing, spans: repairing.fill(spans), failed)
@@ -145,6 +147,18 @@ def _altered_offsets(
         looked(len(block[0]))
 
 
+def _views(around: Surroundings, *, restore: bool) -> list[str]:
+    """The views that are not as they are defined, which `restore` puts right."""
+    from deploy.clickhouse.views import altered_views, restore_views
+
+    with open_archive(around) as archive:
+        altered = altered_views(archive.client)
+        if altered and restore:
+            with connect_writer(around) as client:
+                restore_views(client, altered)
+    return altered
+
+
 def _within(reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
     """By partition that the topic has, the offset before which there is something to look at."""
     return {partition: min(reached.get(partition, 0), end) for partition, end in ends.items()}
@@ -202,6 +216,8 @@ def _print(answer: dict[str, Any], proved: Proved) -> None:
     _print_spans("thiếu · missing", "không thiếu dòng nào · no row is missing", answer["missing"])
     _print_spans("trùng · doubled", "không trùng dòng nào · no row is there twice", answer["doubled"])
     _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"])
+    for name in answer["views"]:
+        out.print(f"khung nhìn sai · view redefined: {name}", markup=False)
     out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
     out.print(f"{answer['rewritten']} dòng đã ghi lại cho đúng · rows put right")
     for why in answer["failed"]:

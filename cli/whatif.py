@@ -21,7 +21,7 @@ from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from projections.dossier import Dossier
     from projections.rules import RuleHistory
@@ -64,15 +64,15 @@ def what_if(
     first, last = _microseconds(begin, "--from"), _microseconds(end, "--to")
     record_look_back(around, "what-if")
     with open_archive(around) as archive:
-        found = [
+        found = (
             each
             for each in folded(archive)
             if each.standing.received_at is not None
             and (procedure is None or each.standing.procedure == procedure)
             and (first is None or each.standing.received_at >= first)
             and (last is None or each.standing.received_at <= last)
-        ]
-    answer = compared(found, in_force, others)
+        )
+        answer = compared(found, in_force, others)
     if json:
         emit_json(answer)
     else:
@@ -121,7 +121,7 @@ def _with_time(procedures: list[dict[str, Any]], code: str | None, legal_time: s
             yield each
 
 
-def compared(dossiers: list[Dossier], rules: RuleHistory, others: RuleHistory) -> dict[str, Any]:
+def compared(dossiers: Iterable[Dossier], rules: RuleHistory, others: RuleHistory) -> dict[str, Any]:
     """Counts of finished dossiers by class, before and after, in all, by office and by procedure."""
     from projections.whatif import classes_under
 
@@ -137,7 +137,7 @@ def compared(dossiers: list[Dossier], rules: RuleHistory, others: RuleHistory) -
         if before != after:
             changed.append({"dossier": dossier.dossier_id, "before": before.value, "after": after.value})
     return {
-        "dossiers": len(dossiers),
+        "dossiers": totals["all"]["", "before"].total(),
         **_sides(totals["all"], ""),
         "by_office": {key: _sides(totals["by_office"], key) for key in _keys(totals["by_office"])},
         "by_procedure": {key: _sides(totals["by_procedure"], key) for key in _keys(totals["by_procedure"])},

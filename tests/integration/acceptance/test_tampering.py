@@ -13,6 +13,7 @@ import pytest
 from kafka import KafkaProducer
 
 from cli.keys import read_signer
+from deploy.clickhouse.views import altered_views, definitions
 from events.ledger import LEDGER_TOPIC
 from events.quarantine import position_text
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer, read_notes
@@ -366,3 +367,27 @@ def test_two_checkpoints_of_one_size_are_a_fork(signed: Installation, tmp_path: 
         "forked": [f"0@{ends[0]}", f"2@{ends[2]}"],
         "root": [around(signed, 0, ends[0] - 1), around(signed, 2, ends[2] - 1)],
     }
+
+
+def test_views_that_hide_something_are_named_and_defined_again(signed: Installation) -> None:
+    """Every row may be as it was signed, and no report show it."""
+    readable = definitions()["dossier_events_readable"]
+    with writer(signed) as client:
+
+        def shown() -> Any:
+            return client.query("SELECT count() > 0 FROM dossier_events_readable").result_rows
+
+        def redefine(old: str, new: str) -> None:
+            assert readable.count(old) == 1
+            client.command(readable.replace(old, new))
+
+        assert (altered_views(client), shown()) == ([], [(1,)])
+        redefine("'dossier.events.v1'", "'default.dossier.events.v1'")  # the database, but in a text
+        assert (altered_views(client), shown()) == (["dossier_events_readable"], [(0,)])
+        client.command("DROP VIEW dossier_alarms")
+        assert failures(signed)["view"] == ["dossier_events_readable", "dossier_alarms"]
+        looked = signed.json("repair", "--from-ledger", "--dry-run", expect=1)
+        assert looked["views"] == ["dossier_events_readable", "dossier_alarms"]
+        assert signed.json("repair", "--from-ledger")["views"] == looked["views"]
+        assert (altered_views(client), shown()) == ([], [(1,)])
+    assert failures(signed) == {}
