@@ -152,9 +152,9 @@ async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> No
 def _health(members: Sequence[Archiver], refused: Mapping[int, str]) -> HealthReport:
     """Positions are the ledger's; the lag and what goes wrong are everybody's."""
     positions = members[0].positions()
+    trouble = next((member.trouble for member in members if member.trouble), "")
+    condition: Condition = "failing" if trouble else "starting" if not positions else "behind" if refused else "ok"
     unsigned = (f"not signed, see dossier verify --all: {why}" for _, why in sorted(refused.items()))
-    trouble = next((member.trouble for member in members if member.trouble), next(unsigned, ""))
-    condition: Condition = "failing" if trouble else "ok" if positions else "starting"
     return HealthReport(
         name="archiver",
         pid=os.getpid(),
@@ -162,5 +162,5 @@ def _health(members: Sequence[Archiver], refused: Mapping[int, str]) -> HealthRe
         health=condition,
         position={str(partition): offset for partition, offset in sorted(positions.items())},
         lag=sum(member.lag() for member in members) if positions else None,
-        detail=trouble,
+        detail=trouble or next(unsigned, ""),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import UUID
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 #: How long the archiver may take for what has just come: after a repair, and where nothing was repaired.
 _WAIT_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 5.0
+#: So many spans are named in the JSON, and on a terminal.
+_LISTED: Final = 1_000
+_SHOWN: Final = 20
 
 Spans = Mapping[str, Sequence["Span"]]  # by topic
 
@@ -39,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 
 def repair(
-    from_ledger: Annotated[bool, typer.Option("--from-ledger", help="Read what is missing from the ledger.")] = False,
+    from_ledger: Annotated[bool, typer.Option("--from-ledger", help="Read what has to be written from there.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is wrong; write nothing.")] = False,
     key: Keys = None,
     checkpoints: Checkpoints = None,
@@ -51,7 +55,8 @@ def repair(
     record says: somebody altered them, or an earlier release could not read the record. A row whose record is not the
     ledger's is evidence: it is named and left, and so is a true one beside it. Views that do not show what they should
     are defined again.
-    What was signed is compared where a public key is given or lies in the data folder.
+    What was signed is compared where a public key is given or lies in the data folder. A running archiver may
+    meanwhile say that rows are gone: they are on their way.
     Exits with 1 if anything is not as it should be afterwards.
 
     Example: dossier repair --from-ledger --key gia-lai.pub
@@ -64,16 +69,19 @@ def repair(
     keys, held = known_keys(settings, key, checkpoints)
     around = surroundings(settings)
     missing, doubled, altered = _missing(around), _doubled(around), _altered(around)
-    views = _views(around, restore=not dry_run)
-    found = {"missing": _listed(missing), "doubled": _listed(doubled), "altered": _listed(altered), "views": views}
+    views, kinds = _altered_views(around), {"missing": missing, "doubled": doubled, "altered": altered}
+    found = {name: _listed(spans) for name, spans in kinds.items()} | {"views": views}
+    rows = {name: sum(span.rows for some in spans.values() for span in some) for name, spans in kinds.items()}
     written, rewritten, failed = 0, 0, list[str]()
     if not dry_run:
         written = _repair(around, missing, lambda repairing, spans: repairing.fill(spans), failed)
         wrong = {topic: together((*doubled[topic], *altered[topic])) for topic in doubled}
         rewritten = _repair(around, wrong, lambda repairing, spans: repairing.rewrite(spans), failed)
+        _restore_views(around, views)
     wait = _LOOK_SECONDS if dry_run else _WAIT_SECONDS
     proved = against_ledger_and_signed(settings, around, wait, keys, held)
-    answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, "failed": failed, **found}
+    answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, "failed": failed, "rows": rows, **found}
+    answer["ok"] = answer["ok"] and not failed
     emit_json(answer) if json else _print(answer, proved)
     if not answer["ok"]:
         raise typer.Exit(EXIT_FOUND)
@@ -147,16 +155,26 @@ def _altered_offsets(
         looked(len(block[0]))
 
 
-def _views(around: Surroundings, *, restore: bool) -> list[str]:
-    """The views that are not as they are defined, which `restore` puts right."""
-    from deploy.clickhouse.views import altered_views, restore_views
+def _altered_views(around: Surroundings) -> list[str]:
+    """The views that are not as they are defined."""
+    from deploy.clickhouse.views import altered_views
 
     with open_archive(around) as archive:
-        altered = altered_views(archive.client)
-        if altered and restore:
-            with connect_writer(around) as client:
-                restore_views(client, altered)
-    return altered
+        return altered_views(archive.client)
+
+
+def _restore_views(around: Surroundings, names: list[str]) -> None:
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    from deploy.clickhouse.views import restore_views
+
+    if not names:
+        return
+    try:
+        with connect_writer(around) as client:
+            restore_views(client, names)
+    except ClickHouseError as error:
+        raise not_answered(around, error) from error
 
 
 def _within(reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:
@@ -208,28 +226,38 @@ def _of_topic(
 
 
 def _listed(found: Spans) -> list[dict[str, Any]]:
-    return [{"topic": topic, **span._asdict(), "rows": span.rows} for topic, spans in found.items() for span in spans]
+    """The first of them; `rows` of the answer counts all."""
+    every = ((topic, span) for topic, spans in found.items() for span in spans)
+    return [{"topic": topic, **span._asdict(), "rows": span.rows} for topic, span in islice(every, _LISTED)]
 
 
 def _print(answer: dict[str, Any], proved: Proved) -> None:
     """What was found, and what came of it."""
-    _print_spans("thiếu · missing", "không thiếu dòng nào · no row is missing", answer["missing"])
-    _print_spans("trùng · doubled", "không trùng dòng nào · no row is there twice", answer["doubled"])
-    _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"])
+    rows = answer["rows"]
+    _print_spans("thiếu · missing", "không thiếu dòng nào · no row is missing", answer["missing"], rows["missing"])
+    _print_spans("trùng · doubled", "không trùng dòng nào · no row is there twice", answer["doubled"], rows["doubled"])
+    _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"], rows["altered"])
     for name in answer["views"]:
-        out.print(f"khung nhìn sai · view redefined: {name}", markup=False)
+        out.print(f"khung nhìn sai định nghĩa · a view with another definition: {name}", markup=False)
     out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
     out.print(f"{answer['rewritten']} dòng đã ghi lại cho đúng · rows put right")
     for why in answer["failed"]:
         out.print(why, style="red", markup=False)
-    print_proved(proved, "kho lưu đúng như sổ cái · the archive is what the ledger has")
+    told = (
+        "không sửa được hết · not all could be written"
+        if answer["failed"]
+        else "kho lưu đúng như sổ cái · the archive is what the ledger has"
+    )
+    print_proved(proved, told)
 
 
-def _print_spans(title: str, none: str, spans: Sequence[Mapping[str, Any]]) -> None:
+def _print_spans(title: str, none: str, spans: Sequence[Mapping[str, Any]], rows: int) -> None:
     if not spans:
         out.print(none)
         return
     table = Table(title, "dòng · rows", box=None, pad_edge=False)
-    for each in spans:
+    for each in spans[:_SHOWN]:
         table.add_row(f"{each['topic']}/{each['partition']}@{each['first']}-{each['last']}", str(each["rows"]))
+    if len(spans) > _SHOWN:
+        table.add_row("…", str(rows - sum(each["rows"] for each in spans[:_SHOWN])))
     out.print(table)

@@ -6,11 +6,11 @@ OSError when ClickHouse does not answer or refuses.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from events.ledger import Header, LedgerRecord
 from processors.batches import COLUMNS, FORMAT, Batch
@@ -29,9 +29,11 @@ _RANGE: Final = (
     "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
 )
 _NAMED: Final = f"{_RANGE} AND offset IN {{offsets:Array(UInt64)}}"
-#: So many offsets are named in a question.
-_MAX_OFFSETS: Final = 5_000
+#: So many offsets are named in a question, and in a command, whose parameters the client puts into the URL.
+_MAX_ASKED: Final = 5_000
+_MAX_DELETED: Final = 500
 #: How many different rows an offset has, whoever wrote them; said without null, which uniqExact would pass over.
+#: Columns count: they follow from the record, but a forged row may have others, and one of an earlier release may too.
 _DIFFERENT: Final = (
     "uniqExact(recorded_at, ifNull(key, ''), isNull(key), ifNull(raw, ''), isNull(raw), toString(headers), leaf, "
     "unreadable != '', occurred_at, ifNull(promised, 0), isNull(promised), dossier_id, toString(event))"
@@ -87,7 +89,7 @@ class ArchiveTable:
         rows = self._client.query(sql).result_rows
         if not rows:
             raise LookupError("the table dossier_events is not there: run `dossier migrate`")
-        if "deduplication_window" not in rows[0][0] and "Replicated" not in rows[0][0]:
+        if not re.search(r"deduplication_window = [1-9]", rows[0][0]) and "Replicated" not in rows[0][0]:
             raise LookupError("the table dossier_events does not deduplicate: recreate it with `dossier migrate`")
 
     def cursor(self, partition: int) -> int:
@@ -119,13 +121,17 @@ class ArchiveTable:
         return {int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows}
 
     def records(self, partition: int, offsets: Collection[int]) -> dict[int, list[Content]]:
-        """By offset what its rows hold of the record; more than one where an offset is there more than once."""
-        sql = f"SELECT offset, toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, headers.value {_NAMED}"
+        """By offset what its rows hold of the record: of rows that differ two are given, of the same ones one."""
+        record = "toUnixTimestamp64Milli(recorded_at), key, raw, headers.name, headers.value"
+        sql = f"SELECT DISTINCT offset, {record} {_NAMED} LIMIT 2 BY offset"
         found: dict[int, list[Content]] = defaultdict(list)
         for some in self._named(partition, offsets):
             rows = self._client.query(sql, some, query_formats={"String": "bytes"}).result_rows
             for offset, at, key, raw, names, values in rows:
-                headers = tuple((name.decode(), value) for name, value in zip(names, values, strict=True))
+                headers = tuple(
+                    (name.decode(errors="surrogateescape"), value)  # no archiver writes one that needs it
+                    for name, value in zip(names, values, strict=True)
+                )
                 found[int(offset)].append((at, key, raw, headers))
         return found
 
@@ -139,30 +145,27 @@ class ArchiveTable:
 
     def remove(self, partition: int, offsets: Collection[int]) -> None:
         """Take out all rows of these offsets."""
-        for some in self._named(partition, offsets):
+        for some in self._named(partition, offsets, _MAX_DELETED):
             self._client.command(f"DELETE {_NAMED}", some)
 
     def remove_doubled(self, partition: int, first: int, last: int) -> int:
-        """Where two runs wrote one record, keep the row of the smaller writer; gives how many rows went.
+        """Where two runs wrote one record, keep the row of the smaller writer; gives of how many offsets rows went.
 
         Both runs may do this at once: they take out the same rows, and the smallest writer's row is never among them.
         Rows that differ stay: one of them is no archiver's, and the writer that it names is its forger's choice.
         """
         sql = (
-            f"SELECT offset, arraySort(groupArray(toString(writer))) {_RANGE} GROUP BY offset "
-            f"HAVING count() > 1 AND {_DIFFERENT} = 1"
+            f"SELECT offset, min(toString(writer)) {_RANGE} GROUP BY offset "
+            f"HAVING uniqExact(writer) > 1 AND {_DIFFERENT} = 1"
         )
-        losing: dict[str, list[int]] = defaultdict(list)
-        for offset, writers in self._client.query(sql, self._range(partition, first, last)).result_rows:
-            for writer in {*writers} - {writers[0]}:
-                losing[writer].append(int(offset))
-        for writer, offsets in losing.items():
-            for begin, end in runs(sorted(offsets)):
-                self._client.command(
-                    f"DELETE {_RANGE} AND writer = {{writer:UUID}}",
-                    self._range(partition, begin, end) | {"writer": UUID(writer)},
-                )
-        return sum(map(len, losing.values()))
+        kept: dict[str, list[int]] = defaultdict(list)
+        for offset, writer in self._client.query(sql, self._range(partition, first, last)).result_rows:
+            kept[writer].append(int(offset))
+        for writer, offsets in kept.items():
+            for some in self._named(partition, offsets, _MAX_DELETED):
+                sql = f"DELETE {_NAMED} AND toString(writer) > {{kept:String}}"
+                self._client.command(sql, some | {"kept": writer})
+        return sum(map(len, kept.values()))
 
     def disputed(self, partition: int, first: int, last: int) -> list[int]:
         """The offsets of which rows differ, or one run has two: `remove_doubled` does not choose between those."""
@@ -172,10 +175,12 @@ class ArchiveTable:
         )
         return [int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows]
 
-    def _named(self, partition: int, offsets: Collection[int]) -> Iterator[dict[str, object]]:
+    def _named(
+        self, partition: int, offsets: Collection[int], at_most: int = _MAX_ASKED
+    ) -> Iterator[dict[str, object]]:
         ordered = sorted(offsets)
-        for start in range(0, len(ordered), _MAX_OFFSETS):
-            some = ordered[start : start + _MAX_OFFSETS]
+        for start in range(0, len(ordered), at_most):
+            some = ordered[start : start + at_most]
             yield self._range(partition, some[0], some[-1]) | {"offsets": some}
 
     def _range(self, partition: int, first: int, last: int) -> dict[str, object]:

@@ -354,17 +354,17 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     async def _take_out_doubled(self, partition: _Partition, first: int, last: int) -> Count:
         """What the table holds of these offsets, each of them once but where that is evidence.
 
-        It is where rows differ, or name one run, which writes nothing twice. Archiving goes on beside it: who could
-        write one row into the table would else keep all others out.
+        It is where rows differ, or name one run, which writes nothing twice. Archiving goes on beside it, or whoever
+        can write one row into the table could keep all others out.
         """
         count = partial(self._table.count, partition.number, first, last)
         remove = partial(self._table.remove_doubled, partition.number, first, last)
         evidence = partial(self._table.disputed, partition.number, first, last)
         while (found := await self._insist(count)).rows > found.offsets:
             if removed := await self._insist(remove):
-                log.warning("rows of another run taken out", partition=partition.number, first=first, rows=removed)
+                log.warning("rows of another run taken out", partition=partition.number, first=first, offsets=removed)
             elif offsets := await self._insist(evidence):
-                told = "two rows for one offset, by no archiver: see dossier verify --all"
+                told = "two rows for one offset, and neither is taken out: see dossier verify --all"
                 log.error(told, partition=partition.number, offsets=offsets[:_TOLD])
                 break  # else another archiver has taken them out since
         return found

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from events.envelope import Decode
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
@@ -132,14 +133,10 @@ def _tiles(ask: _Ask, end: int) -> list[_Tile]:
     return sorted(_Tile(*map(int, row)) for row in ask(sql, 0, end))
 
 
-class _Failed(Exception):
-    """Some rows could not be repaired; the message says which and why."""
-
-
 class Repair:
     """Writes rows of one topic again. `writer` is new for each repair; `progress` is told the rows that are there.
 
-    `failures` says what could not be repaired; the rest was.
+    `failures` says what could not be repaired, and is not counted; the rest was.
     """
 
     def __init__(
@@ -185,44 +182,32 @@ class Repair:
         try:
             for partition, some in groupby(spans, attrgetter("partition")):
                 async for records in self._batches(consumer, partition, list(some)):
-                    done += await asyncio.to_thread(self._tried, do, partition, records)
+                    done += await asyncio.to_thread(do, partition, records)
         finally:
             await consumer.stop()
         return done
-
-    def _tried(self, do: Callable[[int, Sequence[LedgerRecord]], int], partition: int, some: list[LedgerRecord]) -> int:
-        try:
-            return do(partition, some)
-        except _Failed as error:
-            self.failures.append(str(error))
-            return 0
 
     async def _batches(self, consumer: Any, partition: int, spans: list[Span]) -> AsyncIterator[list[LedgerRecord]]:
         """The records of the spans of a partition; many short ones come together."""
         pending = list[LedgerRecord]()
         for near in _near(await self._there(consumer, partition, spans)):
-            try:
-                async for records in self._records(consumer, partition, near):
-                    pending += records
-                    if len(pending) >= MAX_ROWS or weight(pending) >= MAX_BYTES:
-                        yield pending
-                        pending = []
-            except _Failed as error:
-                self.failures.append(str(error))
+            async for records in self._records(consumer, partition, near):
+                pending += records
+                if len(pending) >= MAX_ROWS or weight(pending) >= MAX_BYTES:
+                    yield pending
+                    pending = []
         if pending:
             yield pending
 
     async def _there(self, consumer: Any, partition: int, spans: Iterable[Span]) -> list[Span]:
-        """Those that the ledger has."""
+        """What of them the ledger has."""
         tp = TopicPartition(self._topic, partition)
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-        there = []
-        for span in spans:
-            if begin <= span.first <= span.last < end:
-                there.append(span)
-            else:
-                has = f"the ledger has {tp.topic}/{tp.partition}@{begin}-{end - 1}"
-                self.failures.append(f"{has}, and not all of {span.first}-{span.last}")
+        clipped = [Span(partition, max(span.first, begin), min(span.last, end - 1)) for span in spans]
+        there = [span for span in clipped if span.rows > 0]
+        if beyond := sum(span.rows for span in spans) - sum(span.rows for span in there):
+            has = f"the ledger has {tp.topic}/{tp.partition}@{begin}-{end - 1}"
+            self.failures.append(f"{has}: {beyond} rows before or behind that cannot be written again")
         return there
 
     async def _records(self, consumer: Any, partition: int, near: Sequence[Span]) -> AsyncIterator[list[LedgerRecord]]:
@@ -230,30 +215,36 @@ class Repair:
         consumer.assign([tp])
         consumer.seek(tp, firsts[0])
         silent_since = time.monotonic()
-        while await consumer.position(tp) <= near[-1].last:
+        while (position := await consumer.position(tp)) <= near[-1].last:
             fetched = (await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=MAX_ROWS)).get(tp, [])
             if fetched:
                 silent_since = time.monotonic()
                 yield [each for each in fetched if _is_in(each.offset, near, firsts)]
             elif time.monotonic() - silent_since > _ANSWER_SECONDS:
-                raise _Failed(f"the ledger has not given {tp.topic}/{tp.partition}@{firsts[0]} for a minute")
+                raise KafkaTimeoutError(f"the ledger has not given {tp.topic}/{tp.partition}@{position} for a minute")
 
     def _replace(self, partition: int, records: Sequence[LedgerRecord]) -> int:
         there = self._table.records(partition, [each.offset for each in records])
-        same = [each for each in records if {*there.get(each.offset, ())} == {content_of(each)}]
-        self._table.remove(partition, [each.offset for each in same])
-        return self._write(partition, same)
+        same = [each for each in records if there.get(each.offset) == [content_of(each)]]
+        return sum(self._replace_block(partition, some) for some in cut(same))
+
+    def _replace_block(self, partition: int, records: Sequence[LedgerRecord]) -> int:
+        self._table.remove(partition, [each.offset for each in records])
+        return self._write_block(partition, records)
 
     def _write(self, partition: int, records: Sequence[LedgerRecord]) -> int:
-        for some in cut(records):
-            batch = make_batch(self._topic, partition, some, self._writer, f":{self._writer}", self._decode)
-            self._table.insert(batch)
-            found = self._table.count_of(partition, [each.offset for each in some])
-            if found != Count(batch.rows, batch.rows):
-                place = f"{self._topic}/{partition}@{batch.first}-{batch.last}"
-                raise _Failed(f"{place}: {batch.rows} rows were written, {found.rows} are there")
-            self._progress(batch.rows)
-        return len(records)
+        return sum(self._write_block(partition, some) for some in cut(records))
+
+    def _write_block(self, partition: int, records: Sequence[LedgerRecord]) -> int:
+        batch = make_batch(self._topic, partition, records, self._writer, f":{self._writer}", self._decode)
+        self._table.insert(batch)
+        found = self._table.count_of(partition, [each.offset for each in records])
+        if found != Count(batch.rows, batch.rows):  # somebody else has written or taken out rows at the same time
+            place = f"{self._topic}/{partition}, {batch.rows} rows of {batch.first}-{batch.last}"
+            self.failures.append(f"{place}: {found.rows} are there after they were written again")
+            return 0
+        self._progress(batch.rows)
+        return batch.rows
 
 
 def _near(spans: Iterable[Span]) -> Iterator[list[Span]]:

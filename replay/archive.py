@@ -110,9 +110,10 @@ class Archive:
             f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
             "WHERE topic = {topic:String} AND dossier_id IN ({dossier:String}, '') AND key = {dossier:String}"
         )
-        rows = {row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block if _is_readable(row)}
+        rows = [row for block in self._blocks(sql, {"dossier": dossier_id}) for row in block if _is_readable(row)]
+        once = {(row.partition, row.offset, row.recorded_ms, row.key, row.raw, row.headers): row for row in rows}
         return sorted(
-            rows, key=lambda row: (row.partition, row.offset)
+            once.values(), key=lambda row: (row.partition, row.offset)
         )  # the server would sort what it has yet to read
 
     def stream_partition(self, partition: int, first: int = 0, end: int | None = None) -> Iterator[list[ArchiveRow]]:
@@ -306,6 +307,11 @@ def _row(
         None if unreadable else _EPOCH + timedelta(microseconds=occurred_us),
         key,
         raw,
-        tuple((name.decode(), value) for name, value in zip(names, values, strict=True)),
-        unreadable.decode(),
+        tuple((_text(name), value) for name, value in zip(names, values, strict=True)),
+        _text(unreadable),
     )
+
+
+def _text(stored: bytes) -> str:
+    """A text of the table, which holds any bytes: what no archiver writes is read too, and is like nothing else."""
+    return stored.decode(errors="surrogateescape")

@@ -6,7 +6,7 @@ stored in the table; those only help to say which row was changed.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -98,6 +98,7 @@ def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoin
             if end == signed.until:
                 failures += signed.compare(new)
                 new.clear()
+    failures += signed.end()
     newest = expected[-1] if expected else None
     if newest is not None and end < newest.size:
         message = f"the archive ends before offset {end}, {newest.size} leaves were signed ({newest.found})"
@@ -109,45 +110,58 @@ def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoin
 
 
 class _Against:
-    """The log as it is computed, and the checkpoints that it has not come to. `until`: its size at the next one."""
+    """The log as it is computed, and the checkpoints that it has not come to. `until`: its size at the next one.
+
+    Where a row differs every later root does too, so a root that differs says that rows do, unless a later one agrees:
+    then it was the earlier statement that is false.
+    """
 
     def __init__(self, partition: int, expected: Sequence[Signed]) -> None:
         self._partition = partition
         self._log = CompactRange()
         self._due = deque(expected)
         self._good = 0  # the size up to which the last root agreed
-        self._other: Signed | None = None  # the first one since then that does not
+        self._others = dict[tuple[int, bytes], Signed]()  # those since then that do not, by size and root
         self.compared = 0
         self.until = 0
 
     def compare(self, leaves: Sequence[bytes]) -> Iterator[Failure]:
         """Go on with these leaves, to the size of the next checkpoint."""
         self._log.extend(leaves)
-        good = self._good  # smaller than this log: of two roots of one size the other may agree
+        root, agrees = self._log.root(), None
         while self._due and self._due[0].size == self._log.size:
             signed = self._due.popleft()
             self.compared += 1
-            if signed.root != self._log.root():
-                yield from self._differs(signed, good)
-                continue
-            other, self._other, self._good = self._other, None, self._log.size
-            if other is not None and other.size < signed.size:
-                message = f"signed ({other.found}), and no beginning of what was signed later ({signed.found})"
-                yield Failure("forked", f"{self._partition}@{other.size}", message)
+            if signed.root == root:
+                agrees = signed
+            else:
+                self._others.setdefault((signed.size, signed.root), signed)
+        if agrees is not None:
+            yield from self._false(agrees)
+            self._good = agrees.size
         self.until = min(self._log.size + _LEAVES, self._due[0].size) if self._due else 0
 
-    def _differs(self, signed: Signed, good: int) -> Iterator[Failure]:
-        """Named once: where a row differs every later root does too. But it may be this statement that is false."""
-        if self._other is None:
-            self._other = signed
-            rows = f"{good}-{signed.size - 1}"
-            message = f"rows {rows} are not those that were signed ({signed.found})"
-            yield Failure("root", f"{self._partition}@{rows}", message)
+    def _false(self, agrees: Signed) -> Iterator[Failure]:
+        """What was signed and is no log of these rows. Of two roots of one size `_forks` has told."""
+        roots = Counter(size for size, _ in self._others)
+        for size, other in ((each.size, each) for each in self._others.values()):
+            if size < agrees.size and roots[size] == 1:
+                message = f"signed ({other.found}), and no beginning of what was signed later ({agrees.found})"
+                yield Failure("forked", f"{self._partition}@{size}", message)
+        self._others.clear()
 
     def give_up(self) -> None:
         """There is no log of these rows: some are not there."""
         self._due.clear()
         self.until = 0
+
+    def end(self) -> Iterator[Failure]:
+        """What no later root has explained."""
+        if self._others:
+            first = next(iter(self._others.values()))
+            rows = f"{self._good}-{first.size - 1}" if first.size else "0"
+            message = f"rows {rows} are not those that were signed ({first.found})"
+            yield Failure("root", f"{self._partition}@{rows}", message)
 
 
 def _forks(partition: int, checkpoints: Sequence[Signed]) -> Iterable[Failure]:

@@ -8,8 +8,7 @@ from typing import Any, Final
 from deploy.clickhouse import migrations
 
 _CREATE: Final = re.compile(r"CREATE OR REPLACE VIEW (\w+) AS\s")
-#: ClickHouse keeps a view's query with its own database before each table; what is in quotes is text.
-_TEXT_OR_DATABASE: Final = r"('(?:[^'\\]|\\.)*')|\b{database}\."
+_TABLE: Final = re.compile(r"\bFROM (dossier_\w+)")
 
 
 def definitions() -> dict[str, str]:
@@ -24,7 +23,11 @@ def altered_views(client: Any) -> list[str]:
     Raises:
         clickhouse_connect.driver.exceptions.ClickHouseError: ClickHouse does not answer.
     """
-    return [name for name, statement in definitions().items() if not _is_there(client, name, statement)]
+    return [
+        name
+        for name, statement in definitions().items()
+        if not _is_there(client, name, _CREATE.sub("", statement, count=1))
+    ]
 
 
 def restore_views(client: Any, names: list[str]) -> None:
@@ -36,14 +39,28 @@ def restore_views(client: Any, names: list[str]) -> None:
         client.command(definitions()[name])
 
 
-def _is_there(client: Any, name: str, statement: str) -> bool:
+def _is_there(client: Any, name: str, select: str) -> bool:
     sql = (
-        "SELECT database, formatQuerySingleLine(as_select), formatQuerySingleLine({wanted:String}) FROM system.tables "
+        "SELECT database, as_select, create_table_query, formatQuerySingleLine(as_select), "
+        "formatQuerySingleLine({select:String}) FROM system.tables "
         "WHERE database = currentDatabase() AND engine = 'View' AND name = {name:String}"
     )
-    rows = client.query(sql, {"name": name, "wanted": _CREATE.sub("", statement, count=1)}).result_rows
-    return any(_without_database(found, database) == wanted for database, found, wanted in rows)
+    for database, stored, created, found, wanted in client.query(sql, {"name": name, "select": select}).result_rows:
+        reads_as_who_asks = "SQL SECURITY" not in created.removesuffix(stored).replace("SQL SECURITY INVOKER", "")
+        return found in _with_database(wanted, database) and reads_as_who_asks and _has_columns(client, name, select)
+    return False
 
 
-def _without_database(query: str, database: str) -> str:
-    return re.sub(_TEXT_OR_DATABASE.format(database=re.escape(database)), lambda found: found[1] or "", query)
+def _with_database(query: str, database: str) -> tuple[str, str]:
+    """As ClickHouse keeps it, with the database before each table; in backticks where its name asks for them."""
+    return _TABLE.sub(rf"FROM {database}.\1", query), _TABLE.sub(rf"FROM `{database}`.\1", query)
+
+
+def _has_columns(client: Any, name: str, select: str) -> bool:
+    """A view may be given other columns than its query has: fewer, or of types that cut their values."""
+    sql = (
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {name:String} "
+        "ORDER BY position"
+    )
+    described = client.query(f"DESCRIBE TABLE ({select})").result_rows
+    return [*client.query(sql, {"name": name}).result_rows] == [row[:2] for row in described]

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import OperationalError
@@ -58,15 +57,16 @@ class Table:
         repeated = {offset for offset, rows in doubled.items() if len({row["writer"] for row in rows}) < len(rows)}
         if sql.startswith("SELECT offset FROM"):
             return [(offset,) for offset in (sorted(different | repeated) if "GROUP BY" in sql else offsets)]
-        assert sql.startswith("SELECT offset, arraySort(groupArray(toString(writer)))"), sql
+        assert sql.startswith("SELECT offset, min(toString(writer))"), sql
         return [
-            (offset, sorted(row["writer"] for row in rows))
+            (offset, min(row["writer"] for row in rows))
             for offset, rows in sorted(doubled.items())
-            if len(rows) > 1 and offset not in different
+            if len({row["writer"] for row in rows}) > 1 and offset not in different
         ]
 
     def delete(self, where: Mapping[str, Any]) -> None:
-        gone = {id(row) for row in self._where(where) if UUID(row["writer"]) == where["writer"]}
+        named, kept = where["offsets"], where["kept"]
+        gone = {id(row) for row in self._where(where) if row["offset"] in named and row["writer"] > kept}
         self.rows = [row for row in self.rows if id(row) not in gone]
 
     def _where(self, where: Mapping[str, Any]) -> list[Row]:

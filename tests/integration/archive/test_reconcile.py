@@ -51,6 +51,18 @@ def test_an_edited_byte_is_different(archived: Archiving) -> None:
     assert (found.archived, found.missing, found.duplicate, found.different) == (200, 0, 0, 1)
 
 
+def test_a_row_that_no_archiver_can_have_written_is_different(archived: Archiving) -> None:
+    change(
+        archived,
+        copied("raw", "offset")
+        .replace("headers", "[(unhex('ff'), NULL)]", 2)
+        .replace("[(unhex('ff'), NULL)]", "headers", 1),
+    )
+    change(archived, f"ALTER TABLE dossier_events UPDATE unreadable = unhex('ff') WHERE {HERE}")
+    found = archived.reconcile(wait_seconds=0)
+    assert (found.missing, found.duplicate, found.different, found.altered) == (0, 1, 1, 2)
+
+
 def test_what_nobody_archived_is_missing(archived: Archiving) -> None:
     archived.publish_events(0, 10)
     found = archived.reconcile(wait_seconds=0)

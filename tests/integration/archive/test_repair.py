@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from uuid import UUID
 
 import pytest
 
-from processors import repair
-from processors.archive_table import ArchiveTable
+from processors import archive_table, repair
+from processors.archive_table import ArchiveTable, Count
 from processors.archiver import ARCHIVED
-from processors.batches import Batch, make_batch
+from processors.batches import Batch, cut, make_batch
 from processors.repair import Repair, Span, find_doubled, find_gaps
 from tests.integration.archive.archiving import Archiving, client_of
 from tests.integration.archive.test_reconcile import COLUMNS, change, forge, other
@@ -72,12 +73,45 @@ def test_many_scattered_rows_are_written_in_few_blocks(
 def test_what_the_ledger_does_not_have_keeps_nothing_else_from_being_written(
     archived: Archiving, repairing: Repair
 ) -> None:
-    take_out(archived, 0, [3])
+    take_out(archived, 0, [3, 98, 99])
     take_out(archived, 1, [99])
-    spans = [Span(0, 3, 3), Span(0, 98, 100), Span(1, 99, 99)]
-    assert asyncio.run(repairing.fill(spans)) == 2
-    assert repairing.failures == [f"the ledger has {archived.topic}/0@0-99, and not all of 98-100"]
+    spans = [Span(0, 3, 3), Span(0, 98, 100), Span(0, 200, 200), Span(1, 99, 99)]
+    assert asyncio.run(repairing.fill(spans)) == 4
+    has = f"the ledger has {archived.topic}/0@0-99"
+    assert repairing.failures == [f"{has}: 2 rows before or behind that cannot be written again"]
     archived.require_exact(200)
+
+
+def test_a_block_that_somebody_else_writes_too_leaves_no_other_one_out(
+    archived: Archiving, repairing: Repair, table: ArchiveTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "cut", partial(cut, max_rows=10))
+    double(archived, [*range(40)])
+    insert, disturbed = table.insert, []
+
+    def with_a_copy(batch: Batch) -> None:
+        insert(batch)
+        if batch.first == 10:
+            disturbed.append(batch)
+            insert(make_batch(archived.topic, 1, batch.records[:1], FORGER, ":copy"))
+
+    monkeypatch.setattr(table, "insert", with_a_copy)
+    assert asyncio.run(repairing.rewrite([Span(1, 0, 39)])) == 30
+    assert repairing.failures == [f"{archived.topic}/1, 10 rows of 10-19: 11 are there after they were written again"]
+    assert len(disturbed) == 1
+    found = archived.reconcile(wait_seconds=0)
+    assert (found.archived, found.missing, found.duplicate) == (200, 0, 1)
+
+
+def test_more_rows_than_one_statement_names_are_counted_and_taken_out(
+    archived: Archiving, table: ArchiveTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_table, "_MAX_DELETED", 7)
+    double(archived, [*range(60)])
+    assert table.count_of(1, [*range(0, 100, 2)]) == Count(rows=80, offsets=50)
+    assert {len(each) for each in table.records(1, [*range(100)]).values()} == {1}, "both say the same"
+    table.remove(1, [*range(30, 100)])
+    assert table.count(1, 0, 99) == Count(rows=60, offsets=30)
 
 
 def test_rows_that_are_there_twice_or_altered_are_made_one_and_evidence_stays(

@@ -119,46 +119,50 @@ def test_a_forked_log_is_found(world: World) -> None:
     assert "forked" in failures(world.rows, [*world.checkpoints, other])
 
 
-@pytest.mark.parametrize("root", [bytes(32), b"\xff" * 32], ids=["sorted before the true one", "and behind it"])
-def test_a_fork_is_named_once_and_with_the_rows_since_the_checkpoint_before(root: bytes) -> None:
-    rows = [row(offset) for offset in range(20)]
-    logs = {size: CompactRange() for size in (8, 20)}
+def logged(rows: list[Row], *sizes: int) -> list[Signed]:
+    """What was signed of the logs of these sizes."""
+    logs = {size: CompactRange() for size in sizes}
     for size, log in logs.items():
         log.extend([each[5] for each in rows[:size]])
-    true = [Signed(size, log.root(), where) for size, log in logs.items() for where in ("table", "topic", "file")]
-    forged = [Signed(20, root, where) for where in ("held", "held too")]
-    found = verify_rows(PARTITION, [as_read(rows)], [*true, *forged]).failures
-    assert [(each.kind, each.position) for each in found] == [
-        ("forked", f"{PARTITION}@20"), ("root", f"{PARTITION}@8-19"),
-    ]  # fmt: skip
+    return [Signed(size, log.root(), "file") for size, log in logs.items()]
 
 
-def test_a_false_statement_keeps_no_later_one_from_being_compared() -> None:
-    rows = [row(offset) for offset in range(20)]
-    log, true = CompactRange(), []
-    for each in rows:
-        log.extend((each[5],))
-        true.append(Signed(log.size, log.root(), "file"))
-    false = Signed(6, bytes(32), "held")
-    others = [each for each in true if each.size != false.size]
-    told = [("root", f"{PARTITION}@5-5"), ("forked", f"{PARTITION}@6")]
+def told(rows: list[Row], checkpoints: list[Signed]) -> tuple[list[tuple[str, str]], int]:
+    """Kind and position of each failure, and how many checkpoints were compared."""
+    found = verify_rows(PARTITION, [as_read(rows)], checkpoints)
+    return [(each.kind, each.position) for each in found.failures], found.checkpoints
 
-    found = verify_rows(PARTITION, [as_read(rows)], [*others, false])
-    assert ([(each.kind, each.position) for each in found.failures], found.checkpoints) == (told, 20)
-    changed = [*rows[:12], row(12, b',"forged":1'), *rows[13:]]
-    found = verify_rows(PARTITION, [as_read(changed)], [*others, false])
-    assert [(each.kind, each.position) for each in found.failures] == [*told, ("root", f"{PARTITION}@12-12")]
-    assert found.checkpoints == 20
+
+ROWS = [row(offset) for offset in range(20)]
+CHANGED = [*ROWS[:12], row(12, b',"forged":1'), *ROWS[13:]]
+
+
+def false(size: int, root: bytes = bytes(32)) -> list[Signed]:
+    return [Signed(size, root, where) for where in ("held", "held too")]
+
+
+@pytest.mark.parametrize("root", [bytes(32), b"\xff" * 32], ids=["sorted before the true one", "and behind it"])
+@pytest.mark.parametrize("size", [8, 20])
+def test_a_fork_is_named_once(size: int, root: bytes) -> None:
+    true = logged(ROWS, 8, 20) * 3
+    assert told(ROWS, [*true, *false(size, root)]) == ([("forked", f"{PARTITION}@{size}")], 8)
+
+
+def test_false_statements_keep_no_later_one_from_being_compared() -> None:
+    true = logged(ROWS, 5, 10, 20)
+    forged = [*false(6), *false(8), *false(15)]
+    forks = [("forked", f"{PARTITION}@{size}") for size in (6, 8, 15)]
+    assert told(ROWS, [*true, *forged]) == (forks, 9)
+    assert told(CHANGED, [*true, *forged]) == ([*forks[:2], ("root", f"{PARTITION}@10-14")], 9)
+
+
+def test_a_row_that_was_changed_is_named_once_however_many_roots_differ() -> None:
+    assert told(CHANGED, logged(ROWS, *range(1, 21))) == ([("root", f"{PARTITION}@12-12")], 20)
 
 
 def test_beyond_a_row_that_is_gone_nothing_was_compared() -> None:
-    rows = [row(offset) for offset in range(20)]
-    logs = {size: CompactRange() for size in (8, 16, 20)}
-    for size, log in logs.items():
-        log.extend([each[5] for each in rows[:size]])
-    signed_sizes = [Signed(size, log.root(), "file") for size, log in logs.items()]
-    found = verify_rows(PARTITION, [as_read([*rows[:10], *rows[11:]])], signed_sizes)
-    assert ([each.kind for each in found.failures], found.checkpoints) == (["missing"], 1)
+    gone = [*ROWS[:10], *ROWS[11:]]
+    assert told(gone, logged(ROWS, 8, 16, 20)) == ([("missing", f"{PARTITION}@10")], 1)
 
 
 @given(world=worlds(), draw=st.data())
