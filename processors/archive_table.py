@@ -29,9 +29,13 @@ _RANGE: Final = (
     "AND offset BETWEEN {first:UInt64} AND {last:UInt64}"
 )
 _NAMED: Final = f"{_RANGE} AND offset IN {{offsets:Array(UInt64)}}"
-#: So many offsets are named in a question, and in a command, whose parameters the client puts into the URL.
+_WITHIN: Final = (
+    f"{_RANGE} AND arrayExists((begin, end) -> offset BETWEEN begin AND end, "
+    "{begins:Array(UInt64)}, {ends:Array(UInt64)})"
+)
+#: So many offsets are named in a question; and so many runs of them in a command, which has its parameters in the URL.
 _MAX_ASKED: Final = 5_000
-_MAX_DELETED: Final = 500
+_MAX_RUNS: Final = 250
 #: How many different rows an offset has, whoever wrote them; said without null, which uniqExact would pass over.
 #: Columns count: they follow from the record, but a forged row may have others, and one of an earlier release may too.
 _DIFFERENT: Final = (
@@ -145,8 +149,8 @@ class ArchiveTable:
 
     def remove(self, partition: int, offsets: Collection[int]) -> None:
         """Take out all rows of these offsets."""
-        for some in self._named(partition, offsets, _MAX_DELETED):
-            self._client.command(f"DELETE {_NAMED}", some)
+        for some in self._within(partition, offsets):
+            self._client.command(f"DELETE {_WITHIN}", some)
 
     def remove_doubled(self, partition: int, first: int, last: int) -> int:
         """Where two runs wrote one record, keep the row of the smaller writer; gives of how many offsets rows went.
@@ -162,8 +166,8 @@ class ArchiveTable:
         for offset, writer in self._client.query(sql, self._range(partition, first, last)).result_rows:
             kept[writer].append(int(offset))
         for writer, offsets in kept.items():
-            for some in self._named(partition, offsets, _MAX_DELETED):
-                sql = f"DELETE {_NAMED} AND toString(writer) > {{kept:String}}"
+            for some in self._within(partition, offsets):
+                sql = f"DELETE {_WITHIN} AND toString(writer) > {{kept:String}}"
                 self._client.command(sql, some | {"kept": writer})
         return sum(map(len, kept.values()))
 
@@ -175,13 +179,17 @@ class ArchiveTable:
         )
         return [int(offset) for (offset,) in self._client.query(sql, self._range(partition, first, last)).result_rows]
 
-    def _named(
-        self, partition: int, offsets: Collection[int], at_most: int = _MAX_ASKED
-    ) -> Iterator[dict[str, object]]:
+    def _named(self, partition: int, offsets: Collection[int]) -> Iterator[dict[str, object]]:
         ordered = sorted(offsets)
-        for start in range(0, len(ordered), at_most):
-            some = ordered[start : start + at_most]
+        for start in range(0, len(ordered), _MAX_ASKED):
+            some = ordered[start : start + _MAX_ASKED]
             yield self._range(partition, some[0], some[-1]) | {"offsets": some}
+
+    def _within(self, partition: int, offsets: Collection[int]) -> Iterator[dict[str, object]]:
+        found = list(runs(sorted(offsets)))
+        for start in range(0, len(found), _MAX_RUNS):
+            begins, ends = map(list, zip(*found[start : start + _MAX_RUNS], strict=True))
+            yield self._range(partition, begins[0], ends[-1]) | {"begins": begins, "ends": ends}
 
     def _range(self, partition: int, first: int, last: int) -> dict[str, object]:
         return {"topic": self._topic, "partition": partition, "first": first, "last": last}

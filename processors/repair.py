@@ -114,7 +114,7 @@ def _gaps(ask: _Ask, end: int) -> Iterator[tuple[int, int]]:
             yield expected, tile.first - 1
         expected = min(tile.first + _TILE, end)
         if tile.offsets < expected - tile.first:
-            there = {int(offset) for (offset,) in ask(f"SELECT offset {_BETWEEN}", tile.first, expected)}
+            there = {int(offset) for (offset,) in ask(f"SELECT DISTINCT offset {_BETWEEN}", tile.first, expected)}
             yield from runs(each for each in range(tile.first, expected) if each not in there)
     if expected < end:
         yield expected, end - 1

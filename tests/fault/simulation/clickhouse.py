@@ -65,8 +65,12 @@ class Table:
         ]
 
     def delete(self, where: Mapping[str, Any]) -> None:
-        named, kept = where["offsets"], where["kept"]
-        gone = {id(row) for row in self._where(where) if row["offset"] in named and row["writer"] > kept}
+        spans, kept = list(zip(where["begins"], where["ends"], strict=True)), where["kept"]
+        gone = {
+            id(row)
+            for row in self._where(where)
+            if row["writer"] > kept and any(begin <= row["offset"] <= end for begin, end in spans)
+        }
         self.rows = [row for row in self.rows if id(row) not in gone]
 
     def _where(self, where: Mapping[str, Any]) -> list[Row]:
