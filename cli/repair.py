@@ -117,12 +117,8 @@ def _doubled(around: Surroundings) -> Spans:
 
     kafka = listening_kafka(around)
     with open_archive(around) as opened:
-        return {
-            topic: find_doubled(
-                opened.client, topic, _within(Archive(opened.client, topic).cursors(), topic_ends(kafka, topic))
-            )
-            for topic, _, _ in ARCHIVED
-        }
+        archives = [Archive(opened.client, each.topic) for each in ARCHIVED]
+        return {each.topic: find_doubled(each.client, each.topic, _ends(kafka, each)) for each in archives}
 
 
 def _altered(around: Surroundings) -> Spans:
@@ -135,7 +131,7 @@ def _altered(around: Surroundings) -> Spans:
     with open_archive(around) as opened, plain_bar() as bar:
         for topic, _, decode in ARCHIVED:
             archive = Archive(opened.client, topic)
-            ends = _within(archive.cursors(), topic_ends(kafka, topic))
+            ends = _ends(kafka, archive)
             looked = partial(bar.advance, bar.add_task(topic, total=sum(ends.values())))
             found[topic] = [
                 span
@@ -175,6 +171,11 @@ def _restore_views(around: Surroundings, names: list[str]) -> None:
             restore_views(client, names)
     except ClickHouseError as error:
         raise not_answered(around, error) from error
+
+
+def _ends(kafka: str, archive: Archive) -> dict[int, int]:
+    """By partition, where the archive of a topic ends, or the topic does before."""
+    return _within(archive.cursors(), topic_ends(kafka, archive.topic))
 
 
 def _within(reached: Mapping[int, int], ends: Mapping[int, int]) -> dict[int, int]:

@@ -189,17 +189,18 @@ class Repair:
 
     async def _batches(self, consumer: Any, partition: int, spans: list[Span]) -> AsyncIterator[list[LedgerRecord]]:
         """The records of the spans of a partition; many short ones come together."""
-        pending = list[LedgerRecord]()
+        pending, size = list[LedgerRecord](), 0
         for near in _near(await self._there(consumer, partition, spans)):
             async for records in self._records(consumer, partition, near):
                 pending += records
-                if len(pending) >= MAX_ROWS or weight(pending) >= MAX_BYTES:
+                size += weight(records)
+                if len(pending) >= MAX_ROWS or size >= MAX_BYTES:
                     yield pending
-                    pending = []
+                    pending, size = [], 0
         if pending:
             yield pending
 
-    async def _there(self, consumer: Any, partition: int, spans: Iterable[Span]) -> list[Span]:
+    async def _there(self, consumer: Any, partition: int, spans: Sequence[Span]) -> list[Span]:
         """What of them the ledger has."""
         tp = TopicPartition(self._topic, partition)
         begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]

@@ -144,10 +144,10 @@ class _Against:
     def _false(self, agrees: Signed) -> Iterator[Failure]:
         """What was signed and is no log of these rows. Of two roots of one size `_forks` has told."""
         roots = Counter(size for size, _ in self._others)
-        for size, other in ((each.size, each) for each in self._others.values()):
-            if size < agrees.size and roots[size] == 1:
+        for other in self._others.values():
+            if other.size < agrees.size and roots[other.size] == 1:
                 message = f"signed ({other.found}), and no beginning of what was signed later ({agrees.found})"
-                yield Failure("forked", f"{self._partition}@{size}", message)
+                yield Failure("forked", f"{self._partition}@{other.size}", message)
         self._others.clear()
 
     def give_up(self) -> None:
