@@ -124,8 +124,9 @@ class Check:
         """The live records, when every dossier has been looked at by the newest rulebook, and that rulebook."""
         deadline = time.monotonic() + self.wait_seconds
         while True:
-            live = await self.topic.partition(number, ledger_end, self.wait_seconds)
-            rules = await asyncio.to_thread(self.read_rules)
+            live, rules = await asyncio.gather(
+                self.topic.partition(number, ledger_end, self.wait_seconds), asyncio.to_thread(self.read_rules)
+            )
             if live.cursor.rulebook == rulebook_mark(rules) or not live.states:
                 return live, rules
             if time.monotonic() > deadline:

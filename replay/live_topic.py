@@ -118,6 +118,8 @@ class LiveTopic(Generic[S]):
             raise NotReached(
                 f"partition {number} of the live state is at {found.next_offset}, the ledger at {ledger_end}"
             ) from error
+        finally:
+            self._consumer.pause(tp)  # or it goes on asking for more, beside all that is done with these
         return found
 
     async def _read(self, tp: TopicPartition, found: LivePartition[S]) -> None:
