@@ -8,16 +8,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from events.envelope import LEDGER, Unreadable
 from events.ledger import LEDGER_TOPIC
 from replay.columns import ROW_SQL
 from replay.leaf import LEAF_SQL
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _COLUMNS: Final = (
     "partition, offset, toUnixTimestamp64Milli(recorded_at), toUnixTimestamp64Micro(occurred_at), key, raw, "
@@ -25,8 +21,6 @@ _COLUMNS: Final = (
 )
 #: Strings come as bytes: the ledger may hold anything.
 _AS_BYTES: Final = {"String": "bytes"}
-#: As it stands on the ledger; offsets and times as integers, bytes as bytes, and no time spent on compressing.
-_ARROW: Final = {"output_format_arrow_string_as_string": "0", "output_format_arrow_compression_method": "none"}
 #: The columns of `Records`. What is null is no event, as what is empty is none.
 _RECORDS: Final = ("offset", "toUnixTimestamp64Milli(recorded_at) * 1000", "ifNull(raw, '')", "unreadable != ''")
 #: A row a dossier: its key, the records of the ledger, those of the topic beside it.
@@ -36,9 +30,7 @@ _HISTORY: Final = ", ".join(
     + [f"groupArrayIf({column}, topic != {{topic:String}})" for column in _RECORDS]
 )
 #: The server puts on disk what takes more than this; what it hands out at once is a 256th of the partition.
-_GROUPED: Final = {**_ARROW, "max_bytes_before_external_group_by": str(512 * 1024 * 1024)}
-#: So many dossiers are made Python objects of at a time.
-_DOSSIERS: Final = 1_000
+_GROUPED: Final = {"max_bytes_before_external_group_by": str(512 * 1024 * 1024)}
 _MAX_IDS_A_QUERY: Final = 5_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _POLL_SECONDS: Final = 0.1
@@ -148,14 +140,14 @@ class Archive:
         )
         parameters = {"partition": partition, "end": end, "beside": beside[0], "beside_end": beside[1]}
         if dossiers is None:
-            yield from histories(self._batches(f"{sql} GROUP BY history", parameters, _GROUPED))
+            yield from histories(self._columns(f"{sql} GROUP BY history", parameters, _GROUPED))
             return
         wanted = sorted(dossiers)
         for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
             some = {"dossiers": wanted[start : start + _MAX_IDS_A_QUERY]}
             # What is in no index is looked for where something unreadable is.
             named = " AND dossier_id IN arrayPushBack({dossiers:Array(String)}, '') AND key IN {dossiers:Array(String)}"
-            yield from histories(self._batches(f"{sql}{named} GROUP BY history", {**parameters, **some}, _GROUPED))
+            yield from histories(self._columns(f"{sql}{named} GROUP BY history", {**parameters, **some}, _GROUPED))
 
     def leaves(self, partition: int, end: int) -> Iterator[list[Any]]:
         """The rows before `end` of a partition as `replay.verify.StoredRow`, a block at a time, in ledger order."""
@@ -237,18 +229,14 @@ class Archive:
         rows: list[tuple[Any, ...]] = self.client.query(sql, {"topic": self.topic} | parameters).result_rows
         return rows
 
-    def _columns(self, sql: str, parameters: Mapping[str, object]) -> Iterator[_Columns]:
-        for batch in self._batches(sql, parameters, _ARROW):
-            yield [column.to_pylist() for column in batch.columns]
-
-    def _batches(
-        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, str]
-    ) -> Iterator[pa.RecordBatch]:
-        stream = self.client.query_arrow_stream(
-            sql, {"topic": self.topic, **parameters}, dict(settings), use_strings=False
+    def _columns(
+        self, sql: str, parameters: Mapping[str, object], settings: Mapping[str, str] | None = None
+    ) -> Iterator[_Columns]:
+        stream = self.client.query_column_block_stream(
+            sql, {"topic": self.topic, **parameters}, dict(settings or {}), query_formats=_AS_BYTES
         )
-        with stream as batches:
-            yield from batches
+        with stream as blocks:
+            yield from blocks
 
     def _blocks(self, sql: str, parameters: Mapping[str, object]) -> Iterator[list[ArchiveRow]]:
         stream = self.client.query_row_block_stream(sql, {"topic": self.topic, **parameters}, query_formats=_AS_BYTES)
@@ -264,27 +252,22 @@ def _is_readable(row: ArchiveRow) -> bool:
         return False
 
 
-def histories(batches: Iterable[pa.RecordBatch]) -> Iterator[History]:
-    """The histories in batches of `_HISTORY`."""
-    for batch in batches:
-        for start in range(0, batch.num_rows, _DOSSIERS):
-            keys, *columns = batch.slice(start, _DOSSIERS).columns
-            own, beside = columns[: len(_RECORDS)], columns[len(_RECORDS) :]
-            names: list[Any] = keys.to_pylist()
-            yield from map(History, names, _records(own), _records(beside))
+def histories(blocks: Iterable[_Columns]) -> Iterator[History]:
+    """The histories in blocks of `_HISTORY`."""
+    for keys, *columns in blocks:
+        own, beside = columns[: len(_RECORDS)], columns[len(_RECORDS) :]
+        yield from map(History, keys, _records(own), _records(beside))
 
 
-def _records(columns: Sequence[Any]) -> Iterator[Records]:
+def _records(columns: _Columns) -> Iterator[Records]:
     """The records of each row of columns of lists, ordered by offset: the server may have read them in another."""
-    values: list[list[Any]] = [each.flatten().to_pylist() for each in columns]
-    for start, end in pairwise(accumulate(columns[0].value_lengths().to_pylist(), initial=0)):
-        if start == end:
+    for offsets, *others in zip(*columns, strict=True):
+        if not offsets:
             yield NO_RECORDS
             continue
-        offsets, *others = [each[start:end] for each in values]
         ordered = sorted(offsets)
         if ordered != offsets:
-            places = sorted(range(end - start), key=offsets.__getitem__)
+            places = sorted(range(len(offsets)), key=offsets.__getitem__)
             others = [[each[place] for place in places] for each in others]
         yield Records(ordered, *others)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -65,11 +64,8 @@ def compared(found: LivePartition[Mark], archived: list[Row], end: int | None = 
     until = bounds(found, len(archived) if end is None else end)
     keys = sorted({each[0] for each in archived}, reverse=True)
     rows = [_history_row(key, [each for each in reversed(archived) if each[0] == key]) for key in keys]
-    batches = [
-        pa.RecordBatch.from_arrays([pa.array(column) for column in zip(*some, strict=True)], [*"kabcdefgh"])
-        for some in (rows[start : start + batch] for start in range(0, len(rows), batch))
-    ]
-    return compare(found, histories(batches), until, clocks)
+    blocks = [list(zip(*rows[start : start + batch], strict=True)) for start in range(0, len(rows), batch)]
+    return compare(found, histories(blocks), until, clocks)
 
 
 def _history_row(key: bytes, records: list[Row]) -> tuple[Any, ...]:
