@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -63,7 +63,7 @@ def admit(dossier: Dossier, event: Event, *, offset: int, recorded: int) -> Doss
     entry = entry_of(event, recorded)
     if f"\t{entry.identity}\t" in dossier.seen:
         return _again(dossier, entry, offset)
-    if dossier.amending or isinstance(entry.fact, AMENDMENTS) or not _is_beyond(dossier, entry):
+    if dossier.amending or type(entry.fact) in AMENDMENTS or not _is_beyond(dossier, entry):
         return _refolded(dossier, [*unpack_entries(dossier), entry], offset)
     return Dossier(
         STATE_VERSION,
@@ -176,7 +176,7 @@ def _refolded(dossier: Dossier, entries: list[Entry], offset: int) -> Dossier:
         "".join(("\t", *(f"{entry.identity}\t" for entry in entries))),
         pack_entries(entries),
         dossier.conflicts,
-        any(isinstance(entry.fact, AMENDMENTS) for entry in entries),
+        any(type(entry.fact) in AMENDMENTS for entry in entries),
     )
 
 
@@ -221,9 +221,13 @@ def pack_entry(entry: Entry) -> bytes:
 
 def pack_entries(entries: Iterable[Entry]) -> bytes:
     """`pack_entry` of each, end to end, for less."""
-    rows = [(each.at, each.rank, each.recorded, _KINDS[type(each.fact)], each.fact) for each in entries]
-    count = len(rows)  # msgpack says it in front, in one byte, three or five
-    return _encoder.encode(rows)[1 if count < 16 else 3 if count < 65_536 else 5 :]
+    return end_to_end([(each.at, each.rank, each.recorded, _KINDS[type(each.fact)], each.fact) for each in entries])
+
+
+def end_to_end(values: list[Any]) -> bytes:
+    """Values as msgpack, one after the other: an array without what it says in front of them, their number."""
+    count = len(values)  # in one byte, three or five
+    return _encoder.encode(values)[1 if count < 16 else 3 if count < 65_536 else 5 :]
 
 
 def _content(entry: Entry) -> bytes:

@@ -11,12 +11,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Final
 
-import pyarrow as pa
-
 from events.ledger import LEDGER_TOPIC
-from projections.dossier import STATE_VERSION, Dossier, anomalies
+from projections.dossier import STATE_VERSION, Dossier, anomalies, end_to_end
 from replay.rebuild import Keep
 
 #: Rows of an insert: some megabytes.
@@ -24,14 +23,10 @@ _ROWS: Final = 20_000
 #: Versions that stay: the one that is shown and the one before it, for readers in the middle of a query.
 _KEPT: Final = 2
 
-_INSTANT: Final = pa.timestamp("us", "UTC")
-_TEXT: Final = pa.string()
-_COLUMNS: Final[dict[str, pa.DataType]] = {
-    "topic": _TEXT, "version": pa.uint64(), "partition": pa.uint32(), "dossier_id": _TEXT, "last": pa.int64(),
-    "events": pa.uint32(), "state": _TEXT, "office": _TEXT, "room": _TEXT, "step": _TEXT, "procedure": _TEXT,
-    "channel": _TEXT, "outcome": _TEXT, "received_at": _INSTANT, "promised": _INSTANT, "due": _INSTANT,
-    "processed_at": _INSTANT, "ended_at": _INSTANT, "anomalies": pa.list_(_TEXT), "sha256": pa.binary(32),
-}  # fmt: skip
+_COLUMNS: Final = (
+    "topic", "version", "partition", "dossier_id", "last", "events", "state", "office", "room", "step", "procedure",
+    "channel", "outcome", "received_at", "promised", "due", "processed_at", "ended_at", "anomalies", "sha256",
+)  # fmt: skip
 
 
 class StatesTable:
@@ -72,9 +67,8 @@ class StatesTable:
                 insert.result()
 
     def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        columns = zip(zip(*rows, strict=True), _COLUMNS.values(), strict=True)
-        table = pa.Table.from_arrays([pa.array(column, kind) for column, kind in columns], names=list(_COLUMNS))
-        self._client.insert_arrow("dossier_states", table)
+        values = end_to_end(list(chain.from_iterable(rows)))
+        self._client.raw_insert("dossier_states", _COLUMNS, values, fmt="MsgPack")
 
     def publish(self, version: int, positions: Mapping[int, int], dossiers: int, rulebook: str) -> None:
         """Make a version the one that is shown, and drop those that nobody needs any more."""
