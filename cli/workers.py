@@ -22,6 +22,12 @@ Seen = Callable[[int, int, int], None]
 #: Fewer events than this are done sooner than a second process has started.
 _WORTH_PROCESSES: Final = 100_000
 _LOOK_SECONDS: Final = 0.2
+#: What jobs import when they are called, so that the command line is there at once without: for processes of their own
+#: it is imported once, in the one that they are forked from.
+_NEEDED: Final = (
+    "aiokafka", "clickhouse_connect", "events.rulebook_topic", "replay.check", "replay.live_topic", "replay.states",
+    "replay.verify", "schemas.rulebook",
+)  # fmt: skip
 
 
 def enough(events: int, jobs: int) -> int:
@@ -38,7 +44,8 @@ def run_jobs(work: Callable[[J, Seen], R], jobs: Sequence[J], workers: int, seen
     if workers == 1:
         yield from (work(job, seen) for job in jobs)
         return
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", *_NEEDED])
     told: Any = context.Queue()
     with ProcessPoolExecutor(workers, context, _begin, (told,)) as pool:
         pending: set[Future[R]] = {pool.submit(_work, work, job) for job in jobs}
