@@ -30,7 +30,7 @@ def amended(entries: list[Entry]) -> tuple[list[Entry], dict[str, AnomalyCode]]:
         The entries to fold, in effective order, and an anomaly for each amendment (by identity) that could not be
         applied: its target is not known (yet), or the correction does not fit the target.
     """
-    if not any(isinstance(entry.fact, AMENDMENTS) for entry in entries):
+    if not any(type(entry.fact) in AMENDMENTS for entry in entries):
         return entries, {}
     faults: dict[str, AnomalyCode] = {}
     voided = _voided(entries, faults)
@@ -58,7 +58,7 @@ def _voided(entries: list[Entry], faults: dict[str, AnomalyCode]) -> set[str]:
         if not isinstance(entry.fact, Voided) or entry.identity in voided:
             continue
         target = rank.get(_target(entry.fact))
-        if target is None or (isinstance(entries[target].fact, AMENDMENTS) and target >= number):
+        if target is None or (type(entries[target].fact) in AMENDMENTS and target >= number):
             faults[entry.identity] = AnomalyCode.UNEXPECTED
         else:
             voided.add(entries[target].identity)
@@ -68,7 +68,7 @@ def _voided(entries: list[Entry], faults: dict[str, AnomalyCode]) -> set[str]:
 def _corrected(target: Entry, correction: Corrected) -> Entry | None:
     """The target with the corrected field, or None if the field or its new value does not fit."""
     fact = target.fact
-    if isinstance(fact, AMENDMENTS):
+    if type(fact) in AMENDMENTS:
         return None
     try:
         if correction.field == "time":

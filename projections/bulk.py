@@ -25,12 +25,13 @@ def fold_at_once(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> 
         entry = entry_of(event, recorded)
         at, identity = entry.at, entry.identity
         is_next = at > tail_at or (at, entry.rank, identity) > (tail_at, tail_rank, tail)
-        if not is_next or identity in entries or isinstance(entry.fact, AMENDMENTS):
+        if not is_next or identity in entries or type(entry.fact) in AMENDMENTS:
             dossier = admit(_dossier(dossier_id, draft, entries, last), event, offset=offset, recorded=recorded)
             return _admitted(dossier, rest)
         advance(draft, entry)
         entries[identity] = entry
-        last = max(last, offset)
+        if offset > last:
+            last = offset
         tail_at, tail_rank, tail = at, entry.rank, identity
     return _dossier(dossier_id, draft, entries, last)
 

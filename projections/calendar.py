@@ -12,13 +12,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final, Literal, NamedTuple, assert_never
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
 
 from events.envelope import from_microseconds, microseconds
 
@@ -46,8 +47,7 @@ class DayKind(StrEnum):
         return self in (DayKind.WORKING, DayKind.MADE_UP)
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True, gc=False):
     """How long something may take: `n` working days (d), working hours (h), calendar days (cd) or months (mo)."""
 
     n: int

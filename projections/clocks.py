@@ -171,7 +171,7 @@ class Case:
         legal_time = standing.timing.legal_time
         self.legal = self.procedure.legal_time if self.procedure else None
         if legal_time is not None and legal_time[0] > 0:  # what the receipt slip says, above what the rulebook says
-            self.legal = Term(legal_time[0], legal_time[1])
+            self.legal = _term(*legal_time)
         ends = [each for each in (standing.processed_at, standing.ended_at) if each is not None]
         self.finish = min(ends) if ends else None
 
@@ -195,6 +195,10 @@ class Case:
 def _calendar_of(standing: Standing, law: Rules) -> WorkingCalendar:
     calendar = law.calendar(standing.office)
     return calendar if standing.zone in (None, calendar.zone) else _calendar_abroad(standing.zone or calendar.zone)
+
+
+#: A term as the receipt slip has it. Dossiers share theirs too, and a known object is found again without comparing.
+_term: Final = lru_cache(maxsize=256)(Term)
 
 
 @lru_cache(maxsize=64)

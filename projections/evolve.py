@@ -121,7 +121,7 @@ def _write(draft: Draft, entry: Entry, before: Before) -> None:
         _mark(draft, entry, AnomalyCode.FROM_THE_FUTURE)
 
 
-def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each kind of fact
+def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each kind of fact, the common ones first
     match e.fact:
         case Routed() as f:
             step = f.step or s.step
@@ -135,10 +135,17 @@ def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each 
             _work(s, e, room=f.room or s.room, person=_person(f) or s.person, step=f.step, handed_to=None)
         case Received() as f:
             _received(s, e, f)
+        case PaymentReceived():
+            _paid(s, e)
         case Processed() as f:
             _processed(s, e, f)
         case Returned():
             _returned(s, e, _RESULT, AnomalyCode.NO_RESULT_ISSUED)
+        case HandedToPost() as f:
+            if f.parcel != "post_exam_dossier":
+                _happened(s, e, _RESULT, State.IN_POST, AnomalyCode.NO_RESULT_ISSUED)
+        case DeliveredByPost():
+            _returned(s, e, _IN_POST, AnomalyCode.POST_WITHOUT_HANDOVER)
         case Submitted() as f:
             _submitted(s, e, f)
         case CollectedByPost() | FeedbackReceived() | Corrected() | Voided():
@@ -166,8 +173,6 @@ def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each 
             s.payment_due = True
             if s.state not in _RESULT:  # some procedures ask for the fee after the decision
                 _expect(s, e, AT_WORK, State.WAIT_PAYMENT)
-        case PaymentReceived():
-            _paid(s, e)
         case Rescheduled() as f:
             s.reschedules += 1
             _moved(s, e, f.new_due)
@@ -186,15 +191,10 @@ def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each 
             _ended(s, e, OPEN, State.STOPPED)
         case ClosedWithoutSupplement():
             _ended(s, e, _SUPPLEMENT_ASKED, State.CLOSED)
-        case HandedToPost() as f:
-            if f.parcel != "post_exam_dossier":
-                _happened(s, e, _RESULT, State.IN_POST, AnomalyCode.NO_RESULT_ISSUED)
         case PostDeliveryFailed():
             _expect(s, e, _IN_POST, None, AnomalyCode.POST_WITHOUT_HANDOVER)
         case ReturnedByPost():
             _expect(s, e, _IN_POST, State.UNCLAIMED, AnomalyCode.POST_WITHOUT_HANDOVER)
-        case DeliveredByPost():
-            _returned(s, e, _IN_POST, AnomalyCode.POST_WITHOUT_HANDOVER)
         case _ as never:
             assert_never(never)
 

@@ -116,7 +116,10 @@ def _moved(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
 def _routed(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     """Who routes a dossier is done with it: the steps under way end, but the one it is routed for."""
     fact: Any = e.fact
-    steps = tuple(run if run.ends is not None or run.step == fact.step else replace(run, ends=e.at) for run in t.steps)
+    steps = t.steps
+    for number, run in enumerate(steps):
+        if run.ends is None and run.step != fact.step:
+            steps = (*steps[:number], replace(run, ends=e.at), *steps[number + 1 :])
     if fact.step and fact.step_due is not None:
         steps = _started(steps, fact.step, e.at, microseconds(fact.step_due))
     return _worked(t, before, e, steps)

@@ -76,6 +76,8 @@ def said_of(dossier_id: str, records: Records) -> dict[str, Said]:
     What was sent twice has one id; of a breach and its clearing the later one holds.
     """
     found: dict[str, Said] = {}
+    if not records.values:  # nothing was said of most dossiers
+        return found
     for event in ALARMS.decode_all_again(records.values):
         if isinstance(event, Unreadable) or event.subject != dossier_id or (alarm := alarm_in(event)) is None:
             continue  # a stranger's, or about no clock

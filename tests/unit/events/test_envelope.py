@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -136,3 +137,12 @@ def test_microseconds_are_exact_where_float_seconds_are_not() -> None:
     instant = datetime(2199, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     assert from_microseconds(microseconds(instant)) == instant
     assert microseconds(instant.astimezone(HANOI)) == microseconds(instant)
+
+
+@pytest.mark.parametrize("zone", [UTC, HANOI, timezone(timedelta(hours=-3, minutes=-30)), ZoneInfo("Europe/Amsterdam")])
+@pytest.mark.parametrize("month", [1, 7])
+def test_microseconds_are_those_of_the_instant_whatever_the_zone(zone: tzinfo, month: int) -> None:
+    instant = datetime(2026, month, 1, 12, 30, 15, 999_999, tzinfo=UTC)
+    expected = (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    for _ in range(2):  # the second time with what was kept of the first
+        assert microseconds(instant.astimezone(zone)) == expected
