@@ -74,18 +74,13 @@ def archiver(
         raise CommandError(f"the archiver stopped: {error}") from error
 
 
-def collect_seldom() -> None:
-    """Records and batches hold no cycles; looking for them would be a tenth of the work."""
-    gc.set_threshold(50_000, 20, 100)
-
-
 async def _run(
     topics: Sequence[ArchiverOptions], found: Surroundings, settings: Settings, signer: Signer | None
 ) -> None:
     """One archiver for each topic; the first is the one that is reported on."""
     from processors.archiver import Archiver
 
-    collect_seldom()
+    gc.set_threshold(50_000, 20, 100)  # records and batches hold no cycles; looking for them costs a tenth
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -8,13 +8,11 @@ import uuid
 from bench.load import PARTITIONS
 from bench.peers import Run
 from bench.peers.archive import table
-from cli.archiver import collect_seldom
 from processors.archiver import Archiver, ArchiverOptions
 
 
 async def main() -> None:
     run = Run.from_arguments()
-    collect_seldom()
     archiver = Archiver(ArchiverOptions(run.broker, run.topic), table(run.topic), uuid.uuid4())
     running = asyncio.create_task(archiver.run(asyncio.Event()))
     while not running.done():
