@@ -8,6 +8,7 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from tempfile import gettempdir
 from typing import Any, Final, TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -22,11 +23,10 @@ Seen = Callable[[int, int, int], None]
 #: Fewer events than this are done sooner than a second process has started.
 _WORTH_PROCESSES: Final = 100_000
 _LOOK_SECONDS: Final = 0.2
-#: What jobs import when they are called, so that the command line is there at once without: for processes of their own
-#: it is imported once, in the one that they are forked from.
-_NEEDED: Final = (
-    "aiokafka", "clickhouse_connect", "events.rulebook_topic", "replay.check", "replay.live_topic", "replay.states",
-    "replay.verify", "schemas.rulebook",
+#: What jobs import late, so that the command line starts fast; their processes are forked from one that has it.
+NEEDED: Final = (
+    "aiokafka", "cli.main", "clickhouse_connect", "events.rulebook_topic", "replay.check", "replay.live_topic",
+    "replay.states", "replay.verify", "schemas.rulebook",
 )  # fmt: skip
 
 
@@ -45,10 +45,14 @@ def run_jobs(work: Callable[[J, Seen], R], jobs: Sequence[J], workers: int, seen
         yield from (work(job, seen) for job in jobs)
         return
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", *_NEEDED])
+    context.set_forkserver_preload(list(NEEDED))
+    os.environ["PYTHONSAFEPATH"] = "1"  # or what they are forked from would take modules from the folder we are in
     told: Any = context.Queue()
     with ProcessPoolExecutor(workers, context, _begin, (told,)) as pool:
-        pending: set[Future[R]] = {pool.submit(_work, work, job) for job in jobs}
+        try:
+            pending: set[Future[R]] = {pool.submit(_work, work, job) for job in jobs}
+        except OSError as error:  # its socket is there, and the name of one is short
+            raise CommandError(f"no processes can be started in {gettempdir()}: {error}; try --workers 1") from error
         try:
             while pending:
                 finished, pending = wait(pending, _LOOK_SECONDS, FIRST_COMPLETED)

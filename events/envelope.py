@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timezone, tzinfo
+from datetime import UTC, datetime, timezone
 from operator import eq
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_type_hints
 
@@ -297,16 +297,14 @@ def headers(event: Envelope) -> list[tuple[str, bytes]]:
 def microseconds(instant: datetime) -> int:
     """An aware datetime as microseconds since 1970 UTC: exact, unlike a float timestamp."""
     zone = instant.tzinfo
-    since = instant - (_EPOCHS.get(zone) or _epoch_in(zone))
+    since = instant - (_EPOCH if type(zone) is not timezone else _EPOCHS.get(zone) or _epoch_in(zone))
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds  # twice as fast as dividing it
 
 
-def _epoch_in(zone: tzinfo | None) -> datetime:
-    """1970 UTC in a zone: between two datetimes of one `timezone` a difference asks nobody for an offset, and costs a
-    third. Zones that change their clocks are left out, whose differences would be those of the clocks on the wall."""
-    if type(zone) is not timezone:
-        return _EPOCH
-    return _EPOCHS.setdefault(zone, _EPOCH.astimezone(zone))  # there are no more of them than minutes in two days
+def _epoch_in(zone: timezone) -> datetime:
+    """1970 UTC in a zone of one offset: the difference of two datetimes that share such an object, as those decoded by
+    msgspec do, asks for no offsets and costs a third. In zones that change their clocks it would be a wrong one."""
+    return _EPOCHS.setdefault(zone, _EPOCH.astimezone(zone))  # as many as there are offsets in use
 
 
 def from_microseconds(instant: int) -> datetime:
@@ -323,7 +321,7 @@ _NOT_PLAIN = (b"\\", b" ", b"\x7f")
 #: So many records are read together: the more, the less each costs; the fewer, the fewer an odd one takes with it.
 _TOGETHER: Final = 256
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCHS: Final[dict[tzinfo | None, datetime]] = {UTC: _EPOCH}
+_EPOCHS: Final[dict[timezone, datetime]] = {UTC: _EPOCH}
 _MICROSECOND = datetime.resolution
 # A text that never ends is taken whole (the last `?`): else the search would begin again at each of its quotes.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)

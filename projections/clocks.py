@@ -197,7 +197,7 @@ def _calendar_of(standing: Standing, law: Rules) -> WorkingCalendar:
     return calendar if standing.zone in (None, calendar.zone) else _calendar_abroad(standing.zone or calendar.zone)
 
 
-#: A term as the receipt slip has it. Dossiers share theirs too, and a known object is found again without comparing.
+#: A term as the receipt slip has it. Dossiers share theirs too, and caches of due days know an object at first sight.
 _term: Final = lru_cache(maxsize=256)(Term)
 
 

@@ -136,7 +136,6 @@ async def reading(
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, client_id="rebuild", group_id=None, enable_auto_commit=False,
         auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=BROKER_WAIT_MS,
-        check_crcs=False,  # what is read is compared byte for byte with what it should be
     )  # fmt: skip
     await consumer.start()
     try:

@@ -169,7 +169,8 @@ class _Comparing:
         """Compare one more dossier."""
         found, end = readable(history), self._until.of(dossier_id)
         self.unreadable += len(history.records.offsets) - len(found)
-        events = found if not found or found[-1][1] < end else [each for each in found if each[1] < end]
+        all_before = not found or found[-1][1] < end  # they are in the order of the ledger
+        events = found if all_before else [each for each in found if each[1] < end]
         said, live = said_of(dossier_id, history.beside), self._live.states.get(dossier_id)
         if not (events or said or live):
             return

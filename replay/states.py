@@ -23,6 +23,7 @@ _ROWS: Final = 20_000
 #: Versions that stay: the one that is shown and the one before it, for readers in the middle of a query.
 _KEPT: Final = 2
 
+#: In the order of `_row`, since MsgPack has no names; instants are in microseconds, the ticks of their columns.
 _COLUMNS: Final = (
     "topic", "version", "partition", "dossier_id", "last", "events", "state", "office", "room", "step", "procedure",
     "channel", "outcome", "received_at", "promised", "due", "processed_at", "ended_at", "anomalies", "sha256",

@@ -10,6 +10,8 @@ from kafka import KafkaProducer
 
 from deploy.clickhouse.client import connect
 from deploy.embedded.runtime import read_credentials
+from events.catalogue import Processed, Received, Returned
+from events.publisher import Outcome, Publisher, new_event
 from projections.dossier import new_dossier, pack
 from projections.live import LIVE_TOPIC
 from tests.installation import Installation, eventually
@@ -39,6 +41,35 @@ def shown(installation: Installation) -> tuple[int, int]:
     return int(version), int(dossiers)
 
 
+AT = datetime(2026, 3, 2, 1, 30, 0, 123_456, tzinfo=UTC)
+PROMISED, LATE, ENDED = (AT + timedelta(days=days) for days in (5, 6, 7))
+#: Of a dossier that was returned twice: a value in each column.
+FACTS = (
+    (Processed(office="O", outcome="issued"), LATE),
+    (Received(office="O", room="R", procedure="P", channel="direct", promised=PROMISED), AT),
+    (Returned(office="O"), ENDED),
+    (Returned(office="O"), ENDED + timedelta(days=1)),
+)
+
+
+def publish_one(installation: Installation) -> None:
+    events = [new_event(fact, subject="H01-9", source="test", time=at) for fact, at in FACTS]
+    with Publisher(installation.status()["addresses"]["kafka"]) as publisher:
+        assert [each.outcome for each in publisher.publish_many(events)] == [Outcome.CONFIRMED] * len(FACTS)
+
+
+def require_one(installation: Installation, version: int) -> None:
+    """Each column of its row, as who reports from it reads it; its hash is that of the live state, or it differs."""
+    columns = "version, state, office, room, step, procedure, channel, outcome, anomalies, events, length(sha256)"
+    instants = "received_at, promised, due, processed_at, ended_at"
+    where = "FROM dossier_states_now WHERE dossier_id = 'H01-9'"
+    assert asked(installation, f"SELECT {columns} {where}") == [
+        (version, "RETURNED", "O", "R", "", "P", "direct", "issued", ["A03"], len(FACTS), 32)
+    ]
+    (found,) = asked(installation, f"SELECT {instants} {where}")
+    assert found == tuple(each.replace(tzinfo=None) for each in (AT, PROMISED, PROMISED, LATE, ENDED))
+
+
 def forge_state(installation: Installation, dossier_id: str) -> None:
     """On the live topic the dossier becomes one that nothing is known of."""
     producer = KafkaProducer(bootstrap_servers=installation.status()["addresses"]["kafka"], acks="all")
@@ -47,9 +78,11 @@ def forge_state(installation: Installation, dossier_id: str) -> None:
 
 
 def test_what_agrees_is_shown_and_a_forged_state_is_found_and_told_once(installation: Installation) -> None:
-    installation.json("simulate", "--profile", "gia-lai-2020-h1", "--dossiers", "120", "--speed", "max")
+    publish_one(installation)
+    installation.json("simulate", "--profile", "gia-lai-2020-h1", "--dossiers", "119", "--speed", "max")
     first = installation.json("rebuild", "--workers", "2")
     assert (first["compared"], first["differing"], first["unsettled"]) == (120, 0, 0)
+    require_one(installation, first["version"])
     assert (first["alarms"]["missing"], first["alarms"]["extra"]) == (0, 0)
     assert first["alarms"]["published"] > 0
     assert shown(installation) == (first["version"], 120)

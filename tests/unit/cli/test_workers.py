@@ -1,0 +1,45 @@
+"""What worker processes are forked from has imported what they need."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.workers import NEEDED
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_what_is_imported_beforehand_is_there(name: str) -> None:
+    """The one that imports it passes over what it does not find."""
+    assert importlib.import_module(name).__name__ == name
+
+
+_JOBS = """
+from cli.workers import run_jobs
+
+def work(job, seen):
+    import events
+    return events.__file__
+
+if __name__ == "__main__":
+    print(*run_jobs(work, [1, 2], 2, print), sep="\\n")
+"""
+
+
+def test_modules_of_the_folder_one_is_in_are_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "events.py").write_text("raise SystemExit('a stranger')", encoding="utf-8")
+    script = tmp_path / "elsewhere" / "jobs.py"
+    script.parent.mkdir()
+    script.write_text(_JOBS, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-P", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    found = done.stdout.split()
+    assert (done.returncode, len(found), done.stderr) == (0, 2, "")
+    assert not any(str(tmp_path) in each for each in found)
