@@ -37,7 +37,7 @@ def test_modules_of_the_folder_one_is_in_are_not_taken(tmp_path: Path) -> None:
     script.parent.mkdir()
     script.write_text(_JOBS, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-P", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        [sys.executable, script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     found = done.stdout.split()
