@@ -31,15 +31,29 @@ if __name__ == "__main__":
 """
 
 
-def test_modules_of_the_folder_one_is_in_are_not_taken(tmp_path: Path) -> None:
-    (tmp_path / "events.py").write_text("raise SystemExit('a stranger')", encoding="utf-8")
-    script = tmp_path / "elsewhere" / "jobs.py"
+def run_in(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """The jobs, of a script that is elsewhere."""
+    script = folder / "elsewhere" / "jobs.py"
     script.parent.mkdir()
     script.write_text(_JOBS, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
-        capture_output=True, text=True, timeout=60, check=False,
+    return subprocess.run(
+        [sys.executable, script], cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **variables},
     )  # fmt: skip
+
+
+def test_modules_of_the_folder_one_is_in_are_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "events.py").write_text("raise SystemExit('a stranger')", encoding="utf-8")
+    done = run_in(tmp_path)
     found = done.stdout.split()
     assert (done.returncode, len(found), done.stderr) == (0, 2, "")
     assert not any(str(tmp_path) in each for each in found)
+
+
+def test_where_no_processes_can_be_started_one_is_told_what_to_do(tmp_path: Path) -> None:
+    """The name of a socket is a hundred bytes or so."""
+    deep = tmp_path / ("x" * 110)
+    deep.mkdir()
+    done = run_in(tmp_path, TMPDIR=str(deep))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("try --workers 1")
