@@ -241,6 +241,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._ours[tp].look_again(time.monotonic())
             self._consumer.seek(tp, cursor)
             log.info("assigned", partition=tp.partition, position=cursor)
+            await self._commit()  # the lease for the first batch, which then waits for nothing
 
     def _require_same_ledger(self, tp: TopicPartition, cursor: int, end: int) -> None:
         if cursor > end:

@@ -135,9 +135,11 @@ def make_batch(
         else:
             occurred.append(event.time)
             promised.append(event.data.promised if isinstance(event.data, Received) else None)
+    count = len(records)
+    told = [unreadable.get(offset, "") for offset in offsets] if unreadable else pa.repeat("", count)
     columns = (
-        _always(topic, records), [partition] * len(records), offsets, recorded, keys, values, headers,
-        [unreadable.get(offset, "") for offset in offsets], occurred, promised, _always(str(writer), records),
+        _word(topic, count), pa.repeat(pa.scalar(partition, pa.uint32()), count), offsets, recorded, keys, values,
+        headers, told, occurred, promised, _word(str(writer), count),
     )  # fmt: skip
     rows, first, last = _rows(columns), offsets[0], offsets[-1]
     digest = hashlib.sha256(rows.select(_RECORD).serialize()).hexdigest()
@@ -147,8 +149,9 @@ def make_batch(
     )  # fmt: skip
 
 
-def _always(word: str, records: Sequence[LedgerRecord]) -> pa.Array[Any]:
-    return pa.DictionaryArray.from_arrays(pa.array([0] * len(records), pa.int8()), [word])
+def _word(word: str, count: int) -> pa.Array[Any]:
+    """The same in every row."""
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int8()), count), [word])
 
 
 def _rows(columns: Iterable[Any]) -> pa.RecordBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 
 from bench.load import PARTITIONS
@@ -13,6 +14,7 @@ from processors.archiver import Archiver, ArchiverOptions
 
 async def main() -> None:
     run = Run.from_arguments()
+    gc.disable()  # as `dossier archiver` does
     archiver = Archiver(ArchiverOptions(run.broker, run.topic), table(run.topic), uuid.uuid4())
     running = asyncio.create_task(archiver.run(asyncio.Event()))
     while not running.done():
