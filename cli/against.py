@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.progress import Progress, TaskID
 from rich.text import Text
 
-from cli.checking import Done, Job, check_partition
+from cli.checking import Done, Job, check_all
 from cli.checkpoint import held_in
 from cli.console import EXIT_USAGE, CommandError, out
 from cli.keys import own_keys, read_public
@@ -291,7 +291,7 @@ def against_live(
     count = workers or enough(sum(ends.values()), len(jobs))
     try:
         with progress_bar() as bar:
-            done = list(run_jobs(check_partition, jobs, count, shown(bar)))
+            done = check_all(jobs, count, shown(bar))
     except CommandError as error:  # rows that are gone never come, however long one waits
         return [], [Failure("live", "", f"could not be compared: {error}")]
     return done, [

@@ -1,4 +1,4 @@
-"""One partition recomputed and compared, in whatever process: what `rebuild` and the nightly check are made of."""
+"""Partitions recomputed and compared, in whatever process: what `rebuild` and the nightly check are made of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 from cli.console import CommandError
 from cli.past import connect_writer, open_archive, rules_known
 from cli.surroundings import Surroundings, not_answered
+from cli.workers import Seen, run_jobs
 
 if TYPE_CHECKING:
+    from replay.archive import Archive
     from replay.check import Checked
     from replay.rebuild import Keep
     from replay.states import StatesTable
@@ -54,8 +56,18 @@ class Done:
     peak_bytes: int
 
 
-def check_partition(job: Job, seen: Callable[[int, int, int], None]) -> Done:
-    """Do one job; blocking.
+def check_all(jobs: Sequence[Job], workers: int, seen: Seen) -> list[Done]:
+    """Do all jobs, in so many processes.
+
+    Raises:
+        CommandError: as `check_partitions`; or a process was killed.
+    """
+    hands = [jobs[number::workers] for number in range(min(workers, len(jobs)))]
+    return [done for hand in run_jobs(check_partitions, hands, len(hands), seen) for done in hand] if jobs else []
+
+
+def check_partitions(jobs: Sequence[Job], seen: Seen) -> list[Done]:
+    """Do these jobs of one installation; blocking. They compare one after the other, and wait side by side.
 
     Raises:
         CommandError: a server does not answer, or live state or archive did not get there in time.
@@ -65,38 +77,42 @@ def check_partition(job: Job, seen: Callable[[int, int, int], None]) -> Done:
 
     from replay.live_topic import NotReached
 
-    around = job.around
+    around, wait_seconds = jobs[0].around, jobs[0].wait_seconds
     try:
-        with _without_looking_for_cycles():
-            checked = _checked(job, seen)
+        with _without_looking_for_cycles(), open_archive(around) as archive:
+            checked = asyncio.run(_checked(jobs, archive, seen))
     except NotReached as error:
-        raise CommandError(f"{error} (waited {job.wait_seconds:g} s; see `dossier status`, and --wait)") from error
+        raise CommandError(f"{error} (waited {wait_seconds:g} s; see `dossier status`, and --wait)") from error
     except KafkaError as error:
         raise CommandError(f"Kafka at {around.kafka} does not answer: {error}") from error
     except ClickHouseError as error:
         raise not_answered(around, error) from error
-    return Done(job.partition, checked, checked.position, os.getpid(), _peak_bytes())
+    return [
+        Done(job.partition, each, each.position, os.getpid(), _peak_bytes())
+        for job, each in zip(jobs, checked, strict=True)
+    ]
 
 
-def _checked(job: Job, seen: Callable[[int, int, int], None]) -> Checked:
+async def _checked(jobs: Sequence[Job], archive: Archive, seen: Seen) -> list[Checked]:
     from events.alarms import ALARMS_TOPIC
     from replay.archive import Archive
     from replay.check import Check
     from replay.live_topic import reading
     from replay.rebuild import mark_of
 
-    around, clock = job.around, job.around.clock
-    with open_archive(around) as archive, _keeping(job) as keep:
-        alarms = Archive(archive.client, ALARMS_TOPIC)
-        due_by = clock.at_us(time.time_ns() // 1_000 - round(_GRACE_SECONDS * 1e6))
+    around = jobs[0].around
+    alarms = Archive(archive.client, ALARMS_TOPIC)
+    due_by = around.clock.at_us(time.time_ns() // 1_000 - round(_GRACE_SECONDS * 1e6))
+    rules, turn = partial(rules_known, around.kafka), asyncio.Lock()
 
-        async def check() -> Checked:
-            rules = partial(rules_known, around.kafka)
-            async with reading(around.kafka, mark_of) as topic:
-                one = Check(topic, archive, alarms, rules, job.wait_seconds, due_by, job.since, seen, keep)
+    async with reading(around.kafka, mark_of) as topic:
+
+        async def check(job: Job) -> Checked:
+            with _keeping(job) as keep:
+                one = Check(topic, archive, alarms, rules, job.wait_seconds, due_by, job.since, seen, turn, keep)
                 return await one.partition(job.partition, job.ledger_end)
 
-        return asyncio.run(check())
+        return await asyncio.gather(*map(check, jobs))
 
 
 @contextmanager

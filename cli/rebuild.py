@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.checking import Done, Job, alarm_events, check_partition, open_states
+from cli.checking import Done, Job, alarm_events, check_all, open_states
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import ledger_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
-from cli.workers import enough, progress_bar, run_jobs, shown
+from cli.workers import enough, progress_bar, shown
 from schemas import api
 from schemas.clock import ClockError, parse_instant
 from schemas.settings import load_settings
@@ -58,7 +58,7 @@ def rebuild(
     ]
     began = time.monotonic()
     with progress_bar() as progress:
-        done = list(run_jobs(check_partition, jobs, workers or enough(sum(ends.values()), len(jobs)), shown(progress)))
+        done = check_all(jobs, workers or enough(sum(ends.values()), len(jobs)), shown(progress))
     answer = _answer(done, time.monotonic() - began)
     if announce:
         alarm_events(around, done)

@@ -55,7 +55,9 @@ BEHIND_SECONDS: Final = 5.0
 _WORTHWHILE: Final = 5
 #: One fetch brings about a batch; the broker hands out whole record batches of up to a mebibyte.
 _FETCH_BYTES: Final = 16 * 1024 * 1024
-_FETCH_WAIT_MS: Final = 100
+#: How long a broker may wait for news, and how soon the archiver looks up from waiting.
+_FETCH_WAIT_MS: Final = 500
+_LOOK_MS: Final = 100
 #: Inserts on their way at once, each of another partition: one is counted while the next one's rows go in.
 _INSERTS_AT_ONCE: Final = 2
 #: First and longest pause before ClickHouse is asked again.
@@ -263,9 +265,9 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
         """Until the oldest pending record is due; no longer than the broker waits for news."""
         waiting = [each.since for each in self._ours.values() if each.pending and not self._is_behind(each)]
         if not waiting:
-            return _FETCH_WAIT_MS
+            return _LOOK_MS
         left = FLUSH_SECONDS - (time.monotonic() - min(waiting))
-        return max(0, min(_FETCH_WAIT_MS, round(left * 1000)))
+        return max(0, min(_LOOK_MS, round(left * 1000)))
 
     def _due(self) -> list[_Partition]:
         """The partitions whose next batch is full or has waited long enough.

@@ -6,6 +6,8 @@
 
 A difference counts when it is seen twice alike. Compaction may take away a record while the topic is being read; and
 a dossier that has just been touched is looked at by the projector a little later, which is given its time.
+
+Partitions that are checked together are compared one after the other, so that one is in memory, and wait side by side.
 """
 
 from __future__ import annotations
@@ -56,12 +58,27 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class _Look:
+    """What one comparison of a partition found, and up to where it went.
+
+    `unsettled`: the projector may still be about to look at some dossier that differs. `waited`: seconds for its turn.
+    """
+
+    found: Comparison
+    position: int
+    rulebook: str
+    unsettled: bool
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What a comparison reads, and how long it waits for it.
 
     `due_by`: alarms of instants up to this one (microseconds since 1970 UTC) must have been published by now.
     `since`: compare the dossiers of which something was written since; None: all. Real time.
     `seen`: told how many records of a partition have been read (partition, how many, of how many).
+    `turn`: held by the partition that is being compared.
     `keep`: given each dossier as folded, if all of them are.
     """
 
@@ -73,6 +90,7 @@ class Check:
     due_by: int
     since: datetime | None
     seen: Callable[[int, int, int], None]
+    turn: asyncio.Lock
     keep: Keep | None = None
 
     async def partition(self, number: int, ledger_end: int) -> Checked:
@@ -81,32 +99,36 @@ class Check:
         Raises:
             NotReached: live state or archive did not get there in time.
         """
-        first, live, rulebook = await self._compare(number, ledger_end, None)
+        look = first = await self._look(number, ledger_end, None)
         confirmed: dict[str, Difference] = {}
-        suspects, tally = first.differing, first.alarms
+        suspects, tally = first.found.differing, first.found.alarms
         deadline = time.monotonic() + max(self.wait_seconds, 2 * _SETTLE_SECONDS)
         while suspects and time.monotonic() < deadline:
-            if any(_may_settle(live, each) for each in suspects.values()):
+            if look.unsettled:
                 await asyncio.sleep(_SETTLE_SECONDS)
-            again, live, rulebook = await self._compare(number, ledger_end, suspects)
-            sure = {key: each for key, each in again.differing.items() if each == suspects[key]}
+            look = await self._look(number, ledger_end, suspects)
+            deadline += look.waited
+            sure = {key: each for key, each in look.found.differing.items() if each == suspects[key]}
             confirmed |= sure
-            tally = tally.plus(again.alarms)
-            suspects = {key: each for key, each in again.differing.items() if key not in sure}
+            tally = tally.plus(look.found.alarms)
+            suspects = {key: each for key, each in look.found.differing.items() if key not in sure}
         for each in (*confirmed.values(), *suspects.values()):
             tally = tally.plus(each.alarms)
-        compared, unreadable = first.compared, first.unreadable
-        return Checked(rulebook, live.next_offset, compared, unreadable, confirmed, len(suspects), tally)
+        compared, unreadable = first.found.compared, first.found.unreadable
+        return Checked(look.rulebook, look.position, compared, unreadable, confirmed, len(suspects), tally)
 
-    async def _compare(
-        self, number: int, ledger_end: int, suspects: Collection[str] | None
-    ) -> tuple[Comparison, LivePartition[Mark], str]:
-        live, rules = await self._snapshot(number, ledger_end)
-        until = bounds(live, await self.topic.ledger_end(number))
-        await self._archived(self.ledger, number, until.end)
-        await self._archived(self.alarms, number, live.cursor.alarms_offset)
-        compared = await asyncio.to_thread(self._compare_archived, live, until, rules, suspects)
-        return compared, live, rules.newest.version
+    async def _look(self, number: int, ledger_end: int, suspects: Collection[str] | None) -> _Look:
+        """Compare the whole partition, or the suspects again, when it is its turn."""
+        asked = time.monotonic()
+        async with self.turn:
+            waited = time.monotonic() - asked
+            live, rules = await self._snapshot(number, ledger_end)
+            until = bounds(live, await self.topic.ledger_end(number))
+            await self._archived(self.ledger, number, until.end)
+            await self._archived(self.alarms, number, live.cursor.alarms_offset)
+            found = await asyncio.to_thread(self._compare_archived, live, until, rules, suspects)
+        unsettled = any(_may_settle(live, each) for each in found.differing.values())
+        return _Look(found, live.next_offset, rules.newest.version, unsettled, waited)
 
     def _compare_archived(
         self, live: LivePartition[Mark], until: Bounds, rules: RuleHistory, suspects: Collection[str] | None
