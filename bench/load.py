@@ -23,7 +23,7 @@ from events.catalogue import (
     StepCompleted,
     StepStarted,
 )
-from events.envelope import encode, make_event
+from events.envelope import decode_record, encode, headers, make_event
 
 PREFIX = "bench."
 LEDGER = PREFIX + "dossier.events.v1"
@@ -65,17 +65,22 @@ def _fact(turn: int, office: str, actor: Actor) -> AnyFact:
     return facts[turn]
 
 
+def headers_of(key: bytes, value: bytes) -> list[tuple[str, bytes]]:
+    """What `events.publisher` puts beside an event: every reader has to parse it."""
+    return headers(decode_record(key, value))
+
+
 async def fill(broker: str, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
     """Write the records in order, in large batches, by Kafka's own partitioner."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, max_batch_size=512 * 1024, acks="all")
     await producer.start()
     open_batches = [producer.create_batch() for _ in range(PARTITIONS)]
     for key, value in records:
-        partition = partition_of(key)
-        if open_batches[partition].append(key=key, value=value, timestamp=None) is None:
+        partition, beside = partition_of(key), headers_of(key, value)
+        if open_batches[partition].append(key=key, value=value, timestamp=None, headers=beside) is None:
             await producer.send_batch(open_batches[partition], topic, partition=partition)
             open_batches[partition] = producer.create_batch()
-            open_batches[partition].append(key=key, value=value, timestamp=None)
+            open_batches[partition].append(key=key, value=value, timestamp=None, headers=beside)
     for partition, batch in enumerate(open_batches):
         if batch.record_count():
             await producer.send_batch(batch, topic, partition=partition)

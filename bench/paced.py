@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from bench.load import PARTITIONS, load, partition_of
+from bench.load import PARTITIONS, headers_of, load, partition_of
 from events.ledger import LEDGER_TOPIC
 from projections.live import CURSOR_KEY, LIVE_TOPIC, unpack_cursor
 from schemas.health import read_health
@@ -81,7 +81,8 @@ def _wait_until_ready(health: Path) -> None:
 async def _measure(broker: str, rate: int, seconds: float) -> Latency:
     warm_up = int(rate * WARM_UP_SECONDS)
     total = warm_up + int(rate * seconds)
-    records = list(itertools.islice(load((total // 10 + 1) * 10, year=rate), total))
+    loaded = itertools.islice(load((total // 10 + 1) * 10, year=rate), total)
+    records = [(key, value, headers_of(key, value)) for key, value in loaded]
     async with _live_reader(broker) as reader:
         cursors: list[list[tuple[int, float]]] = [[] for _ in range(PARTITIONS)]
         watching = asyncio.create_task(_watch(reader, cursors))
@@ -117,7 +118,9 @@ async def _watch(reader: AIOKafkaConsumer, cursors: list[list[tuple[int, float]]
                     cursors[partition.partition].append((unpack_cursor(record.value).next_offset, now))
 
 
-async def _publish(broker: str, records: list[tuple[bytes, bytes]], rate: int) -> list[list[Sent]]:
+async def _publish(
+    broker: str, records: list[tuple[bytes, bytes, list[tuple[str, bytes]]]], rate: int
+) -> list[list[Sent]]:
     """Send at the rate, a record batch for each partition and tick; the delivery is not waited for."""
     producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", max_batch_size=512 * 1024)
     await producer.start()
@@ -126,9 +129,9 @@ async def _publish(broker: str, records: list[tuple[bytes, bytes]], rate: int) -
     while next_record < len(records):
         due = min(len(records), int((time.time() - started) * rate))
         batches: dict[int, tuple[Any, list[float]]] = {}
-        for key, value in records[next_record:due]:
+        for key, value, beside in records[next_record:due]:
             batch, at = batches.setdefault(partition_of(key), (producer.create_batch(), []))
-            batch.append(key=key, value=value, timestamp=None)
+            batch.append(key=key, value=value, timestamp=None, headers=beside)
             at.append(time.time())
         next_record = due
         for partition, (batch, at) in batches.items():

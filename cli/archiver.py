@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import typer
 import uuid_utils
 
 from cli.console import CommandError
+from cli.garbage import look_for_cycles, look_for_cycles_seldom
 from cli.keys import configured_signer
 from cli.past import archive_table, connect_archiver
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
-_COLLECT_EVERY = 60
 _CONFIRM_SECONDS = 60.0  # the longest wait for the broker to take a checkpoint
 
 log = structlog.get_logger(__name__)
@@ -81,7 +80,7 @@ async def _run(
     """One archiver for each topic; the first is the one that is reported on."""
     from processors.archiver import Archiver
 
-    _look_for_cycles_seldom()
+    look_for_cycles_seldom()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -89,7 +88,7 @@ async def _run(
     with contextlib.ExitStack() as tables:
         members = [Archiver(each, tables.enter_context(archive_table(found, each.topic)), writer) for each in topics]
         refused: dict[int, str] = {}
-        beside = [asyncio.create_task(_report(members, refused))]
+        beside = [asyncio.create_task(_report(members, refused)), asyncio.create_task(look_for_cycles())]
         if signer is not None:
             beside.append(asyncio.create_task(_sign(members[0], found, settings, signer, refused)))
         running = [asyncio.create_task(member.run(stop)) for member in members]
@@ -139,13 +138,6 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
     return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file, policy)
 
 
-def _look_for_cycles_seldom() -> None:
-    """Records and batches hold none. Looking for some each time that enough is in memory costs a backlog up to a
-    quarter of its time, since each header of a record is an object; what tasks and errors leave behind can wait."""
-    gc.freeze()
-    gc.disable()
-
-
 async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> None:
     path = health_path()
     for second in range(2**62):
@@ -154,8 +146,6 @@ async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> No
             report.write(path)
         if second % _LOG_EVERY == 0:
             log.info("position", positions=report.position, lag=report.lag)
-        if second % _COLLECT_EVERY == 0:
-            gc.collect()
         await asyncio.sleep(_REPORT_SECONDS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import shutil
@@ -19,6 +18,7 @@ import structlog
 import typer
 
 from cli.console import CommandError, fail
+from cli.garbage import look_for_cycles, look_for_cycles_seldom
 from cli.surroundings import listening_kafka, surroundings
 from deploy.logs import configure_logging
 from schemas.clock import Clock
@@ -75,14 +75,15 @@ async def _project(options: ProjectorOptions, clock: Clock) -> None:
     from processors.projector import Projector, ProjectorFailed
     from processors.quarantine import QuarantineWriter
 
-    _tune_garbage_collector()
+    look_for_cycles_seldom()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with QuarantineWriter(options.brokers, topic=options.quarantine) as quarantine:
         member = Projector(options, quarantine.put, clock.now_us)
         rulebooks = follow_rulebooks(options.brokers, _teller(member), topic=options.rulebooks)
-        beside = [asyncio.create_task(_report(member)), asyncio.create_task(member.guarded(rulebooks))]
+        besides = _report(member), member.guarded(rulebooks), look_for_cycles()
+        beside = [asyncio.create_task(each) for each in besides]
         try:
             await member.run(stop)
         except ProjectorFailed as error:
@@ -99,12 +100,6 @@ def _teller(member: Projector) -> Callable[[tuple[Published, ...]], None]:
 
     first = shipped()
     return lambda published: member.use_rules(rule_history(first, published))
-
-
-def _tune_garbage_collector() -> None:
-    """States are trees of frozen Structs, without cycles: look for cycles seldom, and not among our modules."""
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 100)
 
 
 async def _report(member: Projector) -> None:

@@ -8,7 +8,6 @@ record in hand to the last one done: Faust takes over standard output.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from cli.garbage import look_for_cycles_seldom
 from events.envelope import LEDGER, Unreadable, decode_record
 from projections.dossier import Dossier, admit, new_dossier, unpack
 
@@ -38,8 +38,7 @@ class Run:
     def from_arguments(cls) -> Run:
         broker, topic, events, result = sys.argv[1:5]
         del sys.argv[1:]
-        gc.freeze()
-        gc.set_threshold(200_000, 50, 100)  # as the projector sets it, so that it gives nobody an advantage
+        look_for_cycles_seldom()  # as our processors do, so that it gives nobody an advantage
         return cls(broker, topic, int(events), Path(result))
 
     @property

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from aiokafka.record.default_records import DefaultRecord
 
-from bench.load import load
+from bench.load import headers_of, load
 from deploy.clickhouse.client import connect
 from processors.archive_table import ArchiveTable
 from processors.batches import MAX_ROWS, make_batch
@@ -31,7 +31,8 @@ def table(topic: str) -> ArchiveTable:
         lambda: connect(os.environ[URL_VARIABLE], user=USER, password=PASSWORD, database="default"), topic
     )
     records = [
-        DefaultRecord(offset, _RECORDED_MS, 1, key, value, []) for offset, (key, value) in enumerate(load(MAX_ROWS))
+        DefaultRecord(offset, _RECORDED_MS, 1, key, value, headers_of(key, value))
+        for offset, (key, value) in enumerate(load(MAX_ROWS))
     ]
     opened.insert(make_batch(_WARMING, 0, records, uuid4()))
     return opened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import uuid
 
 from bench.load import PARTITIONS
@@ -14,7 +13,6 @@ from processors.archiver import Archiver, ArchiverOptions
 
 async def main() -> None:
     run = Run.from_arguments()
-    gc.disable()  # as `dossier archiver` does
     archiver = Archiver(ArchiverOptions(run.broker, run.topic), table(run.topic), uuid.uuid4())
     running = asyncio.create_task(archiver.run(asyncio.Event()))
     while not running.done():
