@@ -103,6 +103,8 @@ def history(dossier: Dossier, until: int | None = None) -> list[tuple[Entry, Sta
 
 def anomalies(dossier: Dossier) -> tuple[Anomaly, ...]:
     """All anomalies: those of the standing, then identities used for different contents (A16)."""
+    if not dossier.conflicts:
+        return dossier.standing.anomalies
     return dossier.standing.anomalies + tuple(
         Anomaly(AnomalyCode.IDENTITY_REUSED, identity) for identity in dossier.conflicts
     )

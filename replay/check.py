@@ -79,7 +79,7 @@ class Check:
     `since`: compare the dossiers of which something was written since; None: all. Real time.
     `seen`: told how many records of a partition have been read (partition, how many, of how many).
     `turn`: held by the partition that is being compared.
-    `keep`: given each dossier as folded, if all of them are.
+    `keep`: given each dossier as folded; only where all are (`since`).
     """
 
     topic: LiveTopic[Mark]
@@ -100,6 +100,8 @@ class Check:
             NotReached: live state or archive did not get there in time.
         """
         look = first = await self._look(number, ledger_end, None)
+        if self.keep is not None:
+            await asyncio.to_thread(self.keep.finish)  # while the next partition has its turn
         confirmed: dict[str, Difference] = {}
         suspects, tally = first.found.differing, first.found.alarms
         deadline = time.monotonic() + max(self.wait_seconds, 2 * _SETTLE_SECONDS)

@@ -14,8 +14,8 @@ further; events beyond are for the next comparison. Beside the states go the ala
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final, Literal
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -64,8 +64,14 @@ class Difference(Struct, frozen=True):
     alarms: Tally
 
 
-#: Given each dossier as it was folded, and the sha256 of the same packed.
-Keep = Callable[[Dossier, bytes], None]
+class Keep(Protocol):
+    """Takes what was folded somewhere else."""
+
+    def __call__(self, dossier: Dossier, sha256: bytes) -> None:
+        """One dossier, and the hash of the same packed."""
+
+    def finish(self) -> None:
+        """All were given: return when they are there."""
 
 
 class Comparison(Struct, frozen=True):
