@@ -61,13 +61,13 @@ class Checked:
 class _Look:
     """What one comparison of a partition found, and up to where it went.
 
-    `unsettled`: the projector may still be about to look at some dossier that differs. `waited`: seconds for its turn.
+    `unsettled`: those that differ and that the projector may still be about to look at. `waited`: seconds for its turn.
     """
 
     found: Comparison
     position: int
     rulebook: str
-    unsettled: bool
+    unsettled: frozenset[str]
     waited: float
 
 
@@ -106,7 +106,7 @@ class Check:
         suspects, tally = first.found.differing, first.found.alarms
         deadline = time.monotonic() + max(self.wait_seconds, 2 * _SETTLE_SECONDS)
         while suspects and time.monotonic() < deadline:
-            if look.unsettled:
+            if not look.unsettled.isdisjoint(suspects):
                 await asyncio.sleep(_SETTLE_SECONDS)
             look = await self._look(number, ledger_end, suspects)
             deadline += look.waited
@@ -129,7 +129,7 @@ class Check:
             await self._archived(self.ledger, number, until.end)
             await self._archived(self.alarms, number, live.cursor.alarms_offset)
             found = await asyncio.to_thread(self._compare_archived, live, until, rules, suspects)
-        unsettled = any(_may_settle(live, each) for each in found.differing.values())
+        unsettled = frozenset(key for key, each in found.differing.items() if _may_settle(live, each))
         return _Look(found, live.next_offset, rules.newest.version, unsettled, waited)
 
     def _compare_archived(
