@@ -143,7 +143,8 @@ async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> No
     for second in range(2**62):
         report = _health(members, refused)
         if path is not None:
-            report.write(path)
+            with contextlib.suppress(OSError):  # a full disk is no reason to stop archiving
+                report.write(path)
         if second % _LOG_EVERY == 0:
             log.info("position", positions=report.position, lag=report.lag)
         await asyncio.sleep(_REPORT_SECONDS)

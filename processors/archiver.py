@@ -231,8 +231,6 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
                 await self._pause(_RETRY_SECONDS[1])
 
     async def _begin(self) -> None:
-        if not self._joining:
-            return
         for tp in list(self._joining):
             cursor = await self._insist(partial(self._table.cursor, tp.partition))
             if tp not in self._joining:
@@ -245,7 +243,6 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._ours[tp].look_again(time.monotonic())
             self._consumer.seek(tp, cursor)
             log.info("assigned", partition=tp.partition, position=cursor)
-        await self._commit()  # the lease for the first batches, which then wait for nothing
 
     def _require_same_ledger(self, tp: TopicPartition, cursor: int, end: int) -> None:
         if cursor > end:

@@ -416,7 +416,7 @@ class Projector:
             self._fail(ProjectorFailed(f"nothing has moved for {silent:.0f} s, and {self._unread} records wait"))
 
     def _require_membership(self) -> None:
-        """Who was paused for long (SIGSTOP, a sleeping laptop) may have lost its partitions, and must not write.
+        """Who was paused for long (SIGSTOP) may have lost its partitions, and must not write.
 
         Half a session is long: the pause may have begun just before a heartbeat, and the one before may be lost.
         """

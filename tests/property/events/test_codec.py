@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from events.catalogue import CATALOGUE, AnyFact
+from events.catalogue import CATALOGUE, AnyFact, wire_name
 from events.envelope import (
     LEDGER,
     MAX_DEPTH,
@@ -26,6 +26,7 @@ from events.envelope import (
 from tests.poison import ODD_BUT_GOOD, POISON
 from tests.strategies import events, facts, instants
 
+_KNOWN = [wire_name(kind) for kind in CATALOGUE]
 _SEEDS = [row.value for row in POISON + ODD_BUT_GOOD if row.value and len(row.value) < 5_000]
 _SPLICES = (
     b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"\0", b"\xff", rb"\u0000", rb"\ud800", rb"\udc00", b"null",
@@ -56,6 +57,18 @@ def test_an_event_of_each_kind_comes_back_as_it_was(kind: type[AnyFact]) -> None
 @given(instants())
 def test_microseconds_keep_every_instant(instant: Any) -> None:
     assert from_microseconds(microseconds(instant)) == instant
+
+
+@given(events(), st.text(max_size=60) | st.sampled_from(_KNOWN).map(lambda name: f"{name}ed"))
+def test_an_event_of_a_type_nobody_knows_is_unreadable_and_those_beside_it_are_not(event: Event, name: str) -> None:
+    assume(name not in _KNOWN)
+    key, good = event.subject.encode(), encode(event)
+    strange = json.dumps(json.loads(good) | {"type": name}, ensure_ascii=False).encode(errors="surrogatepass")
+    before, found, after = LEDGER.decode_records([key] * 3, [good, strange, good])
+    assert before == after == event
+    assert isinstance(found, Unreadable)
+    with pytest.raises(Unreadable):
+        decode_record(key, strange)
 
 
 @given(st.binary(max_size=300))
