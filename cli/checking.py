@@ -105,14 +105,20 @@ async def _checked(jobs: Sequence[Job], archive: Archive, seen: Seen) -> list[Ch
     due_by = around.clock.at_us(time.time_ns() // 1_000 - round(_GRACE_SECONDS * 1e6))
     rules, turn = partial(rules_known, around.kafka), asyncio.Lock()
 
-    async with reading(around.kafka, mark_of) as topic:
+    async with reading(around.kafka, [job.partition for job in jobs], mark_of) as topic:
 
         async def check(job: Job) -> Checked:
             with _keeping(job) as keep:
                 one = Check(topic, archive, alarms, rules, job.wait_seconds, due_by, job.since, seen, turn, keep)
                 return await one.partition(job.partition, job.ledger_end)
 
-        return await asyncio.gather(*map(check, jobs))
+        checks = [asyncio.create_task(check(job)) for job in jobs]
+        try:
+            return await asyncio.gather(*checks)
+        finally:
+            for each in checks:
+                each.cancel()  # where one did not get there, the others end before what they read from is closed
+            await asyncio.wait(checks)
 
 
 @contextmanager

@@ -73,7 +73,7 @@ async def _states(kafka: str, wait_seconds: float) -> list[bytes]:
     ends = ledger_ends(kafka)
     states: list[bytes] = []
     try:
-        async with reading(kafka, bytes) as live:
+        async with reading(kafka, ends, bytes) as live:
             for number, end in ends.items():
                 states += (await live.partition(number, end, wait_seconds)).states.values()
     except (KafkaError, NotReached) as error:

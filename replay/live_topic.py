@@ -6,7 +6,7 @@ Of each state only what its reader asks for is kept (`keep`): a whole one is a k
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -74,7 +74,10 @@ class NotReached(Exception):
 
 
 class LiveTopic(Generic[S]):
-    """Reads packed states over an aiokafka consumer, and keeps of each what `keep` makes of it."""
+    """Reads packed states over an aiokafka consumer, and keeps of each what `keep` makes of it.
+
+    The consumer is assigned every partition that will be asked for, paused.
+    """
 
     def __init__(
         self, consumer: Any, keep: Callable[[bytes], S], topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC
@@ -104,8 +107,8 @@ class LiveTopic(Generic[S]):
             aiokafka.errors.KafkaError: the broker does not answer.
         """
         tp = TopicPartition(self._topic, number)
-        self._consumer.assign([tp])
         await self._consumer.seek_to_beginning(tp)
+        self._consumer.resume(tp)
         found: LivePartition[S] = LivePartition(new_cursor(number))
         try:
             async with asyncio.timeout(within_seconds):
@@ -129,9 +132,13 @@ class LiveTopic(Generic[S]):
 
 @asynccontextmanager
 async def reading(
-    kafka: str, keep: Callable[[bytes], S], topic: str = LIVE_TOPIC, ledger: str = LEDGER_TOPIC
+    kafka: str,
+    partitions: Iterable[int],
+    keep: Callable[[bytes], S],
+    topic: str = LIVE_TOPIC,
+    ledger: str = LEDGER_TOPIC,
 ) -> AsyncIterator[LiveTopic[S]]:
-    """A LiveTopic for the length of a `with`."""
+    """A LiveTopic for the length of a `with`, to read these partitions."""
     make_records_lean()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka, client_id="rebuild", group_id=None, enable_auto_commit=False,
@@ -139,6 +146,11 @@ async def reading(
     )  # fmt: skip
     await consumer.start()
     try:
+        # Once and for all: a consumer that is assigned something else and then stopped may never get there, because
+        # its fetcher takes the one cancellation for the other (aiokafka 0.14).
+        tps = [TopicPartition(topic, number) for number in partitions]
+        consumer.assign(tps)
+        consumer.pause(*tps)
         yield LiveTopic(consumer, keep, topic, ledger)
     finally:
         await consumer.stop()

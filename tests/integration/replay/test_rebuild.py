@@ -56,7 +56,7 @@ def archive_events(writer: Any, topic: str, events: list[Event], unreadable: str
 
 def compared(broker: str, live_topic: str, archive: Archive, ledger_end: int) -> Comparison:
     async def once() -> Comparison:
-        async with reading(broker, mark_of, live_topic, archive.topic) as topic:
+        async with reading(broker, [0], mark_of, live_topic, archive.topic) as topic:
             live = await topic.partition(0, ledger_end, 30)
             until = bounds(live, await topic.ledger_end(0))
         assert archive.wait_until_archived({0: until.end}, 30)
@@ -93,11 +93,31 @@ def test_a_live_state_that_does_not_get_there_is_said_so(broker: str, make_topic
     names = topics(make_topics())
 
     async def once() -> None:
-        async with reading(broker, mark_of, names.live) as topic:
+        async with reading(broker, [0], mark_of, names.live) as topic:
             await topic.partition(0, 5, 0.5)
 
     with pytest.raises(NotReached, match="at 0, the ledger at 5"):
         asyncio.run(once())
+
+
+def test_reading_ends_at_once_whenever_it_is_given_up(broker: str, make_topics: Callable[..., str]) -> None:
+    """One partition is waited for and another has just been asked for, when whoever reads them has to go."""
+    names = topics(make_topics(4))
+
+    async def give_up(turns: int) -> None:
+        async with reading(broker, [0, 1], mark_of, names.live) as topic:
+            with pytest.raises(NotReached):
+                await topic.partition(0, 5, 0.05)
+            other = asyncio.create_task(topic.partition(1, 5, 60))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            other.cancel()
+
+    async def at_every_turn() -> None:
+        for turns in range(10):
+            await give_up(turns)
+
+    asyncio.run(at_every_turn())
 
 
 def test_history_comes_from_the_archive_and_only_reads(
