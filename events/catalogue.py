@@ -1,9 +1,9 @@
 """The event catalogue: every fact the ledger knows, as frozen Structs that form one tagged union.
 
 A fact is what the publisher says happened; its envelope (who published it, when it happened, to which dossier)
-is `events.envelope.Event`. A new kind of fact is a new class here, never a changed one; the wire name comes from
-the class name: `DeliveredByPost` is `dossier.delivered-by-post`. A docstring opens with the Vietnamese name and a
-colon: the published schemas and docs/events.md are made from it.
+is `events.envelope.Event`. A new kind of fact is a new class here, never a changed one, and final, since the fold asks
+for the exact class; the wire name comes from the class name: `DeliveredByPost` is `dossier.delivered-by-post`. A
+docstring opens with the Vietnamese name and a colon: the published schemas and docs/events.md are made from it.
 
 No fact carries personal data: people appear as references that mean nothing outside their own system, and free
 text is for reasons, not for names.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import cache
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, final, get_args
 
 from msgspec import Meta, Struct
 
@@ -72,6 +72,7 @@ class Fact(Data, frozen=True, kw_only=True):
 # -- Intake ------------------------------------------------------------------------------------------------
 
 
+@final
 class Submitted(Fact, frozen=True):
     """Nộp hồ sơ: the legal submission; by post, the signing of the handover minutes (QĐ 45/2016 Art. 7.4)."""
 
@@ -85,6 +86,7 @@ class Submitted(Fact, frozen=True):
     zalo_ref: Code | None = None
 
 
+@final
 class CollectedByPost(Fact, frozen=True):
     """Bưu điện nhận hồ sơ: the applicant gave the dossier to the post."""
 
@@ -93,6 +95,7 @@ class CollectedByPost(Fact, frozen=True):
     checklist: Items = ()
 
 
+@final
 class SupplementRequested(Fact, frozen=True):
     """Yêu cầu bổ sung: at intake, or after appraisal (NĐ 118/2025 Art. 17.1, 19.5)."""
 
@@ -103,6 +106,7 @@ class SupplementRequested(Fact, frozen=True):
     guide: Code | None = None
 
 
+@final
 class SupplementReceived(Fact, frozen=True):
     """Nhận bổ sung: `complete` says whether all that was asked for is there."""
 
@@ -110,12 +114,14 @@ class SupplementReceived(Fact, frozen=True):
     items: Items = ()
 
 
+@final
 class IntakeRefused(Fact, frozen=True):
     """Từ chối tiếp nhận: the dossier was not taken in, and why (NĐ 118/2025 Art. 17.1)."""
 
     reason: Text
 
 
+@final
 class Received(Fact, frozen=True):
     """Tiếp nhận và hẹn trả: full and valid; the receipt slip carries the promised date (Art. 17.3)."""
 
@@ -135,6 +141,7 @@ class Received(Fact, frozen=True):
 # -- Routing and processing ----------------------------------------------------------------------------------
 
 
+@final
 class Routed(Fact, frozen=True):
     """Chuyển xử lý: `room` lets go, `to` has not confirmed yet. `back` returns it, `recall` takes it back,
     `authority` forwards it to the competent authority."""
@@ -147,6 +154,7 @@ class Routed(Fact, frozen=True):
     paper_sent_at: Instant | None = None
 
 
+@final
 class HandoffConfirmed(Fact, frozen=True):
     """Ký nhận: the receiving room takes the dossier."""
 
@@ -155,6 +163,7 @@ class HandoffConfirmed(Fact, frozen=True):
     sender: Code | None = None
 
 
+@final
 class StepStarted(Fact, frozen=True):
     """Bắt đầu bước: work on a step began."""
 
@@ -162,6 +171,7 @@ class StepStarted(Fact, frozen=True):
     step_due: Instant | None = None
 
 
+@final
 class StepCompleted(Fact, frozen=True):
     """Hoàn thành bước: a step is done. `finished` is for who enters it at another time than it was done at."""
 
@@ -171,6 +181,7 @@ class StepCompleted(Fact, frozen=True):
     finished: Instant | None = None
 
 
+@final
 class ConsultationRequested(Fact, frozen=True):
     """Lấy ý kiến cơ quan khác: never stops the clock (NĐ 118/2025 Art. 19.4)."""
 
@@ -180,6 +191,7 @@ class ConsultationRequested(Fact, frozen=True):
     content: Text | None = None
 
 
+@final
 class ConsultationAnswered(Fact, frozen=True):
     """Cơ quan được hỏi đã trả lời: the consulted agency replied."""
 
@@ -187,6 +199,7 @@ class ConsultationAnswered(Fact, frozen=True):
     ref: Code | None = None
 
 
+@final
 class PaymentRequested(Fact, frozen=True):
     """Yêu cầu thực hiện nghĩa vụ tài chính: the applicant was told what to pay."""
 
@@ -194,6 +207,7 @@ class PaymentRequested(Fact, frozen=True):
     due: Instant | None = None
 
 
+@final
 class PaymentReceived(Fact, frozen=True):
     """Hoàn thành nghĩa vụ tài chính: it was paid."""
 
@@ -202,6 +216,7 @@ class PaymentReceived(Fact, frozen=True):
     method: Code | None = None
 
 
+@final
 class Rescheduled(Fact, frozen=True):
     """Xin lỗi và hẹn lại: extension, apology and new date as one act, once (NĐ 118/2025 Art. 19.6)."""
 
@@ -211,6 +226,7 @@ class Rescheduled(Fact, frozen=True):
     old_due: Instant | None = None
 
 
+@final
 class DueOverridden(Fact, frozen=True):
     """Đặt lại ngày hẹn: exceptional, with an approver, always listed in the audit."""
 
@@ -220,12 +236,14 @@ class DueOverridden(Fact, frozen=True):
     old_due: Instant | None = None
 
 
+@final
 class Withdrawn(Fact, frozen=True):
     """Rút hồ sơ: the applicant took the dossier back (NĐ 118/2025 Art. 21)."""
 
     reason: Text | None = None
 
 
+@final
 class Stopped(Fact, frozen=True):
     """Dừng giải quyết: processing was stopped, on a legal basis."""
 
@@ -233,6 +251,7 @@ class Stopped(Fact, frozen=True):
     basis: Text
 
 
+@final
 class ClosedWithoutSupplement(Fact, frozen=True):
     """Đóng hồ sơ: the supplement never came (NĐ 118/2025 Art. 19.5)."""
 
@@ -242,6 +261,7 @@ class ClosedWithoutSupplement(Fact, frozen=True):
 # -- Result and return ---------------------------------------------------------------------------------------
 
 
+@final
 class Processed(Fact, frozen=True):
     """Đã xử lý xong: the result or refusal reached the one-stop office; the clock ends here."""
 
@@ -253,6 +273,7 @@ class Processed(Fact, frozen=True):
     document: Code | None = None
 
 
+@final
 class Returned(Fact, frozen=True):
     """Trả kết quả: handed over at the counter or online."""
 
@@ -261,6 +282,7 @@ class Returned(Fact, frozen=True):
     signature_ref: Code | None = None
 
 
+@final
 class HandedToPost(Fact, frozen=True):
     """Bàn giao Bưu điện: the result, or the dossier after a driving test."""
 
@@ -268,6 +290,7 @@ class HandedToPost(Fact, frozen=True):
     item_code: Code | None = None
 
 
+@final
 class PostDeliveryFailed(Fact, frozen=True):
     """Phát không thành công: the post could not deliver the result."""
 
@@ -275,12 +298,14 @@ class PostDeliveryFailed(Fact, frozen=True):
     reason: Text | None = None
 
 
+@final
 class ReturnedByPost(Fact, frozen=True):
     """Chuyển hoàn: the post gave the result back, after two invitations (TT 17/2017 Art. 5.2h)."""
 
     reason: Text | None = None
 
 
+@final
 class DeliveredByPost(Fact, frozen=True):
     """Bưu điện phát thành công: the post delivered the result."""
 
@@ -291,6 +316,7 @@ class DeliveredByPost(Fact, frozen=True):
 # -- About the dossier and its record ------------------------------------------------------------------------
 
 
+@final
 class FeedbackReceived(Fact, frozen=True):
     """Đánh giá, phản ánh, khiếu nại, tố cáo: what people said of the service."""
 
@@ -299,6 +325,7 @@ class FeedbackReceived(Fact, frozen=True):
     ref: Code | None = None
 
 
+@final
 class Corrected(Fact, frozen=True):
     """Đính chính: one field of an earlier event, by (source, id); the earlier event stays as it was."""
 
@@ -311,6 +338,7 @@ class Corrected(Fact, frozen=True):
     old: Text | Int64 | bool | None = None
 
 
+@final
 class Voided(Fact, frozen=True):
     """Hủy ghi nhận: an earlier event, by (source, id), did not happen; it stays on the ledger."""
 
@@ -320,6 +348,7 @@ class Voided(Fact, frozen=True):
     approver: Actor
 
 
+@final
 class DueRecomputed(Fact, frozen=True):
     """Tính lại hạn do lịch làm việc thay đổi: the calendar was amended, and the applicant was told the new date."""
 

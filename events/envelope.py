@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timezone
 from operator import eq
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, TypeVar, Union, final, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -36,6 +36,7 @@ _PRINTABLE: Final = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x
 Identifier = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": _PRINTABLE})]
 
 
+@final
 class Unreadable(ValueError):
     """These bytes are no event of this ledger; the message is the reason shown in quarantine.
 

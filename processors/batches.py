@@ -128,13 +128,13 @@ def make_batch(
     occurred: list[datetime] = []
     promised: list[datetime | None] = []
     for offset, event in zip(offsets, decode(keys, values), strict=True):
-        if isinstance(event, Unreadable):
+        if type(event) is Unreadable:
             unreadable[offset] = str(event)
             occurred.append(_EPOCH)
             promised.append(None)
         else:
             occurred.append(event.time)
-            promised.append(event.data.promised if isinstance(event.data, Received) else None)
+            promised.append(event.data.promised if type(event.data) is Received else None)
     count = len(records)
     told = [unreadable.get(offset, "") for offset in offsets] if unreadable else pa.repeat("", count)
     columns = (

@@ -177,7 +177,7 @@ class PartitionFold:
         rejected = len(self._rejected)
         events = LEDGER.decode_records([record.key for record in records], [record.value for record in records])
         for record, event in zip(records, events, strict=True):
-            if isinstance(event, Unreadable):
+            if type(event) is Unreadable:
                 self._rejected.append(Rejected(record, str(event)))
                 continue
             key = record.key

@@ -35,11 +35,21 @@ class State(StrEnum):
     CLOSED = "CLOSED"
 
 
-# Sets of states are tuples: an enum's hash is a Python call, and the fold asks for each event.
-FINAL: Final = (State.REFUSED, State.RETURNED, State.WITHDRAWN, State.STOPPED, State.CLOSED)
-AT_WORK: Final = (State.RECEIVED, State.PROCESSING)
-OPEN: Final = (*AT_WORK, State.WAIT_APPLICANT, State.WAIT_PAYMENT)
-BEFORE_RECEPTION: Final = (State.NONE, State.SUBMITTED, State.INTAKE_SUPPLEMENT)
+# For the fold, which asks for each event. A member asked of its class is a Python call (`EnumType.__getattr__`, 3.11);
+# sets of states are tuples because an enum's hash is one.
+NONE: Final = State.NONE
+SUBMITTED: Final = State.SUBMITTED
+RECEIVED: Final = State.RECEIVED
+PROCESSING: Final = State.PROCESSING
+WAIT_PAYMENT: Final = State.WAIT_PAYMENT
+RESULT_READY: Final = State.RESULT_READY
+IN_POST: Final = State.IN_POST
+RETURNED: Final = State.RETURNED
+
+FINAL: Final = (State.REFUSED, RETURNED, State.WITHDRAWN, State.STOPPED, State.CLOSED)
+AT_WORK: Final = (RECEIVED, PROCESSING)
+OPEN: Final = (*AT_WORK, State.WAIT_APPLICANT, WAIT_PAYMENT)
+BEFORE_RECEPTION: Final = (NONE, SUBMITTED, State.INTAKE_SUPPLEMENT)
 
 STATE_NAMES_VI: Final[dict[State, str]] = {
     State.NONE: "Chưa rõ",

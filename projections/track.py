@@ -34,7 +34,7 @@ from events.catalogue import (
     Withdrawn,
 )
 from events.envelope import microseconds
-from projections.standing import AT_WORK, OPEN, Draft, State
+from projections.standing import AT_WORK, NONE, OPEN, SUBMITTED, WAIT_PAYMENT, Draft, State
 from projections.timing import Cause, Interval, Move, Pause, StepRun, Timing
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ def _collected(t: Timing, _before: Before, _after: Draft, e: Entry) -> Timing:
 
 
 def _submitted(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
-    opens = before.state is State.NONE and after.state is State.SUBMITTED
+    opens = before.state is NONE and after.state is SUBMITTED
     return replace(t, intake=(*t.intake, Interval(e.at))) if opens else t
 
 
 def _answered(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     """The intake clock ends with the state SUBMITTED, whatever the answer was."""
-    if before.state is not State.SUBMITTED or after.state is State.SUBMITTED or not t.intake:
+    if before.state is not SUBMITTED or after.state is SUBMITTED or not t.intake:
         return t
     return replace(t, intake=(*t.intake[:-1], Interval(t.intake[-1].begins, e.at)))
 
@@ -83,19 +83,19 @@ def _supplement_requested(t: Timing, before: Before, after: Draft, e: Entry) -> 
 def _supplement_received(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     if before.state is State.WAIT_APPLICANT and after.state is not State.WAIT_APPLICANT:
         return _resumed(t, "supplement", e)
-    if before.state is State.INTAKE_SUPPLEMENT and after.state is State.SUBMITTED:
+    if before.state is State.INTAKE_SUPPLEMENT and after.state is SUBMITTED:
         return replace(t, intake=(*t.intake, Interval(e.at)))
     return t
 
 
 def _payment_requested(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
-    waits = before.state in AT_WORK and after.state is State.WAIT_PAYMENT
+    waits = before.state in AT_WORK and after.state is WAIT_PAYMENT
     return _paused(t, "payment", e, fact.due) if waits else t
 
 
 def _payment_received(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
-    return _resumed(t, "payment", e) if before.state is State.WAIT_PAYMENT else t
+    return _resumed(t, "payment", e) if before.state is WAIT_PAYMENT else t
 
 
 def _consulted(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
@@ -152,7 +152,7 @@ def _step_completed(t: Timing, before: Before, _after: Draft, e: Entry) -> Timin
 
 def _worked(t: Timing, before: Before, e: Entry, steps: tuple[StepRun, ...]) -> Timing:
     routed_at = e.at if t.routed_at is None and before.received_at is not None else t.routed_at
-    if routed_at == t.routed_at and steps == t.steps:
+    if routed_at == t.routed_at and steps is t.steps:
         return t
     return Timing(t.collected_at, t.intake, t.legal_time, routed_at, t.pauses, t.moves, steps)
 

@@ -83,7 +83,7 @@ def altered(block: Sequence[Sequence[Any]], decode: Decode) -> Iterator[Altered]
     offsets, keys, values, *columns = block
     rows = zip(offsets, keys, values, decode(keys, values), zip(*columns, strict=True), strict=True)
     for offset, key, value, event, said in rows:
-        expected = _NO_EVENT if isinstance(event, Unreadable) else _said_by(key, value, event)
+        expected = _NO_EVENT if type(event) is Unreadable else _said_by(key, value, event)
         if said != expected:
             pairs = zip(NAMES, said, expected, strict=True)
             yield Altered(offset, tuple(name for name, there, right in pairs if there != right))
@@ -91,7 +91,7 @@ def altered(block: Sequence[Sequence[Any]], decode: Decode) -> Iterator[Altered]
 
 def _said_by(key: bytes | None, value: bytes, event: Envelope) -> tuple[Any, ...]:
     written = _decoder.decode(value)
-    promised = event.data.promised if isinstance(event.data, Received) else None
+    promised = event.data.promised if type(event.data) is Received else None
     office, room, step, procedure, channel, outcome, actor = _texts_of(written.data)
     return (
         False, microseconds(event.time), None if promised is None else microseconds(promised), key or b"",

@@ -117,7 +117,7 @@ def readable(history: History) -> list[tuple[Event, int, int]]:
     return [
         (event, offset, at)
         for event, offset, at in zip(_events(history.key, values, doubtful), offsets, recorded, strict=True)
-        if not isinstance(event, Unreadable) and event.subject == dossier_id
+        if type(event) is not Unreadable and event.subject == dossier_id
     ]
 
 

@@ -88,10 +88,10 @@ def _said(row: Row) -> tuple[Any, ...]:
     return row["offset"], row["recorded_at"], row["key"], row["raw"]
 
 
-def _rows_of(body: memoryview, columns: Sequence[str]) -> list[Row]:
+def _rows_of(body: memoryview, columns: Sequence[str]) -> Sequence[Row]:
     sent = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
     assert sent.column_names == list(columns)
-    rows: list[Row] = sent.select(_KEPT).to_pylist()
+    rows: Sequence[Row] = sent.select(_KEPT).to_pylist()
     return rows
 
 
