@@ -52,6 +52,11 @@ class AlarmKind(StrEnum):
     BREACHED = "breached"
 
 
+# As in `standing`: asked of its class, a member is a call of Python code.
+_INTAKE, _ROUTING, _PROCEDURE, _STEP, _SUPPLEMENT, _COLLECTION = ClockKind
+_WARNED, _BREACHED = AlarmKind
+
+
 class Span(NamedTuple):
     """From `begins` until `ends` (None: still so) the clock runs towards `due`; where that is None it is stopped.
 
@@ -216,9 +221,9 @@ def _alarms(case: Case) -> Iterator[Alarm]:
             due = case.instant(span.due)
             breach = max(due, span.begins)  # never before the clock runs towards it
             if span.ends is None or breach < span.ends:
-                yield Alarm(breach, AlarmKind.BREACHED, clock.kind, clock.name, due)
+                yield Alarm(breach, _BREACHED, clock.kind, clock.name, due)
             if span.warn is not None and span.warn < due and (span.ends is None or span.warn < span.ends):
-                yield Alarm(span.warn, AlarmKind.WARNED, clock.kind, clock.name, due)
+                yield Alarm(span.warn, _WARNED, clock.kind, clock.name, due)
 
 
 def _clocks(case: Case) -> Iterator[Clock]:
@@ -241,7 +246,7 @@ def _procedure_clock(case: Case) -> Clock | None:
     if due is None and not case.standing.timing.moves:
         return None
     spans = _spans(case, begins, case.finish, due, case.legal, case.standing.timing.pauses, case.standing.timing.moves)
-    return Clock(ClockKind.PROCEDURE, "", spans)
+    return Clock(_PROCEDURE, "", spans)
 
 
 def first_due(case: Case) -> Due | None:
@@ -283,7 +288,7 @@ def _step_clock(case: Case, run: StepRun) -> Clock | None:
     if begins is None:  # only its end is known: say no more of it than that
         begins = case.instant(due) if ends is None else min(case.instant(due), ends)
     pauses = [each for each in case.standing.timing.pauses if each.begins >= begins]
-    return Clock(ClockKind.STEP, run.step, _spans(case, begins, ends, due, term, pauses, restarts=False))
+    return Clock(_STEP, run.step, _spans(case, begins, ends, due, term, pauses, restarts=False))
 
 
 def _legal_clocks(case: Case) -> Iterator[Clock]:
@@ -291,17 +296,17 @@ def _legal_clocks(case: Case) -> Iterator[Clock]:
     if timing.intake and standing.channel in _ANSWERED_CHANNELS:  # R8
         answer = law.intake.answer
         spans = [_plain(case, each, _due(calendar, each.begins, answer)) for each in timing.intake]
-        yield Clock(ClockKind.INTAKE, "", tuple(spans))
+        yield Clock(_INTAKE, "", tuple(spans))
     if standing.received_at is not None:  # R9
         begins, ends = standing.received_at, case.finish if timing.routed_at is None else timing.routed_at
-        yield Clock(ClockKind.ROUTING, "", (Span(begins, ends, _routing_due(case, begins)),))  # too short to warn of
+        yield Clock(_ROUTING, "", (Span(begins, ends, _routing_due(case, begins)),))  # too short to warn of
     supplements = [_supplement_span(case, each) for each in timing.pauses if each.cause == "supplement"]
     if supplements:  # R12
-        yield Clock(ClockKind.SUPPLEMENT, "", tuple(supplements))
+        yield Clock(_SUPPLEMENT, "", tuple(supplements))
     if timing.collected_at is not None and law.post_collection is not None:
         arrived = standing.submitted_at if standing.submitted_at is not None else standing.received_at
         due = _due(calendar, timing.collected_at, law.post_collection)
-        yield Clock(ClockKind.COLLECTION, "", (_plain(case, Interval(timing.collected_at, arrived), due),))
+        yield Clock(_COLLECTION, "", (_plain(case, Interval(timing.collected_at, arrived), due),))
 
 
 def _supplement_span(case: Case, pause: Pause) -> Span:

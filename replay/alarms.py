@@ -11,7 +11,7 @@ from what was known at some time: from the first events of its dossier, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -26,6 +26,8 @@ from projections.standing import Standing
 from projections.watch import Watch, alarm_in, id_of
 from replay.archive import Records
 
+_STEP: Final = ClockKind.STEP
+_WARNED: Final = AlarmKind.WARNED
 #: Beyond every instant: all alarms that there are and, if nothing more is heard, will be.
 NEVER: Final = 2**63 - 1
 
@@ -79,7 +81,7 @@ def said_of(dossier_id: str, records: Records) -> dict[str, Said]:
     if not records.values:  # nothing was said of most dossiers
         return found
     for event in ALARMS.decode_all_again(records.values):
-        if isinstance(event, Unreadable) or event.subject != dossier_id or (alarm := alarm_in(event)) is None:
+        if type(event) is Unreadable or event.subject != dossier_id or (alarm := alarm_in(event)) is None:
             continue  # a stranger's, or about no clock
         if isinstance(event.data, BreachCleared):
             found.pop(event.data.alarm, None)
@@ -109,7 +111,7 @@ class Clocks:
         said: SaidById,
         standing: Standing | None,
         watch: Watch,
-        heard: Callable[[], Iterable[Standing]],
+        heard: Callable[[], Sequence[Standing]],
     ) -> AlarmDifference:
         """The alarms that were said of a dossier with those of where it stands now; None: the archive has no events.
 
@@ -126,7 +128,7 @@ class Clocks:
         missing = tuple(each for key, each in there.items() if each.at <= until and key not in said)
         gone = [said[key] for key in said.keys() - there.keys()]
         doubted = {each.alarm.key for each in gone if self._must_follow(each)} - {each.key for each in found}
-        unexplained = self._unexplained(doubted, list(heard())) if doubted else doubted
+        unexplained = self._unexplained(doubted, heard()) if doubted else doubted
         extra = sorted(each.alarm for each in gone if not _is_warning(each) or each.alarm.key in unexplained)
         tally = Tally(
             recomputed=len(said) - len(gone) + len(missing), published=len(said),
@@ -161,13 +163,13 @@ class Clocks:
 def _runs(key: AlarmKey, standing: Standing) -> bool:
     """Does, as far as a look can tell, the clock of this alarm run?"""
     _, clock, name, _ = key
-    if clock is ClockKind.STEP:
+    if clock is _STEP:
         return any(run.step == name and run.ends is None for run in standing.timing.steps)
     return standing.processed_at is None and standing.ended_at is None
 
 
 def _is_warning(said: Said) -> bool:
-    return said.alarm.kind is AlarmKind.WARNED
+    return said.alarm.kind is _WARNED
 
 
 def _alarms(standing: Standing, rules: RuleHistory) -> tuple[Alarm, ...]:

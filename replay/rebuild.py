@@ -14,7 +14,7 @@ further; events beyond are for the next comparison. Beside the states go the ala
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -23,7 +23,7 @@ from msgspec import Struct
 from events.envelope import LEDGER, Event, Unreadable
 from projections.bulk import fold_at_once
 from projections.clocks import Alarm
-from projections.dossier import Dossier, admit, new_dossier, pack
+from projections.dossier import Dossier, pack
 from projections.live import peek_last
 from projections.standing import Standing
 from replay.alarms import AlarmDifference, Clocks, Tally, said_of
@@ -203,12 +203,11 @@ class _Comparing:
         )
 
 
-def _heard(dossier_id: str, events: Iterable[tuple[Event, int, int]]) -> Iterator[Standing]:
+def _heard(dossier_id: str, events: Iterable[tuple[Event, int, int]]) -> list[Standing]:
     """Where a dossier stood after each of its events, in the order of the ledger."""
-    dossier = new_dossier(dossier_id)
-    for event, offset, recorded in events:
-        dossier = admit(dossier, event, offset=offset, recorded=recorded)
-        yield dossier.standing
+    stood: list[Standing] = []
+    fold_at_once(dossier_id, events, stood)
+    return stood
 
 
 def _faults(live: Mark | None, dossier: Dossier | None, archived: bytes, alarms: AlarmDifference) -> Iterable[Fault]:
