@@ -93,7 +93,8 @@ def _format(java: tuple[str, ...], home: Path, properties: Path) -> None:
         cluster.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="), encoding="utf-8")
     done = subprocess.run(  # noqa: S603  # our own Java with our own arguments
         [
-            *java, "kafka.tools.StorageTool", "format", "--ignore-formatted",
+            # It runs for a second: what the second compiler would make of it is not worth its time.
+            java[0], "-XX:TieredStopAtLevel=1", *java[1:], "kafka.tools.StorageTool", "format", "--ignore-formatted",
             # With the equals sign, because an id may begin with a dash.
             f"--cluster-id={cluster.read_text(encoding='utf-8')}", "-c", str(properties),
         ],
