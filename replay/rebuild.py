@@ -181,12 +181,13 @@ class _Comparing:
         if not (events or said or live):
             return
         self.compared += 1
-        dossier = fold_at_once(dossier_id, events) if events else None
+        heard: list[Standing] | None = [] if said else None
+        dossier = fold_at_once(dossier_id, events, heard) if events else None
         archived = _sha256(pack(dossier) if dossier else b"")
         if dossier and self._keep is not None:
             self._keep(dossier, archived)
         standing, watch = dossier.standing if dossier else None, self._live.watch(dossier_id)
-        alarms = self._clocks.compare(dossier_id, said, standing, watch, lambda: _heard(dossier_id, events))
+        alarms = self._clocks.compare(dossier_id, said, standing, watch, heard or ())
         faults = tuple(_faults(live, dossier, archived, alarms))
         if not faults:
             self.tally = self.tally.plus(alarms.tally)
@@ -201,13 +202,6 @@ class _Comparing:
             extra=alarms.extra,
             alarms=alarms.tally,
         )
-
-
-def _heard(dossier_id: str, events: Iterable[tuple[Event, int, int]]) -> list[Standing]:
-    """Where a dossier stood after each of its events, in the order of the ledger."""
-    stood: list[Standing] = []
-    fold_at_once(dossier_id, events, stood)
-    return stood
 
 
 def _faults(live: Mark | None, dossier: Dossier | None, archived: bytes, alarms: AlarmDifference) -> Iterable[Fault]:
