@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final
@@ -70,6 +71,14 @@ def _loopback(host: str) -> str:
     return host
 
 
+def _splits(options: str) -> str:
+    try:
+        shlex.split(options)
+    except ValueError as error:
+        raise ValueError(f"not words as a shell splits them: {error}") from error
+    return options
+
+
 class SettingsError(ValueError):
     """The settings are wrong; the message names each setting and what is wrong with it."""
 
@@ -81,6 +90,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(Path(".dossier"), description="where `dossier up` keeps its state")
     kafka: HostPort | None = Field(None, description="bootstrap servers, HOST:PORT[,HOST:PORT]")
+    kafka_java_options: Annotated[str, AfterValidator(_splits)] = Field(
+        "", description="options for the Java of the embedded Kafka, above ours, such as -Xmx1g"
+    )
     clickhouse: Address | None = Field(None, description="address of ClickHouse's HTTP interface")
     clickhouse_database: Name = Field("default", description="database of the archive")
     clickhouse_user: str = Field("archiver", description="user that may write the archive")

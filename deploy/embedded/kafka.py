@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -22,10 +23,13 @@ class KafkaError(EmbeddedError):
     """The embedded Kafka cannot run here; the message says what to do."""
 
 
-def prepare(data_dir: Path, kafka_port: int, controller_port: int, say: Callable[[str], None]) -> tuple[str, ...]:
+def prepare(
+    data_dir: Path, kafka_port: int, controller_port: int, say: Callable[[str], None], java_options: str = ""
+) -> tuple[str, ...]:
     """Check the jars, write the broker's settings, format its storage if it is new; gives the command that runs it.
 
-    Everything lies under `<data_dir>/kafka/`. Blocking; may download.
+    Everything lies under `<data_dir>/kafka/`. Blocking; may download. `java_options` come after ours and win; they are
+    split as a shell would.
 
     Raises:
         JarError: a jar cannot be had or is not the locked one.
@@ -33,7 +37,7 @@ def prepare(data_dir: Path, kafka_port: int, controller_port: int, say: Callable
     """
     if "," in str(data_dir.resolve()):
         raise KafkaError(f"Kafka reads a comma in a path as two folders: choose another one than {data_dir}")
-    java = (_java(), *_java_options(), "-cp", os.pathsep.join(map(str, checked_jars(say))))
+    java = (_java(), *_java_options(), *shlex.split(java_options), "-cp", os.pathsep.join(map(str, checked_jars(say))))
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     properties = _write_properties(home, kafka_port, controller_port)

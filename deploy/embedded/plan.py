@@ -61,7 +61,7 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
     gateway = f"http://{settings.gateway_host}:{ports['gateway']}"
     servers: list[Child] = []
     if settings.kafka is None:
-        servers.append(_kafka(data_dir, ports, say))
+        servers.append(_kafka(data_dir, ports, settings.kafka_java_options, say))
     if settings.clickhouse is None:
         servers.append(_clickhouse(data_dir, ports["clickhouse"], archive, settings.log_level))
     environment = _environment(data_dir, settings, bootstrap, archive, ports["gateway"])
@@ -150,10 +150,10 @@ def _archive(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> _A
     return _Archive(f"http://127.0.0.1:{ports['clickhouse']}", "archiver", kept.archiver, "report", kept.report)
 
 
-def _kafka(data_dir: Path, ports: Mapping[str, int], say: Callable[[str], None]) -> Child:
+def _kafka(data_dir: Path, ports: Mapping[str, int], java_options: str, say: Callable[[str], None]) -> Child:
     return Child(
         "kafka",
-        kafka.prepare(data_dir, ports["kafka"], ports["controller"], say),
+        kafka.prepare(data_dir, ports["kafka"], ports["controller"], say, java_options),
         kafka.java_environment(),
         asks_kafka(f"127.0.0.1:{ports['kafka']}"),
         first_sign_seconds=120,  # a large log that was not closed is read again first

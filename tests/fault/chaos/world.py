@@ -29,6 +29,7 @@ from schemas.clock import Clock
 from tests.fault.chaos.load import Load
 from tests.fault.chaos.processes import Keeper, Kept, small_disk
 from tests.fault.chaos.proxy import Proxy
+from tests.installation import FOR_MINUTES
 from tests.integration.waiting import answers_ping, is_kafka
 
 PARTITIONS: Final = 4
@@ -73,7 +74,8 @@ class World:
     # The commands ---------------------------------------------------------------------------------------------------
 
     def _kafka_command(self) -> tuple[str, ...]:
-        return kafka.prepare(self.folder / "broker", self.ports["kafka"], self.ports["controller"], lambda _: None)
+        kafka_port, controller_port = self.ports["kafka"], self.ports["controller"]
+        return kafka.prepare(self.folder / "broker", kafka_port, controller_port, lambda _: None, FOR_MINUTES)
 
     def _clickhouse_command(self) -> tuple[str, ...]:
         home = self.folder / "archive"

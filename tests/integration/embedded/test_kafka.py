@@ -35,6 +35,17 @@ def test_acknowledged_records_outlive_a_kill_in_a_folder_with_a_vietnamese_name(
         ]
 
 
+def test_options_for_its_java_come_after_ours_and_so_win(tmp_path: Path) -> None:
+    command = kafka.prepare(tmp_path, 1, 2, lambda _: None, "-Xmx300m '-Dname=of two words'")
+    places = [command.index(each) for each in (f"-Xmx{kafka.HEAP_MIB}m", "-Xmx300m", "-Dname=of two words", "-cp")]
+    assert places == sorted(places)
+
+
+def test_options_java_does_not_know_are_told(tmp_path: Path) -> None:
+    with pytest.raises(KafkaError, match=r"cannot format.*-Xnonsense"):
+        kafka.prepare(tmp_path, 1, 2, lambda _: None, "-Xnonsense")
+
+
 def test_a_folder_that_kafka_would_take_for_two_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KafkaError, match="comma"):
         kafka.prepare(tmp_path / "a,b", 1, 2, lambda _: None)

@@ -48,7 +48,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture(autouse=True)
 def broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded broker's command, without looking for jars and formatting a log."""
-    monkeypatch.setattr(kafka, "prepare", lambda _folder, port, controller, _say: ("java", str(port), str(controller)))
+
+    def prepare(_folder: Path, port: int, controller: int, _say: object, java_options: str) -> tuple[str, ...]:
+        return "java", *java_options.split(), str(port), str(controller)
+
+    monkeypatch.setattr(kafka, "prepare", prepare)
 
 
 def planned(folder: Path, wishes: Wishes | None = None, **given: Any) -> Plan:
@@ -94,6 +98,12 @@ def test_a_kafka_of_the_users_own_alone(tmp_path: Path, asked: list[str]) -> Non
         assert environment["DOSSIER_CLICKHOUSE_REPORT_PASSWORD"] == passwords.report.get_secret_value()
     assert passwords.archiver.get_secret_value() in archive.environment["DOSSIER_CLICKHOUSE_USERS"]
     assert not (tmp_path / "kafka").exists()
+
+
+@pytest.mark.usefixtures("asked")
+def test_options_for_java_are_those_of_the_embedded_kafka(tmp_path: Path) -> None:
+    (broker,) = planned(tmp_path, clickhouse=THEIR_CLICKHOUSE, kafka_java_options="-Xmx1g -Xss1m").servers
+    assert broker.command[:3] == ("java", "-Xmx1g", "-Xss1m")
 
 
 def test_a_clickhouse_of_the_users_own_alone(tmp_path: Path, asked: list[str]) -> None:

@@ -67,6 +67,7 @@ def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: p
         ("clickhouse_database", "a; drop table b"),
         ("clickhouse_timeout_seconds", "0"),
         ("clickhouse_timeout_seconds", "61"),
+        ("kafka_java_options", "-Dname='never closed"),
         ("log_level", "loud"),
     ],
 )
