@@ -13,17 +13,11 @@ from events.envelope import Event
 from projections.amend import AMENDMENTS
 from projections.dossier import STATE_VERSION, Dossier, admit, entry_of, new_dossier, pack_entries
 from projections.evolve import Entry, advance
-from projections.standing import Draft, Standing, standing_of
+from projections.standing import Draft, standing_of
 
 
-def fold_at_once(
-    dossier_id: str, records: Iterable[tuple[Event, int, int]], stood: list[Standing] | None = None
-) -> Dossier:
-    """Fold (event, offset, recorded µs) of one dossier, in any order; the order of the ledger is the fastest.
-
-    Args:
-        stood: is given where the dossier stood after each of the records, if that is wanted.
-    """
+def fold_at_once(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> Dossier:
+    """Fold (event, offset, recorded µs) of one dossier, in any order; the order of the ledger is the fastest."""
     draft, entries, last = Draft(), dict[str, Entry](), -1
     tail_at, tail_rank, tail = -(2**63), 0, ""
     rest = iter(records)
@@ -33,10 +27,8 @@ def fold_at_once(
         is_next = at > tail_at or (at, entry.rank, identity) > (tail_at, tail_rank, tail)
         if not is_next or identity in entries or type(entry.fact) in AMENDMENTS:
             dossier = admit(_dossier(dossier_id, draft, entries, last), event, offset=offset, recorded=recorded)
-            return _admitted(dossier, rest, stood)
+            return _admitted(dossier, rest)
         advance(draft, entry)
-        if stood is not None:
-            stood.append(standing_of(draft))
         entries[identity] = entry
         if offset > last:
             last = offset
@@ -44,12 +36,9 @@ def fold_at_once(
     return _dossier(dossier_id, draft, entries, last)
 
 
-def _admitted(dossier: Dossier, rest: Iterable[tuple[Event, int, int]], stood: list[Standing] | None) -> Dossier:
-    noted = [] if stood is None else stood
-    noted.append(dossier.standing)
+def _admitted(dossier: Dossier, rest: Iterable[tuple[Event, int, int]]) -> Dossier:
     for event, offset, recorded in rest:
         dossier = admit(dossier, event, offset=offset, recorded=recorded)
-        noted.append(dossier.standing)
     return dossier
 
 

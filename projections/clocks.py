@@ -52,7 +52,7 @@ class AlarmKind(StrEnum):
     BREACHED = "breached"
 
 
-# As in `standing`: asked of its class, a member is a call of Python code.
+# As in `standing`: asked of its class, a member costs as much as a call.
 _INTAKE, _ROUTING, _PROCEDURE, _STEP, _SUPPLEMENT, _COLLECTION = ClockKind
 _WARNED, _BREACHED = AlarmKind
 

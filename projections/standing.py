@@ -35,8 +35,8 @@ class State(StrEnum):
     CLOSED = "CLOSED"
 
 
-# For the fold, which asks for each event. A member asked of its class is a Python call (`EnumType.__getattr__`, 3.11);
-# sets of states are tuples because an enum's hash is one.
+# For the fold, which asks for each event. Asked of its class, a member costs as much as a call (in 3.11 `EnumType` has
+# a `__getattr__`); sets of states are tuples because an enum's hash is a call.
 NONE: Final = State.NONE
 SUBMITTED: Final = State.SUBMITTED
 RECEIVED: Final = State.RECEIVED

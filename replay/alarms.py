@@ -11,7 +11,7 @@ from what was known at some time: from the first events of its dossier, and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -111,13 +111,13 @@ class Clocks:
         said: SaidById,
         standing: Standing | None,
         watch: Watch,
-        heard: Sequence[Standing],
+        heard: Callable[[], Iterable[Standing]],
     ) -> AlarmDifference:
         """The alarms that were said of a dossier with those of where it stands now; None: the archive has no events.
 
         Args:
-            heard: where it stood after each of its events, in the order of the ledger, if anything was said of it: a
-                warning may follow from where it stood before.
+            heard: where it stood after each of its events, in the order of the ledger; asked for if a warning was said
+                that does not follow from where it stands now, which is seldom.
         """
         until = NEVER if watch.wake is None else max(watch.wake - 1, self._due_by)
         at_most = max(until, self._alarmed_until)  # later than `until` if the clock of the processes was set back
@@ -128,7 +128,7 @@ class Clocks:
         missing = tuple(each for key, each in there.items() if each.at <= until and key not in said)
         gone = [said[key] for key in said.keys() - there.keys()]
         doubted = {each.alarm.key for each in gone if self._must_follow(each)} - {each.key for each in found}
-        unexplained = self._unexplained(doubted, heard)
+        unexplained = self._unexplained(doubted, list(heard())) if doubted else doubted
         extra = sorted(each.alarm for each in gone if not _is_warning(each) or each.alarm.key in unexplained)
         tally = Tally(
             recomputed=len(said) - len(gone) + len(missing), published=len(said),

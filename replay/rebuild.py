@@ -14,7 +14,7 @@ further; events beyond are for the next comparison. Beside the states go the ala
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -23,7 +23,7 @@ from msgspec import Struct
 from events.envelope import LEDGER, Event, Unreadable
 from projections.bulk import fold_at_once
 from projections.clocks import Alarm
-from projections.dossier import Dossier, pack
+from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import peek_last
 from projections.standing import Standing
 from replay.alarms import AlarmDifference, Clocks, Tally, said_of
@@ -181,13 +181,12 @@ class _Comparing:
         if not (events or said or live):
             return
         self.compared += 1
-        heard: list[Standing] | None = [] if said else None
-        dossier = fold_at_once(dossier_id, events, heard) if events else None
+        dossier = fold_at_once(dossier_id, events) if events else None
         archived = _sha256(pack(dossier) if dossier else b"")
         if dossier and self._keep is not None:
             self._keep(dossier, archived)
         standing, watch = dossier.standing if dossier else None, self._live.watch(dossier_id)
-        alarms = self._clocks.compare(dossier_id, said, standing, watch, heard or ())
+        alarms = self._clocks.compare(dossier_id, said, standing, watch, lambda: _heard(dossier_id, events))
         faults = tuple(_faults(live, dossier, archived, alarms))
         if not faults:
             self.tally = self.tally.plus(alarms.tally)
@@ -202,6 +201,14 @@ class _Comparing:
             extra=alarms.extra,
             alarms=alarms.tally,
         )
+
+
+def _heard(dossier_id: str, events: Iterable[tuple[Event, int, int]]) -> Iterator[Standing]:
+    """Where a dossier stood after each of its events, in the order of the ledger."""
+    dossier = new_dossier(dossier_id)
+    for event, offset, recorded in events:
+        dossier = admit(dossier, event, offset=offset, recorded=recorded)
+        yield dossier.standing
 
 
 def _faults(live: Mark | None, dossier: Dossier | None, archived: bytes, alarms: AlarmDifference) -> Iterable[Fault]:

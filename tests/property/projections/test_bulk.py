@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from events.envelope import Event, microseconds
 from projections.bulk import fold_at_once
 from projections.dossier import admit, new_dossier, pack
-from projections.standing import Standing
 from tests.strategies import events, histories
 
 #: In order, as most events come, and in any order.
@@ -22,14 +21,10 @@ def test_a_dossier_folded_in_one_go_is_what_admit_makes_of_it(
 ) -> None:
     """Identities come twice, too, with the same contents and with others."""
     twice = again.draw(st.lists(st.sampled_from(stream), max_size=4)) if stream else []
-    dossier, stood = new_dossier("H01-1"), []
+    dossier = new_dossier("H01-1")
     records = [
         (event, offset, microseconds(event.time) + offset) for offset, event in enumerate([*stream, *more, *twice])
     ]
     for end, (event, offset, recorded) in enumerate(records, 1):
         dossier = admit(dossier, event, offset=offset, recorded=recorded)
-        stood.append(dossier.standing)
-        found: list[Standing] = []
         assert pack(fold_at_once("H01-1", records[:end])) == pack(dossier)
-        assert pack(fold_at_once("H01-1", records[:end], found)) == pack(dossier)
-        assert found == stood

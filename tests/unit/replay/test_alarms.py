@@ -49,7 +49,7 @@ def compared(
     clocks = Clocks(history or rules(), due_by=until, alarmed_until=until)
     standings = [each.standing for each in known]
     watch = replace(BLANK, wake=NEVER if wake is None else wake)
-    return clocks.compare(ID, said_of(ID, records(events)), standings[-1], watch, standings)
+    return clocks.compare(ID, said_of(ID, records(events)), standings[-1], watch, lambda: standings)
 
 
 def breaches(alarms: Sequence[Alarm]) -> list[Alarm]:
