@@ -53,8 +53,14 @@ class AlarmKind(StrEnum):
 
 
 # As in `standing`: asked of its class, a member costs as much as a call.
-_INTAKE, _ROUTING, _PROCEDURE, _STEP, _SUPPLEMENT, _COLLECTION = ClockKind
-_WARNED, _BREACHED = AlarmKind
+_INTAKE: Final = ClockKind.INTAKE
+_ROUTING: Final = ClockKind.ROUTING
+_PROCEDURE: Final = ClockKind.PROCEDURE
+_STEP: Final = ClockKind.STEP
+_SUPPLEMENT: Final = ClockKind.SUPPLEMENT
+_COLLECTION: Final = ClockKind.COLLECTION
+_WARNED: Final = AlarmKind.WARNED
+_BREACHED: Final = AlarmKind.BREACHED
 
 
 class Span(NamedTuple):

@@ -136,7 +136,7 @@ def _write(draft: Draft, entry: Entry, before: Before) -> None:
 
 
 def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each kind of fact, the common ones first
-    """By its exact class: `match` asks for an instance of each, and each no costs several times as much."""
+    """By its exact class, since facts are final: `match` asks for an instance, and a no costs several times as much."""
     f = e.fact
     if type(f) is Routed:
         step = f.step or s.step

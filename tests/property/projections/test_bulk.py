@@ -14,7 +14,7 @@ from tests.strategies import events, histories
 IN_ORDER = histories().map(lambda found: sorted(found, key=lambda event: (event.time, event.sourcerank)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(stream=IN_ORDER | histories("H01-1"), more=st.lists(events(), max_size=8), again=st.data())
 def test_a_dossier_folded_in_one_go_is_what_admit_makes_of_it(
     stream: list[Event], more: list[Event], again: st.DataObject
