@@ -23,7 +23,11 @@ function follow() {
     connectionIs("lost");
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000); // the browser has given up: go on
   };
-  stream.addEventListener("summary", ({ data }) => { now.summary = JSON.parse(data); });
+  stream.addEventListener("summary", ({ data }) => {
+    const before = now.summary;
+    now.summary = JSON.parse(data);
+    if (!before || !before.overdue !== !now.summary.overdue) askBreaches(); // or it said for a while that there is none
+  });
   stream.addEventListener("offices", ({ data }) => { now.offices = JSON.parse(data).offices; });
   stream.addEventListener("queues", ({ data }) => {
     if (first) now.queues.clear();
@@ -275,4 +279,3 @@ drawFreshness();
 now.words = await (await fetch("/v1/words")).json();
 route(false);
 follow();
-askBreaches();

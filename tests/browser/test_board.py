@@ -99,6 +99,24 @@ def test_what_is_overdue_is_listed_and_explained(board: Page, watched: Installat
     expect(explained).to_contain_text("the first day does not count")
 
 
+def test_what_is_overdue_is_listed_as_soon_as_it_is_counted(board: Page, watched: Installation) -> None:
+    summary = board.request.get(watched.status()["addresses"]["gateway"] + "/v1/summary").json()
+    told = "".join(f"event: summary\ndata: {json.dumps(summary | {'overdue': count})}\n\n" for count in (0, 1))
+    breach = {
+        "dossier": "S-1", "clock": "overall", "step": "", "due": "2026-03-09T01:30:00Z", "office": "Pleiku", "room": "",
+        "person": "", "remaining": {"words": {"vi": "quá 1 giờ", "en": "1 hour late"}},
+        "clock_name": {"vi": "tổng thể", "en": "overall"},
+    }  # fmt: skip
+    answers = iter([{"deadlines": [], "total": 0}])
+    found = {"deadlines": [breach], "total": 1}
+    board.route("**/v1/stream", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+    board.route("**/v1/breaches*", lambda route: route.fulfill(json=next(answers, found)))
+    board.clock.install(time=START)
+    board.clock.pause_at(START + timedelta(seconds=1))  # so the page does not ask of its own accord
+    board.reload()
+    expect(board.locator("#breaches tbody tr", has_text="S-1")).to_be_visible()
+
+
 def test_a_count_leads_to_its_dossiers_and_on_to_one(board: Page, watched: Installation) -> None:
     publish(watched, "L-1", received("Kbang"))
     board.locator("#offices tbody tr", has_text="Kbang").get_by_role("link").first.click()
