@@ -91,8 +91,8 @@ def _said(row: Row) -> tuple[Any, ...]:
 def _rows_of(body: memoryview, columns: Sequence[str]) -> Sequence[Row]:
     sent = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
     assert sent.column_names == list(columns)
-    rows: Sequence[Row] = sent.select(_KEPT).to_pylist()
-    return rows
+    kept = [sent.column(name).to_pylist() for name in _KEPT]
+    return [dict(zip(_KEPT, row, strict=True)) for row in zip(*kept, strict=True)]
 
 
 class _Result(NamedTuple):

@@ -45,6 +45,7 @@ class World:
         self.healed = False
         self.wall_offset_seconds = 0.0
         self.running: Process | None = None
+        self._entered: Process | None = None  # whose loop asyncio takes for the running one
         self.processes: list[Process] = []
         #: Faults by the step or the point at which they happen. A point is where a request is sent, arrives or is
         #: answered: that is where a crash hurts.
@@ -92,7 +93,14 @@ class World:
                 do()
             else:
                 self.now = max(self.now, instant)
+                self.enter(None)
                 return
+
+    def enter(self, process: Process | None) -> None:
+        """Let asyncio take this process's loop for the running one; a call of the system each, so only on a change."""
+        if self._entered is not process:
+            self._entered = process
+            asyncio_events._set_running_loop(process and process.loop.as_loop)
 
     def _step(self, process: Process) -> None:
         self.steps += 1
@@ -273,12 +281,9 @@ class Process:
         if handle.cancelled():
             return
         self.world.running = self
-        asyncio_events._set_running_loop(self.loop.as_loop)
-        try:
-            handle._run()
-        finally:
-            asyncio_events._set_running_loop(None)
-            self.world.running = None
+        self.world.enter(self)
+        handle._run()  # raises nothing: what a callback raises goes to the loop's handler of exceptions
+        self.world.running = None
 
     def within(self, do: Callable[[], T]) -> T:
         """Call a function as code of this process."""
@@ -310,6 +315,7 @@ class Process:
         for task in self.loop.tasks:
             if task.done() and not task.cancelled():
                 task.exception()  # seen: it is the dead process's
+        self.world.enter(None)
 
     def answer(self, future: asyncio.Future[T], *, result: T | None = None, error: Exception | None = None) -> None:
         """Something came for this process from outside."""
