@@ -11,8 +11,9 @@ from what was known at some time: from the first events of its dossier, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -128,7 +129,7 @@ class Clocks:
         missing = tuple(each for key, each in there.items() if each.at <= until and key not in said)
         gone = [said[key] for key in said.keys() - there.keys()]
         doubted = {each.alarm.key for each in gone if self._must_follow(each)} - {each.key for each in found}
-        unexplained = self._unexplained(doubted, list(heard())) if doubted else doubted
+        unexplained = self._unexplained(doubted, heard) if doubted else doubted
         extra = sorted(each.alarm for each in gone if not _is_warning(each) or each.alarm.key in unexplained)
         tally = Tally(
             recomputed=len(said) - len(gone) + len(missing), published=len(said),
@@ -136,14 +137,16 @@ class Clocks:
         )  # fmt: skip
         return AlarmDifference(missing, tuple(extra), tally)
 
-    def _unexplained(self, doubted: set[AlarmKey], heard: Sequence[Standing]) -> set[AlarmKey]:
+    def _unexplained(self, doubted: set[AlarmKey], heard: Callable[[], Iterable[Standing]]) -> set[AlarmKey]:
         """Those of the doubted warnings that do not follow from anything that was known at some time.
 
-        One that no longer follows mostly did while its clock ran: so that is looked at first.
+        One that no longer follows mostly did while its clock ran: so that is looked at first. Where that is not enough
+        all is folded once more; to keep every standing instead would take the square of a dossier's events.
         """
-        rest = set(doubted)
-        likely = [standings[-1] for key in doubted if (standings := [each for each in heard if _runs(key, each)])]
-        for standing in (*likely, *heard):
+        rest, likely = set(doubted), dict[AlarmKey, Standing]()
+        for standing in heard():
+            likely.update((key, standing) for key in doubted if _runs(key, standing))
+        for standing in chain(likely.values(), heard()):
             for rules in self._rules_as_they_grew:
                 if not rest:
                     return rest
