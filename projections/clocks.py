@@ -26,11 +26,12 @@ from projections.calendar import (
     Term,
     WorkingCalendar,
     add_months,
+    day_served,
     day_zero,
     due_day,
     due_of,
     end_of,
-    routing_limit,
+    routing_limit_of_days,
     same_day_due,
 )
 from projections.rules import ProcedureRules, RuleHistory, Rules
@@ -122,8 +123,8 @@ def agenda(standing: Standing, rules: RuleHistory, until: int) -> Agenda:
     for alarm in _alarms(Case(standing, rules)):
         if alarm.at > until:
             later.append(alarm)
-        elif alarm.key not in found or alarm.at < found[alarm.key].at:
-            found[alarm.key] = alarm
+        elif (said := found.get(key := alarm.key)) is None or alarm.at < said.at:
+            found[key] = alarm
     if not found and not later:
         return SILENT
     wake = min((alarm.at for alarm in later if alarm.key not in found), default=None)
@@ -183,8 +184,8 @@ class Case:
         self.legal = self.procedure.legal_time if self.procedure else None
         if legal_time is not None and legal_time[0] > 0:  # what the receipt slip says, above what the rulebook says
             self.legal = _term(*legal_time)
-        ends = [each for each in (standing.processed_at, standing.ended_at) if each is not None]
-        self.finish = min(ends) if ends else None
+        processed, ended = standing.processed_at, standing.ended_at
+        self.finish = ended if processed is None else processed if ended is None else min(processed, ended)
 
     def instant(self, due: Due) -> int:
         """The instant that counts: of days, the office's closing or the day's end in law, as the rulebook says."""
@@ -205,7 +206,8 @@ class Case:
 
 def _calendar_of(standing: Standing, law: Rules) -> WorkingCalendar:
     calendar = law.calendar(standing.office)
-    return calendar if standing.zone in (None, calendar.zone) else _calendar_abroad(standing.zone or calendar.zone)
+    zone = standing.zone
+    return calendar if zone is None or zone == calendar.zone else _calendar_abroad(zone)
 
 
 #: A term as the receipt slip has it. Dossiers share theirs too, and caches of due days know an object at first sight.
@@ -331,9 +333,9 @@ _DEFAULT_SUPPLEMENT_LIMIT: Final = Term(15, "cd")  # NĐ 118/2025 Art. 19.5
 
 
 def _routing_due(case: Case, received: int) -> Due:
-    """A limit within a day: in law as at the office."""
-    limit = routing_limit(case.calendar, received, case.law.routing.cutoff, case.law.routing.grace_minutes)
-    return Due(case.calendar.local_date(limit), limit, limit)
+    calendar, limits = case.calendar, case.law.routing
+    served = day_served(calendar, received, limits.cutoff)
+    return _routing_due_of_days(calendar, calendar.local_date(received), served, limits.grace_minutes)
 
 
 def _plain(case: Case, interval: Interval, due: Due) -> Span:
@@ -530,6 +532,13 @@ def _due(calendar: WorkingCalendar, start: int, term: Term, after_hours: AfterHo
 @lru_cache(maxsize=4096)
 def _due_of_day(calendar: WorkingCalendar, day0: date, term: Term) -> Due:
     return end_of(calendar, due_day(calendar, day0, term))
+
+
+@lru_cache(maxsize=4096)
+def _routing_due_of_days(calendar: WorkingCalendar, received: date, served: date, grace_minutes: int) -> Due:
+    """A limit within a day: in law as at the office."""
+    limit = routing_limit_of_days(calendar, received, served, grace_minutes)
+    return Due(calendar.local_date(limit), limit, limit)
 
 
 @lru_cache(maxsize=4096)
