@@ -20,6 +20,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from projections.calendar import (
     AfterHours,
     Due,
@@ -64,7 +66,7 @@ _WARNED: Final = AlarmKind.WARNED
 _BREACHED: Final = AlarmKind.BREACHED
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True, gc=False):
     """From `begins` until `ends` (None: still so) the clock runs towards `due`; where that is None it is stopped.
 
     `warn` is the instant of the warning, None if there is none.
@@ -76,7 +78,7 @@ class Span(NamedTuple):
     warn: int | None = None
 
 
-class Clock(NamedTuple):
+class Clock(Struct, frozen=True, gc=False):
     """One clock of a dossier; `name` is the step of a step clock, else empty."""
 
     kind: ClockKind
@@ -226,12 +228,12 @@ def _alarms(case: Case) -> Iterator[Alarm]:
         for span in clock.spans:
             if span.due is None:
                 continue
-            due = case.instant(span.due)
-            breach = max(due, span.begins)  # never before the clock runs towards it
-            if span.ends is None or breach < span.ends:
+            due, begins, ends, warn = case.instant(span.due), span.begins, span.ends, span.warn
+            breach = due if due > begins else begins  # never before the clock runs towards it
+            if ends is None or breach < ends:
                 yield Alarm(breach, _BREACHED, clock.kind, clock.name, due)
-            if span.warn is not None and span.warn < due and (span.ends is None or span.warn < span.ends):
-                yield Alarm(span.warn, _WARNED, clock.kind, clock.name, due)
+            if warn is not None and warn < due and (ends is None or warn < ends):
+                yield Alarm(warn, _WARNED, clock.kind, clock.name, due)
 
 
 def _clocks(case: Case) -> Iterator[Clock]:
