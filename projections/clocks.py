@@ -229,7 +229,7 @@ def _alarms(case: Case) -> Iterator[Alarm]:
             if span.due is None:
                 continue
             due, begins, ends, warn = case.instant(span.due), span.begins, span.ends, span.warn
-            breach = due if due > begins else begins  # never before the clock runs towards it
+            breach = max(begins, due)  # never before the clock runs towards it
             if ends is None or breach < ends:
                 yield Alarm(breach, _BREACHED, clock.kind, clock.name, due)
             if warn is not None and warn < due and (ends is None or warn < ends):

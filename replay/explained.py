@@ -177,7 +177,8 @@ def _status_of(clock: Clock, ahead: Outlook, at: int) -> api.Status:
         towards = _last_due(clock.spans)
         late = towards is not None and span.ends > (towards.legal)
         return _status("done_late" if late else "done")
-    running = next((each for each in ahead.running if (each.kind, each.name, each.due) == (*clock[:2], span.due)), None)
+    sought = clock.kind, clock.name, span.due
+    running = next((each for each in ahead.running if (each.kind, each.name, each.due) == sought), None)
     return _status(Urgency.STOPPED if running is None else ahead.urgency_of(running, at))
 
 

@@ -100,7 +100,7 @@ class World:
         """Let asyncio take this process's loop for the running one; a call of the system each, so only on a change."""
         if self._entered is not process:
             self._entered = process
-            asyncio_events._set_running_loop(process and process.loop.as_loop)
+            asyncio_events._set_running_loop(None if process is None else process.loop.as_loop)
 
     def _step(self, process: Process) -> None:
         self.steps += 1
