@@ -22,8 +22,12 @@ setup: $(VENV)/.installed-embedded
 demo: setup
 	$(BIN)/dossier up --simulate gia-lai-2020-h1
 
+# Only tests start Kafka so often that this is worth its ten seconds.
+$(VENV)/kafka.aot: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.kafka_cache $@
+
 # Two files at a time, since the tests on real servers wait most of their time; in their order, the long ones first.
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev $(VENV)/kafka.aot
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: $(VENV)/.installed-dev
