@@ -44,10 +44,15 @@ def identifiers() -> st.SearchStrategy[str]:
 
 def instants() -> st.SearchStrategy[datetime]:
     """Aware datetimes to the microsecond: mostly within the same hours and often equal, or any, with any offset."""
-    near = st.integers(0, 12).map(lambda quarters: _START + timedelta(minutes=15 * quarters))
+    near = instants_nearby()
     offsets = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(timedelta(minutes=minutes)))
     anywhere = st.datetimes(datetime(FIRST_YEAR, 1, 1), datetime(LAST_YEAR, 12, 31), timezones=offsets)  # noqa: DTZ001  # `timezones` makes them aware
     return st.one_of(near, near, near, anywhere)
+
+
+def instants_nearby() -> st.SearchStrategy[datetime]:
+    """Within the same hours of 02/01/2020, and often equal."""
+    return st.integers(0, 12).map(lambda quarters: _START + timedelta(minutes=15 * quarters))
 
 
 def facts(kind: type[AnyFact] | None = None) -> st.SearchStrategy[AnyFact]:
@@ -77,11 +82,15 @@ def events(
 
 
 def histories(
-    dossier: str = "H01-1", min_size: int = 0, max_size: int = 12, fact: st.SearchStrategy[AnyFact] | None = None
+    dossier: str = "H01-1",
+    min_size: int = 0,
+    max_size: int = 12,
+    fact: st.SearchStrategy[AnyFact] | None = None,
+    time: st.SearchStrategy[datetime] | None = None,
 ) -> st.SearchStrategy[list[Event]]:
     """Events of one dossier in order of arrival, no two with the same `(source, id)`."""
     return st.lists(
-        events(dossier, fact),
+        events(dossier, fact, time),
         min_size=min_size,
         max_size=max_size,
         unique_by=lambda event: (event.source, event.id),
