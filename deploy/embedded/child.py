@@ -204,13 +204,17 @@ class Supervised:
             self.changed()
 
 
+#: Beginnings of lines that only go on with one before: of a traceback, and what Java adds to why it does not start.
+_SAYS_NO_MORE: Final = ("\t", "   ", "Error: Could not create the Java", "Error: A fatal exception has occurred")
+
+
 def last_words(log: Path) -> str:
     """The line of a log that most probably says why the process ended."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")[-20_000:]
     except OSError:
         return "it left no log"
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("\t", "   "))]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(_SAYS_NO_MORE)]
     telling = [line for line in lines[-40:] if "error" in line.lower() or "exception" in line.lower()]
     return _plain((telling or lines or ["it said nothing"])[-1])[:400]
 

@@ -24,6 +24,15 @@ def test_the_last_words_are_the_line_that_says_why(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none") == "it left no log"
 
 
+def test_the_last_words_of_java_are_the_option_it_does_not_know(tmp_path: Path) -> None:
+    log = tmp_path / "kafka.log"
+    log.write_text(
+        "Unrecognized VM option 'Xpert'\nError: Could not create the Java Virtual Machine.\n"
+        "Error: A fatal exception has occurred. Program will exit.\n"
+    )
+    assert last_words(log) == "Unrecognized VM option 'Xpert'"
+
+
 def test_the_last_words_of_a_json_log_are_what_its_line_says(tmp_path: Path) -> None:
     log = tmp_path / "log"
     started, ended = '{"event": "starting", "level": "info"}', '{"event": "no Kafka answers at k:1", "level": "error"}'
