@@ -23,7 +23,7 @@ demo: setup
 	$(BIN)/dossier up --simulate gia-lai-2020-h1
 
 # Only tests start Kafka so often that this is worth its ten seconds.
-$(VENV)/kafka.aot: $(VENV)/.installed-dev
+$(VENV)/kafka.aot: $(VENV)/.installed-dev deploy/kafka/jgo.lock.toml deploy/embedded/kafka.py tests/kafka_cache.py
 	$(BIN)/python -m tests.kafka_cache $@
 
 # Two files at a time, since the tests on real servers wait most of their time; in their order, the long ones first.

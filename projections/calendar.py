@@ -182,9 +182,6 @@ class WorkingCalendar:
             return _date((instant + _VIETNAM_US) // DAY_US)
         return _date(_wall(instant, self.zone) // DAY_US)
 
-    def local_time(self, instant: int) -> time:
-        return _time(self.time_of_day(instant))
-
     def time_of_day(self, instant: int) -> int:
         """What the clock on the wall shows, as µs since midnight."""
         return _wall(instant, self.zone) % DAY_US
@@ -275,18 +272,12 @@ def day_served(calendar: WorkingCalendar, instant: int, cutoff: time) -> date:
     return day if in_time else calendar.add(day, 1)
 
 
-def routing_limit(calendar: WorkingCalendar, received: int, cutoff: time, grace_minutes: int) -> int:
-    """The latest instant to send a dossier on (R9).
+def routing_limit(calendar: WorkingCalendar, received: date, served: date, grace_minutes: int) -> int:
+    """The latest instant to send a dossier on (R9), by the days of its reception and of `day_served`.
 
     Received by the cut-off: closing of that day. Later, or on a day nobody works: so many minutes after the next
     working day opens.
     """
-    day, served = calendar.local_date(received), day_served(calendar, received, cutoff)
-    return routing_limit_of_days(calendar, day, served, grace_minutes)
-
-
-def routing_limit_of_days(calendar: WorkingCalendar, received: date, served: date, grace_minutes: int) -> int:
-    """As `routing_limit`, of the days of the reception and of the service."""
     if served == received:
         return calendar.closing(served)
     return calendar.opening(served) + grace_minutes * MINUTE_US
@@ -381,13 +372,6 @@ def _date(day: int) -> date:
 @lru_cache(maxsize=64)
 def _microseconds(of_day: time) -> int:
     return ((of_day.hour * 60 + of_day.minute) * 60 + of_day.second) * 1_000_000 + of_day.microsecond
-
-
-def _time(of_day: int) -> time:
-    seconds, microsecond = divmod(of_day, 1_000_000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return time(hour, minute, second, microsecond)
 
 
 _MICROSECOND: Final = timedelta(microseconds=1)

@@ -33,7 +33,7 @@ from projections.calendar import (
     due_day,
     due_of,
     end_of,
-    routing_limit_of_days,
+    routing_limit,
     same_day_due,
 )
 from projections.rules import ProcedureRules, RuleHistory, Rules
@@ -539,7 +539,7 @@ def _due_of_day(calendar: WorkingCalendar, day0: date, term: Term) -> Due:
 @lru_cache(maxsize=4096)
 def _routing_due_of_days(calendar: WorkingCalendar, received: date, served: date, grace_minutes: int) -> Due:
     """A limit within a day: in law as at the office."""
-    limit = routing_limit_of_days(calendar, received, served, grace_minutes)
+    limit = routing_limit(calendar, received, served, grace_minutes)
     return Due(calendar.local_date(limit), limit, limit)
 
 

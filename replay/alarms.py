@@ -117,8 +117,8 @@ class Clocks:
         """The alarms that were said of a dossier with those of where it stands now; None: the archive has no events.
 
         Args:
-            heard: where it stood after each of its events, in the order of the ledger; asked for if a warning was said
-                that does not follow from where it stands now, which is seldom.
+            heard: where it stood after each of its events, in the order of the ledger; asked for, once or twice, if a
+                warning was said that does not follow from where it stands now, which is seldom.
         """
         until = NEVER if watch.wake is None else max(watch.wake - 1, self._due_by)
         at_most = max(until, self._alarmed_until)  # later than `until` if the clock of the processes was set back
@@ -141,7 +141,7 @@ class Clocks:
         """Those of the doubted warnings that do not follow from anything that was known at some time.
 
         One that no longer follows mostly did while its clock ran: so that is looked at first. Where that is not enough
-        all is folded once more; to keep every standing instead would take the square of a dossier's events.
+        all is folded once more; to keep every standing instead would take memory in the square of its events.
         """
         rest, likely = set(doubted), dict[AlarmKey, Standing]()
         for standing in heard():

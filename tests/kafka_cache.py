@@ -28,11 +28,14 @@ def main(file: Path) -> None:
     """Make the file; it is there as a whole or not at all."""
     with TemporaryDirectory(prefix="dossier-kafka-") as folder:
         made = file.with_suffix(".new")
-        _live(Path(folder), made)
+        made.unlink(missing_ok=True)
+        log = _live(Path(folder), made)
+        assert made.exists(), f"Java kept nothing:\n{log.read_text(encoding='utf-8')}"
         made.replace(file)
 
 
-def _live(folder: Path, cache: Path) -> None:
+def _live(folder: Path, cache: Path) -> Path:
+    """One short life of a broker; gives its log."""
     chosen = ports.choose_ports(folder, {"kafka": 0, "controller": 0})
     java, *rest = kafka.prepare(folder, chosen["kafka"], chosen["controller"], print, ONE_COMPILER)
     address, log = f"127.0.0.1:{chosen['kafka']}", folder / "kafka.log"
@@ -49,6 +52,7 @@ def _live(folder: Path, cache: Path) -> None:
     finally:
         process.terminate()
         process.wait(_ENDS_WITHIN_SECONDS)
+    return log
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class Supervised:
     entry: ProcessEntry = field(init=False)
     working: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = field(init=False, default=None)
+    _log_begins: int = field(init=False, default=0)  # what is before is of earlier lives
     _task: asyncio.Task[None] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -155,11 +156,12 @@ class Supervised:
     def _what_happened(self, reason: str) -> str:
         """With its own last words where it ended by itself; one that was killed had no time to say why."""
         said_why = (self._exit_code() or 0) > 0
-        return f"{self.child.name} {reason}" + (f": {last_words(self.log)}" if said_why else "")
+        return f"{self.child.name} {reason}" + (f": {last_words(self.log, self._log_begins)}" if said_why else "")
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         _rotate(self.log)
         with self.log.open("ab") as file:
+            self._log_begins = file.tell()
             process = await asyncio.create_subprocess_exec(
                 *leashed(self.child.command),
                 stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file,
@@ -205,17 +207,17 @@ class Supervised:
             self.changed()
 
 
-#: Beginnings of lines that only go on with one before: of a traceback, and what Java adds to why it does not start.
-_SAYS_NO_MORE: Final = ("\t", "   ", "Error: Could not create the Java", "Error: A fatal exception has occurred")
+#: Beginnings of lines that say nothing themselves: of a traceback, and of what Java prints after why it does not start.
+_SAYS_NOTHING: Final = ("\t", "   ", "Error: Could not create the Java", "Error: A fatal exception has occurred")
 
 
-def last_words(log: Path) -> str:
-    """The line of a log that most probably says why the process ended."""
+def last_words(log: Path, since: int = 0) -> str:
+    """The line of a log, from the byte `since` on, that most probably says why the process ended."""
     try:
-        text = log.read_text(encoding="utf-8", errors="replace")[-20_000:]
+        text = log.read_bytes()[since:][-20_000:].decode(errors="replace")
     except OSError:
         return "it left no log"
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(_SAYS_NO_MORE)]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(_SAYS_NOTHING)]
     telling = [line for line in lines[-40:] if "error" in line.lower() or "exception" in line.lower()]
     return _plain((telling or lines or ["it said nothing"])[-1])[:400]
 

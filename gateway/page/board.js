@@ -26,7 +26,8 @@ function follow() {
   stream.addEventListener("summary", ({ data }) => {
     const before = now.summary;
     now.summary = JSON.parse(data);
-    if (!before || !before.overdue !== !now.summary.overdue) askBreaches(); // or it said for a while that there is none
+    // Else the list would say for seconds that nothing is overdue, beside a count of what is.
+    if (!before || (before.overdue > 0) !== (now.summary.overdue > 0)) askBreaches();
   });
   stream.addEventListener("offices", ({ data }) => { now.offices = JSON.parse(data).offices; });
   stream.addEventListener("queues", ({ data }) => {
@@ -174,10 +175,14 @@ function drawBreaches() {
   byId("breaches-more").textContent = rest > 0 ? say("more_breaches", { n: number(rest) }) : "";
 }
 
+let asked = 0; // of several answers on their way the last one asked for holds
+
 async function askBreaches() {
+  const number = ++asked;
   try {
     const answer = await fetch(`/v1/breaches?limit=${BREACHES_SHOWN}`);
-    if (answer.ok) now.breaches = await answer.json();
+    const breaches = answer.ok ? await answer.json() : now.breaches;
+    if (number === asked) now.breaches = breaches;
   } catch {
     return; // the live stream tells that the connection is lost
   }

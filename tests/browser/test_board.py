@@ -109,10 +109,10 @@ def test_what_is_overdue_is_listed_as_soon_as_it_is_counted(board: Page, watched
     }  # fmt: skip
     answers = iter([{"deadlines": [], "total": 0}])
     found = {"deadlines": [breach], "total": 1}
-    board.route("**/v1/stream", lambda route: route.fulfill(content_type="text/event-stream", body=told))
-    board.route("**/v1/breaches*", lambda route: route.fulfill(json=next(answers, found)))
     board.clock.install(time=START)
     board.clock.pause_at(START + timedelta(seconds=1))  # so the page does not ask of its own accord
+    board.route("**/v1/stream", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+    board.route("**/v1/breaches*", lambda route: route.fulfill(json=next(answers, found)))
     board.reload()
     expect(board.locator("#breaches tbody tr", has_text="S-1")).to_be_visible()
 

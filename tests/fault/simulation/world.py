@@ -81,6 +81,12 @@ class World:
 
     def run_until(self, instant: float) -> None:
         """Let everything happen that happens until then."""
+        try:
+            self._run_until(instant)
+        finally:
+            self.enter(None)
+
+    def _run_until(self, instant: float) -> None:
         while True:
             while self._struck:
                 self._struck.pop()()
@@ -93,7 +99,6 @@ class World:
                 do()
             else:
                 self.now = max(self.now, instant)
-                self.enter(None)
                 return
 
     def enter(self, process: Process | None) -> None:
@@ -282,7 +287,7 @@ class Process:
             return
         self.world.running = self
         self.world.enter(self)
-        handle._run()  # raises nothing: what a callback raises goes to the loop's handler of exceptions
+        handle._run()  # raises only what ends us: what else a callback raises goes to its loop's handler
         self.world.running = None
 
     def within(self, do: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from projections.calendar import (
     MINUTE_US,
     Term,
     Unit,
+    day_served,
     due_day,
     due_of,
     latest_apology,
@@ -25,6 +26,7 @@ from tests.property.calendar.cases import cases, drawn, many, with_chance
 ZONES = (DEFAULT_ZONE, "America/New_York", "Europe/Paris", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns")
 DAY_UNITS: tuple[Unit, ...] = ("d", "cd", "mo")
 CUTOFF = time(15)
+MICROSECOND = timedelta(microseconds=1)
 
 
 @many
@@ -92,10 +94,13 @@ def test_cut_offs_in_any_zone(chance: Random) -> None:
         start = _any_minute(chance, case.around)
         served = case.slow.served(start, CUTOFF)
         assert same_day_due(case.calendar, microseconds(start), CUTOFF).day == served, (case, start)
-        at_once = served == start.astimezone(ZoneInfo(case.zone)).date()
+        assert day_served(case.calendar, microseconds(start), CUTOFF) == served, (case, start)
+        received = start.astimezone(ZoneInfo(case.zone)).date()
         begins, ends = case.windows[0][0], case.windows[-1][1]
-        limit = case.slow.at(served, ends) if at_once else case.slow.at(served, begins) + timedelta(minutes=30)
-        assert from_microseconds(routing_limit(case.calendar, microseconds(start), CUTOFF, 30)) == limit, (case, start)
+        limit = (
+            case.slow.at(served, ends) if served == received else case.slow.at(served, begins) + timedelta(minutes=30)
+        )
+        assert from_microseconds(routing_limit(case.calendar, received, served, 30)) == limit, (case, start)
 
 
 @many
@@ -107,7 +112,9 @@ def test_local_dates_and_times_in_any_zone(chance: Random) -> None:
         local = instant.astimezone(ZoneInfo(zone))
         calendar = drawn(chance, (zone,)).calendar
         assert local_date(microseconds(instant), zone) == local.date(), (instant, zone)
-        assert calendar.local_time(microseconds(instant)) == local.time(), (instant, zone)
+        assert calendar.local_date(microseconds(instant)) == local.date(), (instant, zone)
+        midnight = datetime.combine(local, time.min)
+        assert calendar.time_of_day(microseconds(instant)) * MICROSECOND == local.replace(tzinfo=None) - midnight
 
 
 def _any_minute(chance: Random, around: date) -> datetime:

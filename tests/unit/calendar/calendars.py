@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 
-from projections.calendar import WorkingCalendar
+from projections.calendar import WorkingCalendar, day_served, routing_limit
 
 
 def days(first: str, last: str) -> list[date]:
@@ -38,3 +38,9 @@ WITHOUT_THE_NATIONAL_DAY_SWAP = _calendar_2026([_NEW_YEAR_SWAP])
 CALENDAR_2020 = WorkingCalendar(
     off=_dates("2020-01-01 2020-04-02 2020-04-30 2020-05-01 2020-09-02") + days("2020-01-23", "2020-01-29")
 )
+
+
+def routed_until(received: int) -> int:
+    """R9 in CALENDAR, with the cut-off and the grace of the shipped rulebook."""
+    served = day_served(CALENDAR, received, time(15))
+    return routing_limit(CALENDAR, CALENDAR.local_date(received), served, 30)

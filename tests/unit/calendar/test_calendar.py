@@ -19,10 +19,9 @@ from projections.calendar import (
     due_of,
     local_date,
     resume_due,
-    routing_limit,
     same_day_due,
 )
-from tests.unit.calendar.calendars import CALENDAR
+from tests.unit.calendar.calendars import CALENDAR, routed_until
 
 MONDAY = date(2026, 3, 2)
 
@@ -87,7 +86,7 @@ def test_the_last_day_of_a_shorter_month() -> None:
     ],
 )
 def test_routing_limits(received: str, limit: str) -> None:
-    assert routing_limit(CALENDAR, at(received), time(15), 30) == at(limit)
+    assert routed_until(at(received)) == at(limit)
 
 
 def test_the_same_day_of_a_saturday_session_is_the_next_working_day() -> None:

@@ -16,7 +16,6 @@ from projections.calendar import (
     due_of,
     latest_apology,
     resume_due,
-    routing_limit,
     same_day_due,
 )
 from tests.unit.calendar.calendars import (
@@ -24,6 +23,7 @@ from tests.unit.calendar.calendars import (
     CALENDAR,
     CALENDAR_2020,
     WITHOUT_THE_NATIONAL_DAY_SWAP,
+    routed_until,
 )
 
 
@@ -86,7 +86,7 @@ def test_e7_intake_and_routing_before_tet() -> None:
         at("2026-02-23T16:30"),
         at("2026-02-23T16:30"),
     )
-    assert routing_limit(CALENDAR, at("2026-02-23T15:10"), time(15), 30) == at("2026-02-24T07:30")
+    assert routed_until(at("2026-02-23T15:10")) == at("2026-02-24T07:30")
 
 
 def test_e9_the_last_day_for_an_apology() -> None:

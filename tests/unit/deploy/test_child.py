@@ -24,13 +24,14 @@ def test_the_last_words_are_the_line_that_says_why(tmp_path: Path) -> None:
     assert last_words(tmp_path / "none") == "it left no log"
 
 
-def test_the_last_words_of_java_are_the_option_it_does_not_know(tmp_path: Path) -> None:
+def test_the_last_words_of_java_are_the_option_it_does_not_know_and_none_of_a_life_before(tmp_path: Path) -> None:
     log = tmp_path / "kafka.log"
+    before = "2026-03-02 ERROR disk failure\n"
     log.write_text(
-        "Unrecognized VM option 'Xpert'\nError: Could not create the Java Virtual Machine.\n"
+        f"{before}Unrecognized VM option 'Xpert'\nError: Could not create the Java Virtual Machine.\n"
         "Error: A fatal exception has occurred. Program will exit.\n"
     )
-    assert last_words(log) == "Unrecognized VM option 'Xpert'"
+    assert last_words(log, len(before)) == "Unrecognized VM option 'Xpert'"
 
 
 def test_the_last_words_of_a_json_log_are_what_its_line_says(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,9 +169,10 @@ def test_the_same_difference_is_told_under_the_same_id_and_another_under_another
     cursor=st.integers(0, 15),
     ahead=st.dictionaries(st.sampled_from(["A", "B", "C"]), st.integers(0, 15)),
     batch=st.integers(1, 16),
+    together=st.integers(1, 4),
 )
 def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
-    events: list[Event], cursor: int, ahead: dict[str, int], batch: int
+    events: list[Event], cursor: int, ahead: dict[str, int], batch: int, together: int
 ) -> None:
     next_offset = min(cursor, len(events))
     states = folded(events, next_offset)
@@ -179,5 +181,7 @@ def test_wherever_the_cursor_and_each_state_stand_a_true_fold_never_differs(
         if state is not None:
             states[dossier_id] = state
     found = live(states, next_offset)
-    comparison = compared(found, rows(events), batch=batch)
+    with patch("replay.rebuild._TOGETHER", together):
+        comparison = compared(found, rows(events), batch=batch)
+    assert comparison.compared == len({event.subject for event in events[: found.next_offset]} | states.keys())
     assert {fault for each in comparison.differing.values() for fault in each.faults} <= {"missing alarms"}
