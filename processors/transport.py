@@ -33,6 +33,9 @@ SILENT_SECONDS: Final = 1.0
 #: A broker answers a fetch after this long even without news. A fetch on its way keeps other partitions of the
 #: same broker from being asked for, so this bounds how long a quiet partition can delay another.
 FETCH_WAIT_MS: Final = 50
+#: The same where nothing has come for SILENT_SECONDS: then a fetch asks for all partitions and delays none, and asking
+#: again is most of what an idle broker does. Below the grace that an alarm has, for a partition that has just joined.
+QUIET_FETCH_WAIT_MS: Final = 150
 
 
 class Chunk:
@@ -96,19 +99,25 @@ class PromptConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # Faust has no setting for it
         return consumer
 
+    def let_fetches_wait(self, wait_ms: int) -> None:
+        """From the next fetch on."""
+        if self._consumer is not None and self._consumer._fetcher is not None:
+            self._consumer._fetcher._fetch_max_wait_ms = wait_ms
+
 
 class ChunkConsumer(driver.Consumer):
     """Polls at a distance, makes chunks, seeks to cursors, commits what is durable."""
 
     ledger: str
     projector: Positions
+    _thread: PromptConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ends: dict[TP, int] = {}  # where each partition ended when it was last read
         self._fetched: dict[TP, int] = {}
         self._silent_since: dict[TP, float] = {}
-        self._polled_at = 0.0
+        self._polled_at = self._brought_at = 0.0
         self._poll_was_full = False
 
     def _new_consumer_thread(self) -> PromptConsumerThread:
@@ -121,6 +130,8 @@ class ChunkConsumer(driver.Consumer):
         self._polled_at = time.monotonic()
         size = sum(map(len, records.values())) if records else 0
         self._poll_was_full = size * 2 >= self.app.conf.broker_max_poll_records
+        self._brought_at = self._polled_at if size else self._brought_at
+        self._thread.let_fetches_wait(fetch_wait_ms(self._polled_at - self._brought_at))
         chunks = {tp: self._chunk(tp, found) for tp, found in (records or {}).items() if found}
         self.projector.heard(asked, self._known_ends(chunks))
         return chunks, active
@@ -172,6 +183,11 @@ class ChunkConsumer(driver.Consumer):
         self._acked[tp].clear()
         self._acked_index[tp].clear()
         return self.projector.durable().get(tp.partition) if tp.topic == self.ledger else None
+
+
+def fetch_wait_ms(quiet_seconds: float) -> int:
+    """How long a broker may keep back its answer when nothing has come for so long."""
+    return QUIET_FETCH_WAIT_MS if quiet_seconds > SILENT_SECONDS else FETCH_WAIT_MS
 
 
 class ChunkTransport(driver.Transport):

@@ -9,7 +9,8 @@ from typing import Any
 
 from faust.types import TP
 
-from processors.transport import Chunk, ChunkConsumer, ChunkScheduler
+from processors.transport import Chunk, ChunkConsumer, ChunkScheduler, fetch_wait_ms
+from processors.watching import GRACE_US
 from tests.unit.projector.test_partition_fold import Record
 
 LEDGER = "dossier.events.v1"
@@ -99,6 +100,10 @@ def test_the_offsets_inside_a_chunk_are_no_gaps() -> None:
     consumer = Consumer(At({}, {}))
     asyncio.run(consumer._add_gap(ONE, 1, 99))  # would fail: there is nothing to note a gap in
     assert "_gap" not in vars(consumer)
+
+
+def test_a_broker_is_asked_less_often_while_nothing_comes_but_within_the_grace_of_an_alarm() -> None:
+    assert fetch_wait_ms(0.0) < fetch_wait_ms(2.0) < GRACE_US / 1_000
 
 
 def test_each_partition_of_a_poll_is_one_message() -> None:
