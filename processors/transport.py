@@ -33,8 +33,9 @@ SILENT_SECONDS: Final = 1.0
 #: A broker answers a fetch after this long even without news. A fetch on its way keeps other partitions of the
 #: same broker from being asked for, so this bounds how long a quiet partition can delay another.
 FETCH_WAIT_MS: Final = 50
-#: The same where nothing has come for SILENT_SECONDS: then a fetch asks for all partitions and delays none, and asking
-#: again is most of what an idle broker does. Below the grace that an alarm has, for a partition that has just joined.
+#: The same where nothing has come for SILENT_SECONDS, since asking again is most of what an idle broker does. A fetch
+#: then asks for all partitions, so news comes at once; only what follows it in the same partition may wait so long,
+#: until a poll has shortened the next fetch's wait. Below the grace that an alarm has.
 QUIET_FETCH_WAIT_MS: Final = 150
 
 

@@ -27,9 +27,12 @@ DATA = Path(os.environ.get("DOSSIER_TEST_DATA", REPOSITORY.parent / "shared" / "
 ONE_COMPILER = "-XX:TieredStopAtLevel=1"
 #: What `tests.kafka_cache` makes; where it is not, or of another Java, a broker takes longer to start.
 KAFKA_CACHE = Path(sys.prefix) / "kafka.aot"
-FOR_MINUTES = ONE_COMPILER
-if KAFKA_CACHE.exists():
-    FOR_MINUTES += f" {shlex.quote(f'-XX:AOTCache={KAFKA_CACHE}')} -Xlog:aot*=off"
+
+
+def java_options() -> str:
+    """For the Java of a Kafka that a test starts."""
+    cached = f" {shlex.quote(f'-XX:AOTCache={KAFKA_CACHE}')} -Xlog:aot*=off" if KAFKA_CACHE.exists() else ""
+    return ONE_COMPILER + cached
 
 
 @dataclass
@@ -96,7 +99,11 @@ class Installation:
         psutil.wait_procs([victim], timeout=10)
 
     def _environment(self) -> dict[str, str]:
-        ours = {"DOSSIER_DATA_DIR": str(self.data_dir), "DOSSIER_KAFKA_JAVA_OPTIONS": FOR_MINUTES, "DOSSIER_DEBUG": ""}
+        ours = {
+            "DOSSIER_DATA_DIR": str(self.data_dir),
+            "DOSSIER_KAFKA_JAVA_OPTIONS": java_options(),
+            "DOSSIER_DEBUG": "",
+        }
         return {**os.environ, **ours, **self.settings}
 
     def logs(self) -> str:

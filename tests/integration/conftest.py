@@ -24,7 +24,7 @@ import pytest
 from deploy import topics
 from deploy.embedded import kafka, ports
 from deploy.embedded.leash import leashed
-from tests.installation import FOR_MINUTES, Installation
+from tests.installation import Installation, java_options
 from tests.integration.waiting import answers_ping, is_kafka, until
 
 PARTITIONS = 4
@@ -62,7 +62,7 @@ def leash(command: tuple[str, ...], log: Path, environment: dict[str, str]) -> I
 def run_broker(folder: Path) -> Iterator[str]:
     """A Kafka of its own in `folder`; gives its bootstrap address."""
     chosen = ports.choose_ports(folder, {"kafka": 0, "controller": 0})
-    command = kafka.prepare(folder, chosen["kafka"], chosen["controller"], print, FOR_MINUTES)
+    command = kafka.prepare(folder, chosen["kafka"], chosen["controller"], print, java_options())
     log = folder / "kafka.log"
     with leash(command, log, kafka.java_environment()) as process:
         address = f"127.0.0.1:{chosen['kafka']}"

@@ -29,7 +29,7 @@ from schemas.clock import Clock
 from tests.fault.chaos.load import Load
 from tests.fault.chaos.processes import Keeper, Kept, small_disk
 from tests.fault.chaos.proxy import Proxy
-from tests.installation import FOR_MINUTES
+from tests.installation import java_options
 from tests.integration.waiting import answers_ping, is_kafka
 
 PARTITIONS: Final = 4
@@ -75,7 +75,7 @@ class World:
 
     def _kafka_command(self) -> tuple[str, ...]:
         kafka_port, controller_port = self.ports["kafka"], self.ports["controller"]
-        return kafka.prepare(self.folder / "broker", kafka_port, controller_port, lambda _: None, FOR_MINUTES)
+        return kafka.prepare(self.folder / "broker", kafka_port, controller_port, lambda _: None, java_options())
 
     def _clickhouse_command(self) -> tuple[str, ...]:
         home = self.folder / "archive"
