@@ -16,8 +16,8 @@ import typer
 import uuid_utils
 
 from cli.console import CommandError
-from cli.garbage import look_for_cycles, look_for_cycles_seldom
 from cli.keys import configured_signer
+from cli.memory import look_for_cycles, work_in_bulk
 from cli.past import archive_table, connect_archiver
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from deploy.logs import configure_logging
@@ -80,7 +80,7 @@ async def _run(
     """One archiver for each topic; the first is the one that is reported on."""
     from processors.archiver import Archiver
 
-    look_for_cycles_seldom()
+    work_in_bulk()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -18,7 +18,7 @@ import structlog
 import typer
 
 from cli.console import CommandError, fail
-from cli.garbage import look_for_cycles, look_for_cycles_seldom
+from cli.memory import look_for_cycles, work_in_bulk
 from cli.surroundings import listening_kafka, surroundings
 from deploy.logs import configure_logging
 from schemas.clock import Clock
@@ -75,7 +75,7 @@ async def _project(options: ProjectorOptions, clock: Clock) -> None:
     from processors.projector import Projector, ProjectorFailed
     from processors.quarantine import QuarantineWriter
 
-    look_for_cycles_seldom()
+    work_in_bulk()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

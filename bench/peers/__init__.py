@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from cli.garbage import look_for_cycles_seldom
+from cli.memory import work_in_bulk
 from events.envelope import LEDGER, Unreadable, decode_record
 from projections.dossier import Dossier, admit, new_dossier, unpack
 
@@ -38,7 +38,7 @@ class Run:
     def from_arguments(cls) -> Run:
         broker, topic, events, result = sys.argv[1:5]
         del sys.argv[1:]
-        look_for_cycles_seldom()  # as our processors do, so that it gives nobody an advantage
+        work_in_bulk()  # as our processors do, so that it gives nobody an advantage
         return cls(broker, topic, int(events), Path(result))
 
     @property
