@@ -11,7 +11,7 @@ from what was known at some time: from the first events of its dossier, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Final, NamedTuple
@@ -25,7 +25,6 @@ from projections.clocks import Alarm, AlarmKey, AlarmKind, ClockKind, alarms
 from projections.rules import RuleHistory
 from projections.standing import Standing
 from projections.watch import Watch, alarm_in, id_of
-from replay.archive import Records
 
 _STEP: Final = ClockKind.STEP
 _WARNED: Final = AlarmKind.WARNED
@@ -73,15 +72,15 @@ class AlarmDifference(NamedTuple):
 _NO_DIFFERENCE: Final = AlarmDifference((), (), NO_ALARMS)
 
 
-def said_of(dossier_id: str, records: Records) -> dict[str, Said]:
-    """By id the alarms of a dossier that stand, of its archived records of the alarms topic, in order.
+def said_of(dossier_id: str, values: Sequence[bytes]) -> dict[str, Said]:
+    """By id the alarms of a dossier that stand, of what is archived of it of the alarms topic, in order.
 
     What was sent twice has one id; of a breach and its clearing the later one holds.
     """
     found: dict[str, Said] = {}
-    if not records.values:  # nothing was said of most dossiers
+    if not values:  # nothing was said of most dossiers
         return found
-    for event in ALARMS.decode_all_again(records.values):
+    for event in ALARMS.decode_all_again(values):
         if type(event) is Unreadable or event.subject != dossier_id or (alarm := alarm_in(event)) is None:
             continue  # a stranger's, or about no clock
         if isinstance(event.data, BreachCleared):

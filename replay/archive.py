@@ -22,12 +22,13 @@ _COLUMNS: Final = (
 #: Strings come as bytes: the ledger may hold anything.
 _AS_BYTES: Final = {"String": "bytes"}
 #: The columns of `Records`. What is null is no event, as what is empty is none.
-_RECORDS: Final = ("offset", "toUnixTimestamp64Milli(recorded_at) * 1000", "ifNull(raw, '')", "unreadable != ''")
-#: A row a dossier: its key, the records of the ledger, those of the topic beside it.
+_RECORDS: Final = ("offset", "toUnixTimestamp64Milli(recorded_at) * 1000", "ifNull(raw, '')")
+_BESIDE: Final = ("offset", "ifNull(raw, '')")
+#: A row a dossier: its key, whether something of it is doubtful, the records of the ledger, those of the topic beside.
 _HISTORY: Final = ", ".join(
-    ["ifNull(key, '') AS history"]
+    ["ifNull(key, '') AS history", "max(unreadable != '')"]
     + [f"groupArrayIf({column}, topic = {{topic:String}})" for column in _RECORDS]
-    + [f"groupArrayIf({column}, topic != {{topic:String}})" for column in _RECORDS]
+    + [f"groupArrayIf({column}, topic != {{topic:String}})" for column in _BESIDE]
 )
 #: The server puts on disk what takes more than this; what it hands out at once is a 256th of the partition.
 _GROUPED: Final = {"max_bytes_before_external_group_by": str(512 * 1024 * 1024)}
@@ -39,24 +40,27 @@ _POLL_SECONDS: Final = 0.1
 class Records(NamedTuple):
     """Archived records as the fold reads them, a sequence a column: the same place in each is the same record.
 
-    `recorded` is the append time in microseconds since 1970 UTC, `doubtful` that it was no event when it was archived.
+    `recorded` is the append time in microseconds since 1970 UTC.
     """
 
     offsets: Sequence[int]
     recorded: Sequence[int]
     values: Sequence[bytes]
-    doubtful: Sequence[int]
 
 
-NO_RECORDS: Final = Records((), (), (), ())
+NO_RECORDS: Final = Records((), (), ())
 
 
 class History(NamedTuple):
-    """What is archived under one key, empty where a record has none: of the ledger, and of the topic beside it."""
+    """What is archived under one key, empty where a record has none: of the ledger, and of the topic beside it.
+
+    `beside` has values alone, in order. `doubtful`: some of all these were no events when they were archived.
+    """
 
     key: bytes
     records: Records
-    beside: Records
+    beside: Sequence[bytes]
+    doubtful: bool
 
 
 #: Rows, a column at a time.
@@ -254,22 +258,19 @@ def _is_readable(row: ArchiveRow) -> bool:
 
 def histories(blocks: Iterable[_Columns]) -> Iterator[History]:
     """The histories in blocks of `_HISTORY`."""
-    for keys, *columns in blocks:
-        own, beside = columns[: len(_RECORDS)], columns[len(_RECORDS) :]
-        yield from map(History, keys, _records(own), _records(beside))
+    for keys, doubtful, *columns in blocks:
+        own, beside = (zip(*some, strict=True) for some in (columns[: len(_RECORDS)], columns[len(_RECORDS) :]))
+        for key, doubt, records, others in zip(keys, doubtful, own, beside, strict=True):
+            yield History(key, Records(*_by_offset(*records)), _by_offset(*others)[1], bool(doubt))
 
 
-def _records(columns: _Columns) -> Iterator[Records]:
-    """The records of each row of columns of lists, ordered by offset: the server may have read them in another."""
-    for offsets, *others in zip(*columns, strict=True):
-        if not offsets:
-            yield NO_RECORDS
-            continue
-        ordered = sorted(offsets)
-        if ordered != offsets:
-            places = sorted(range(len(offsets)), key=offsets.__getitem__)
-            others = [[each[place] for place in places] for each in others]
-        yield Records(ordered, *others)
+def _by_offset(offsets: Sequence[int], *columns: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+    """The columns of some records ordered by offset, and that one first: the server may have read them in another."""
+    ordered = sorted(offsets)
+    if ordered == offsets:
+        return offsets, *columns
+    places = sorted(range(len(offsets)), key=offsets.__getitem__)
+    return ordered, *([each[place] for place in places] for each in columns)
 
 
 def _row(

@@ -118,10 +118,10 @@ def bounds(live: LivePartition[Mark], ledger_end: int) -> Bounds:
 
 def readable(history: History) -> list[_Heard]:
     """A dossier's events, each with its ledger offset and its append time in microseconds since 1970 UTC."""
-    dossier_id, (offsets, recorded, values, doubtful) = name_of(history), history.records
+    dossier_id, (offsets, recorded, _) = name_of(history), history.records
     return [
         (event, offset, at)
-        for event, offset, at in zip(_events(history.key, values, doubtful), offsets, recorded, strict=True)
+        for event, offset, at in zip(_events(history), offsets, recorded, strict=True)
         if type(event) is not Unreadable and event.subject == dossier_id
     ]
 
@@ -131,9 +131,10 @@ def name_of(history: History) -> str:
     return history.key.decode(errors="replace")
 
 
-def _events(key: bytes, values: Sequence[bytes], doubtful: Sequence[int]) -> Iterable[Event | Unreadable]:
-    if any(doubtful):  # by today's judgement: an earlier program may not have known a version that this one knows
-        return LEDGER.decode_records([key] * len(values), values)
+def _events(history: History) -> Iterable[Event | Unreadable]:
+    values = history.records.values
+    if history.doubtful:  # by today's judgement: an earlier program may not have known a version that this one knows
+        return LEDGER.decode_records([history.key] * len(values), values)
     return LEDGER.decode_all_again(values)
 
 
@@ -157,7 +158,7 @@ def compare(
     for histories in _together(archived if only is None else (each for each in archived if name_of(each) in only)):
         unseen.difference_update(map(name_of, histories))
         comparing.take(histories)
-    for histories in _together(History(each.encode(), NO_RECORDS, NO_RECORDS) for each in sorted(unseen)):
+    for histories in _together(History(each.encode(), NO_RECORDS, (), doubtful=False) for each in sorted(unseen)):
         comparing.take(histories)
     return Comparison(comparing.compared, comparing.differing, comparing.unreadable, comparing.tally)
 

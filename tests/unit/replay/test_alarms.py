@@ -14,7 +14,6 @@ from projections.dossier import Dossier
 from projections.rules import RuleHistory, rule_history
 from projections.watch import BLANK, Saying, alarm_event, cleared_event, look
 from replay.alarms import NEVER, AlarmDifference, Clocks, Tally, said_of
-from replay.archive import Records
 from schemas.rulebook import Rulebook
 from tests.unit.clocks.office import ANNOUNCEMENTS, at, dossier, received, rulebook, rules, us
 
@@ -33,11 +32,6 @@ def written(found: Dossier, alarms: Sequence[Alarm], history: RuleHistory | None
     return [alarm_event(ID, found.standing, each, version) for each in alarms]
 
 
-def records(events: Sequence[AlarmEvent]) -> Records:
-    count = len(events)
-    return Records(range(count), [0] * count, [encode(each) for each in events], [False] * count)
-
-
 def compared(
     known: Sequence[Dossier],
     events: Sequence[AlarmEvent],
@@ -49,7 +43,7 @@ def compared(
     clocks = Clocks(history or rules(), due_by=until, alarmed_until=until)
     standings = [each.standing for each in known]
     watch = replace(BLANK, wake=NEVER if wake is None else wake)
-    return clocks.compare(ID, said_of(ID, records(events)), standings[-1], watch, lambda: standings)
+    return clocks.compare(ID, said_of(ID, [encode(each) for each in events]), standings[-1], watch, lambda: standings)
 
 
 def breaches(alarms: Sequence[Alarm]) -> list[Alarm]:

@@ -43,7 +43,7 @@ class Installation:
         return True
 
     def by_dossier(self, number: int, *_bounds: Any) -> Iterator[History]:
-        yield History(b"", NO_RECORDS, NO_RECORDS)
+        yield History(b"", NO_RECORDS, (), doubtful=False)
         self.compared.append(number)
 
 

@@ -70,8 +70,11 @@ def compared(found: LivePartition[Mark], archived: list[Row], end: int | None = 
 
 
 def _history_row(key: bytes, records: list[Row]) -> tuple[Any, ...]:
-    own, beside = ([each[2:] for each in records if each[1] is is_beside] for is_beside in (False, True))
-    return key, *(list(column) for part in (own, beside) for column in (zip(*part, strict=True) if part else [()] * 4))
+    own, beside = ([each for each in records if each[1] is is_beside] for is_beside in (False, True))
+    columns = [[each[place] for each in own] for place in (2, 3, 4)] + [
+        [each[place] for each in beside] for place in (2, 4)
+    ]
+    return key, max(each[5] for each in records), *columns
 
 
 def faults(comparison: Comparison) -> dict[str, tuple[str, ...]]:
