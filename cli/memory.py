@@ -20,7 +20,7 @@ def work_in_bulk() -> None:
     Records, events and states hold no cycles, but each header of a record is an object: a backlog makes Python look
     through all of them again and again, a twentieth of the projector's time, a tenth of the archiver's. And glibc
     gives the memory of each fetch and each batch back at once, so that the kernel has to clear pages for the next:
-    another tenth of the archiver's. What it keeps instead is less than what it has in use when there is much to do.
+    another tenth of the archiver's. One that has caught up may hold so much more than it needs (`_M_TRIM_THRESHOLD`).
     """
     gc.freeze()  # what is there already: our modules
     gc.disable()
