@@ -8,8 +8,8 @@ import gc
 from typing import Final
 
 _EVERY_SECONDS: Final = 60.0
-#: `mallopt` of glibc (malloc.h): its numbers for when free memory goes back to the kernel, in bytes. More than this
-#: at the end of the heap does; and blocks from this size on, which are never of the heap.
+#: Settings of glibc (`mallopt`, malloc.h), each its number and its bytes: so much may lie free at the end of the heap
+#: before the kernel has it back, and blocks below this size come from the heap.
 _M_TRIM_THRESHOLD: Final = -1, 256 * 1024 * 1024
 _M_MMAP_THRESHOLD: Final = -3, 32 * 1024 * 1024
 

@@ -70,11 +70,11 @@ def compared(found: LivePartition[Mark], archived: list[Row], end: int | None = 
 
 
 def _history_row(key: bytes, records: list[Row]) -> tuple[Any, ...]:
-    own, beside = ([each for each in records if each[1] is is_beside] for is_beside in (False, True))
-    columns = [[each[place] for each in own] for place in (2, 3, 4)] + [
-        [each[place] for each in beside] for place in (2, 4)
-    ]
-    return key, max(each[5] for each in records), *columns
+    def column(place: int, is_beside: bool) -> list[Any]:
+        return [each[place] for each in records if each[1] is is_beside]
+
+    own, beside = [column(place, False) for place in (2, 3, 4)], [column(place, True) for place in (2, 4)]
+    return key, any(each[5] for each in records), *own, *beside
 
 
 def faults(comparison: Comparison) -> dict[str, tuple[str, ...]]:
