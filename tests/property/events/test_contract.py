@@ -77,7 +77,7 @@ def _change(data: st.DataObject, schema: dict[str, Any]) -> None:
     if data.draw(st.booleans()):
         part.pop(keyword, None)
     else:
-        part[keyword] = data.draw(_EDITS[keyword])
+        part[keyword] = copy.deepcopy(data.draw(_EDITS[keyword]))  # or the next change would change the strategy
 
 
 _FIELDS = ["office", "procedure", "note", "target_id", "time", "sourcerank", "traceparent", "unheard-of"]
