@@ -6,9 +6,12 @@ BIN    := $(VENV)/bin
 .PHONY: setup demo test lint types bench chaos clean schemas lock
 .DEFAULT_GOAL := demo
 
+# Some of the locked packages have no builds for a newer one: told here, or pip would ask for a compiler.
+PYTHONS := (3, 11) <= sys.version_info < (3, 15)
+
 # A stamp names the set of dependencies that is installed; it is older than its lock file when that changed.
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit(None if $(PYTHONS) else "Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + ": name another, such as make PYTHON=python3.14")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
