@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 from rich.progress import Progress
+from rich.table import Column, Table
+from rich.text import Text
 
 from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
 from cli.past import connect_report
 from cli.surroundings import listening_kafka, not_answered, surroundings
+from schemas.api import Reconciled
 from schemas.settings import load_settings
+
+#: What a person reads for each count, and which of them are faults.
+_COUNTS: Final = {
+    "ledger": "trên sổ cái · on the ledger",
+    "archived": "đã lưu · archived",
+    "quarantined": "cách ly · quarantined",
+    "missing": "thiếu · missing",
+    "duplicate": "trùng · duplicate",
+    "different": "khác bản gốc · different",
+    "altered": "cột sai · altered columns",
+}
+_FAULTS: Final = ("missing", "duplicate", "different", "altered")
 
 
 def register(app: typer.Typer) -> None:
@@ -66,15 +82,40 @@ def reconcile(
     if json:
         emit_json(result)
     else:
-        _show(result)
+        _show(archive.topic, result)
     if not counts.clean:
         raise typer.Exit(EXIT_FOUND)
 
 
-def _show(result: dict[str, object]) -> None:
-    findings = result.pop("findings")
-    assert isinstance(findings, list)  # noqa: S101  # tells mypy what asdict cannot
-    for name, count in result.items():
-        out.print(f"{name:12}{count:>12}")
-    for each in findings:
-        out.print(f"{each['what']:12}{each['position']}  {', '.join(each['columns'])}".rstrip(), markup=False)
+def _show(topic: str, result: dict[str, Any]) -> None:
+    out.print(table_of_counts({topic: Reconciled.model_validate({name: result[name] for name in _COUNTS})}))
+    if not result["findings"]:
+        return
+    table = Table("sai khác · finding", "vị trí · position", "cột · columns", box=None, pad_edge=False)
+    for each in result["findings"]:
+        table.add_row(Text(_COUNTS[each["what"]], "red"), Text(each["position"]), Text(", ".join(each["columns"])))
+    out.print(table)
+    if result["found"] > len(result["findings"]):
+        out.print(f"liệt kê {len(result['findings'])} đầu trong {result['found']:,} · the first of {result['found']:,}")
+
+
+def table_of_counts(topics: Mapping[str, Reconciled]) -> Table:
+    """A column for each topic: four of them fit a terminal of 80 characters."""
+    from events.access import ACCESS_TOPIC
+    from events.alarms import ALARMS_TOPIC
+    from events.ledger import LEDGER_TOPIC
+    from events.rulebook import RULEBOOKS_TOPIC
+
+    called = {
+        LEDGER_TOPIC: "sự kiện · events",
+        ALARMS_TOPIC: "cảnh báo · alarms",
+        RULEBOOKS_TOPIC: "quy tắc · rulebooks",
+        ACCESS_TOPIC: "tra cứu · access",
+    }
+    table = Table(Column("", no_wrap=True), box=None, pad_edge=False)
+    for topic in topics:
+        table.add_column(called.get(topic, topic), justify="right")
+    for name, words in _COUNTS.items():
+        counts = [getattr(each, name) for each in topics.values()]
+        table.add_row(words, *(Text(f"{each:,}", "bold red" if each and name in _FAULTS else "") for each in counts))
+    return table

@@ -16,6 +16,7 @@ from cli.checkpoint import Checkpoints, held_in
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.keys import Keys, own_keys, read_public
 from cli.past import ledger_ends
+from cli.reconcile import table_of_counts
 from cli.surroundings import listening_kafka, surroundings
 from events.ledger import LEDGER_TOPIC
 from schemas import api
@@ -163,7 +164,7 @@ def _counts(of: Reconciliation) -> dict[str, int]:
 
 def _print_pack(answer: dict[str, Any]) -> None:
     _print_failures(answer["failures"], len(answer["failures"]))
-    out.print(", ".join(f"{answer[name]:,} {name}" for name in ("leaves", "checkpoints")))
+    out.print(f"{answer['leaves']:,} lá · leaves, {answer['checkpoints']:,} điểm kiểm chứng · checkpoints")
     _print_verdict(len(answer["failures"]))
 
 
@@ -173,11 +174,7 @@ def _print_all(answer: api.Verification) -> None:
         f"{answer.leaves:,} lá · leaves, {answer.checkpoints:,} điểm kiểm chứng · checkpoints, "
         f"{answer.leaves_per_second:,} lá/giây · leaves/s"
     )
-    topics = {LEDGER_TOPIC: answer, **answer.beside}
-    table = Table("", *api.Reconciled.model_fields, box=None, pad_edge=False)
-    for topic, counts in topics.items():
-        table.add_row(topic, *(f"{getattr(counts, name):,}" for name in api.Reconciled.model_fields))
-    out.print(table)
+    out.print(table_of_counts({LEDGER_TOPIC: answer, **answer.beside}))
     out.print(
         f"{answer.dossiers_compared:,} hồ sơ so sánh · dossiers compared, "
         f"{answer.alarms_compared:,} cảnh báo · alarms, {answer.unsettled:,} chưa đứng yên · changed all the time"

@@ -1,4 +1,4 @@
-"""The tables of deadlines on a terminal of 80 columns: nothing that one has to type is cut, colour is never alone."""
+"""Tables on a terminal of 80 columns: nothing that one has to type is cut, colour is never alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from rich.table import Table
 
 from cli.deadlines import _table as deadlines_table
 from cli.queues import _table as queues_table
+from cli.reconcile import table_of_counts
 from cli.watching import identified
+from events.access import ACCESS_TOPIC
+from events.alarms import ALARMS_TOPIC
+from events.ledger import LEDGER_TOPIC
+from events.rulebook import RULEBOOKS_TOPIC
 from schemas import api
 
 NOW = datetime(2026, 3, 9, 10, tzinfo=UTC)
@@ -64,3 +69,13 @@ def test_queues_fit_a_terminal() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "phong-van-tai" in text
     assert "…" not in text
+
+
+def test_what_was_compared_of_every_topic_fits() -> None:
+    counts = api.Reconciled(**dict.fromkeys(api.Reconciled.model_fields, 0) | {"ledger": 123_456_789, "missing": 1})
+    topics = dict.fromkeys([LEDGER_TOPIC, ALARMS_TOPIC, RULEBOOKS_TOPIC, ACCESS_TOPIC], counts)
+    text = shown(table_of_counts(topics), 80)
+    assert text.count("123,456,789") == 4
+    assert "…" not in text
+    for word in ("events", "alarms", "rulebooks", "access", "trên sổ cái · on the ledger", "thiếu · missing"):
+        assert word in text
