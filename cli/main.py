@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.console import fail
+from cli.console import fail, out
 from schemas.settings import LOG_AS
 
 # In the order in which help lists them: run it, feed it, ask it, look back, keep it well.
@@ -53,11 +53,23 @@ def command_line(modules: Iterable[str] = COMMANDS) -> typer.Typer:
     return app
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        import platform
+        from importlib import metadata
+
+        out.print(f"dossier-ledger {metadata.version('dossier-ledger')}, Python {platform.python_version()}")
+        raise typer.Exit
+
+
 def _root(
     data_dir: Annotated[
         Path | None,
         typer.Option(_DATA_DIR, metavar="FOLDER", help="That of the `dossier up` that is meant, as DOSSIER_DATA_DIR."),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Sổ cái hồ sơ một cửa · The ledger of one-stop dossiers: publish, watch, replay, prove."""
     if data_dir is not None:

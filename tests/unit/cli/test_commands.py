@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def test_help_shows_an_example(path: tuple[str, ...], capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert "Example:" in shown
     assert "dossier " + " ".join(path) in " ".join(shown.split())
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--version") == 0
+    assert version("dossier-ledger") in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=" ".join)
