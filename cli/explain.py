@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Annotated
+from itertools import groupby
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import typer
@@ -21,6 +23,9 @@ from projections.expectation import Timeliness
 from replay.words import TIMELINESS_NAMES
 from schemas import api
 from schemas.settings import load_settings
+
+#: More lines than this past the due are one: a week has two.
+_MANY: Final = 12
 
 
 def register(app: typer.Typer) -> None:
@@ -109,13 +114,8 @@ def _print(answer: api.Explanation) -> None:
 def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
     table = Table("từ · from", "đến · to", "tính · counted", "", "lý do · why", box=None, pad_edge=False)
     table.add_column("sự kiện · event", overflow="fold")
-    for each in clock.stretches:
-        mark = Text("có · yes", "green") if each.counted else Text("không · no", "yellow")
-        amount = str(each.days) if each.minutes is None else f"{each.minutes // 60}:{each.minutes % 60:02d}"
-        why = f"{each.rule} {both(each.why)}"
-        event = each.event
-        cause = f"{both(event.name)} {moment(event.occurred_at, answer.zone)} ({event.id})" if event else ""
-        table.add_row(day(each.first), day(each.last), mark, amount if each.counted else "", why, Text(cause))
+    for stretches in _lines(clock):
+        table.add_row(*_told(stretches, answer))
     out.print(table)
     out.print(both(clock.total), style="bold")
     due = f"{day(clock.due_day)} ({moment(clock.due, answer.zone)})" if clock.due_day else "tạm dừng · stopped"
@@ -128,6 +128,35 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
         official, first = (TIMELINESS_NAMES[Timeliness(each)] for each in (clock.official_class, clock.first_class))
         out.print(f"kết thúc · ended {moment(clock.ended_at, answer.zone)}")
         out.print(f"theo hạn hiện hành · official {both(official)}; theo hẹn đầu · against the promise {both(first)}")
+
+
+def _lines(clock: api.ProcedureClock) -> Iterator[Sequence[api.Stretch]]:
+    """A line for each stretch; but one for all the weeks past the due in which nothing happened, if they are many."""
+
+    def is_past(each: api.Stretch) -> bool:
+        return clock.due_day is not None and each.first > clock.due_day and each.event is None
+
+    for past, found in groupby(clock.stretches, is_past):
+        together = list(found)
+        if past and len(together) > _MANY:
+            yield together
+        else:
+            yield from ([each] for each in together)
+
+
+def _told(stretches: Sequence[api.Stretch], answer: api.Explanation) -> tuple[str | Text, ...]:
+    first, last, event = stretches[0], stretches[-1], stretches[0].event
+    counted = any(each.counted for each in stretches)
+    days, minutes = sum(each.days for each in stretches), sum(each.minutes or 0 for each in stretches)
+    amount = str(days) if first.minutes is None else f"{minutes // 60}:{minutes % 60:02d}"
+    why = (
+        f"{first.rule} {both(first.why)}"
+        if len(stretches) == 1
+        else "quá hạn, từng ngày: --json · past the due, day by day: --json"
+    )
+    cause = f"{both(event.name)} {moment(event.occurred_at, answer.zone)} ({event.id})" if event else ""
+    mark = Text("có · yes", "green") if counted else Text("không · no", "yellow")
+    return day(first.first), day(last.last), mark, amount if counted else "", why, Text(cause)
 
 
 def _clocks(answer: api.Explanation) -> Table:

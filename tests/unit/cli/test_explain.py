@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from cli.explain import _lines
+from schemas import api
+
+DUE = date(2026, 3, 6)
+WORKING, WEEKEND = api.Name(vi="ngày làm việc", en="working days"), api.Name(vi="cuối tuần", en="weekend")
+
+
+def weeks(monday: date, count: int) -> list[api.Stretch]:
+    """Five days that count and two that do not, so many times."""
+    return [
+        api.Stretch(first=monday + timedelta(7 * n + first), last=monday + timedelta(7 * n + last), counted=first == 0,
+                    days=5 if first == 0 else 0, minutes=None, rule="R3", why=WORKING if first == 0 else WEEKEND,
+                    event=None)
+        for n in range(count) for first, last in ((0, 4), (5, 6))
+    ]  # fmt: skip
+
+
+def clock(stretches: list[api.Stretch]) -> api.ProcedureClock:
+    return api.ProcedureClock(
+        legal_time="5d", unit="days", stretches=stretches, counted=0, left=None, total=WORKING, due_day=DUE, due=None,
+        legal_due=None, ended_at=None, status=api.Status(code="late", name=WORKING), remaining=None, official_class="",
+        first_class="",
+    )  # fmt: skip
+
+
+def test_years_past_the_due_are_one_line_and_the_days_to_the_due_are_not() -> None:
+    *before, weekend = weeks(date(2025, 12, 1), 14)
+    late = [weekend, *weeks(DUE + timedelta(3), 100)]
+    lines = list(_lines(clock([*before, *late])))
+    assert lines[:-1] == [[each] for each in before]
+    assert lines[-1] == late
+
+
+def test_some_weeks_past_the_due_are_shown_one_by_one() -> None:
+    late = weeks(DUE + timedelta(3), 6)
+    assert list(_lines(clock(late))) == [[each] for each in late]
+
+
+def test_what_an_event_did_past_the_due_stays_a_line_of_its_own() -> None:
+    late = weeks(DUE + timedelta(3), 40)
+    paused = api.EventName(
+        type="dossier.paused", name=WORKING, source="s", id="e-1", occurred_at=datetime(2026, 5, 1, tzinfo=UTC)
+    )
+    late[40] = late[40].model_copy(update={"event": paused})
+    assert list(_lines(clock(late))) == [late[:40], [late[40]], late[41:]]
