@@ -41,6 +41,7 @@ from projections.calendar import Term
 from replay.described import archive_freshness, describe_step
 from replay.timeline import timeline
 from schemas import api
+from schemas.clock import REAL, Clock
 from schemas.timewords import Term as WrittenTerm
 
 MAX_WAIT_SECONDS: Final = 600.0
@@ -79,6 +80,7 @@ class Gateway:
     history: History
     access: AccessLog
     metrics: Metrics
+    clock: Clock
     streams: int = 0
     folding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -86,9 +88,12 @@ class Gateway:
 FromApp = NamedDependency[Gateway]
 
 
-def create_app(reader: LiveReader, history: History, access: AccessLog, hosts: Sequence[str]) -> ASGIApp:
-    """The whole application; `hosts` are the Host headers it answers to (`127.0.0.1:8080`), against DNS rebinding."""
-    gateway = Gateway(reader, history, access, Metrics(reader))
+def create_app(
+    reader: LiveReader, history: History, access: AccessLog, hosts: Sequence[str], clock: Clock = REAL
+) -> ASGIApp:
+    """The whole application; `hosts` are the Host headers it answers to (`127.0.0.1:8080`), against DNS rebinding, and
+    `clock` is what `reader` goes by."""
+    gateway = Gateway(reader, history, access, Metrics(reader), clock)
     return Guard(litestar_app(gateway, hosts), gateway.metrics.count)
 
 
@@ -96,8 +101,8 @@ def litestar_app(gateway: Gateway | None, hosts: Sequence[str] = ()) -> Litestar
     """The routes. Without a gateway it can only describe itself (OpenAPI)."""
     return Litestar(
         route_handlers=[
-            page, file, summary, queues, breaches, due, offices, dossiers, dossier, clocks, events, words, stream,
-            healthz, readyz, metrics,
+            page, file, summary, queues, breaches, due, offices, dossiers, dossier, clocks, events, words, clock,
+            stream, healthz, readyz, metrics,
         ],
         dependencies={"gateway": Provide(_gateway, sync_to_thread=False)},
         state=State({"gateway": gateway}),
@@ -259,6 +264,12 @@ async def events(
 async def words() -> api.Words:
     """Từ ngữ: what states, timeliness, anomalies and events are called, in Vietnamese and English."""
     return answers.WORDS
+
+
+@get("/v1/clock")
+async def clock(gateway: FromApp) -> api.Time:
+    """Đồng hồ: what time it is for deadlines, and whether that is simulated."""
+    return api.Time(now=gateway.clock.now(), simulated=gateway.clock.is_simulated, speed=gateway.clock.speed)
 
 
 # -- The live stream and the page ----------------------------------------------------------------------------------

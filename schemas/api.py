@@ -441,6 +441,14 @@ class Words(Body):
     statuses: dict[str, Name]
 
 
+class Time(Body):
+    """The instant that deadlines are held against."""
+
+    now: AwareDatetime
+    simulated: bool
+    speed: Annotated[float, Field(description="seconds of it in a real one")]
+
+
 class Health(Body):
     """Is the process alive."""
 

@@ -8,17 +8,18 @@ const FINAL = ["REFUSED", "RETURNED", "WITHDRAWN", "STOPPED", "CLOSED"];
 const QUEUES_SHOWN = 40;
 const LIST_SHOWN = 100;
 const ANNOUNCE_EVERY_MS = 20_000;
+const CLOCK_EVERY_MS = 250;
 const BREACHES_SHOWN = 20;
 const BREACHES_EVERY_MS = 5_000; // remaining time is told in minutes; the counts beside it come by the second
 
-const now = { summary: null, offices: [], queues: new Map(), breaches: null, words: null, connection: "connecting" };
+const now = { summary: null, offices: [], queues: new Map(), breaches: null, words: null, clock: null, connection: "connecting" };
 
 // -- The live stream ---------------------------------------------------------------------------------------------
 
 function follow() {
   const stream = new EventSource("/v1/stream");
   let first = true; // of this connection: what comes first is everything, then only changes
-  stream.onopen = () => { first = true; connectionIs("live"); };
+  stream.onopen = () => { first = true; connectionIs("live"); askClock(); };
   stream.onerror = () => {
     connectionIs("lost");
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 3000); // the browser has given up: go on
@@ -62,6 +63,25 @@ function drawFreshness() {
   connection.dataset.connection = now.connection;
   connection.textContent = say(now.connection);
   byId("freshness").textContent = freshnessText();
+}
+
+/** A simulated clock, which may have been set otherwise while the connection was lost. */
+async function askClock() {
+  try {
+    const answer = await fetch("/v1/clock");
+    if (answer.ok) now.clock = { ...(await answer.json()), asked: performance.now() };
+  } catch {
+    return; // asked again with the next connection
+  }
+  drawClock();
+}
+
+function drawClock() {
+  const element = byId("clock");
+  element.hidden = !now.clock?.simulated;
+  if (element.hidden) return;
+  const shown = Date.parse(now.clock.now) + (performance.now() - now.clock.asked) * now.clock.speed;
+  element.textContent = say("simulated", { time: time(shown), n: number(now.clock.speed) });
 }
 
 function freshnessText() {
@@ -277,6 +297,7 @@ byId("search").addEventListener("submit", (event) => {
 });
 addEventListener("hashchange", () => { if (/^#\//.test(location.hash)) route(); });
 setInterval(announce, ANNOUNCE_EVERY_MS);
+setInterval(drawClock, CLOCK_EVERY_MS);
 setInterval(askBreaches, BREACHES_EVERY_MS);
 
 speak(language);

@@ -10,6 +10,7 @@ const WORDS = {
   live: ["Trực tiếp", "Live"],
   lost: ["Mất kết nối, đang thử lại", "Connection lost, trying again"],
   fresh: ["cập nhật đến {time}, chậm {lag} sự kiện", "up to {time}, {lag} events behind"],
+  simulated: ["giờ giả lập {time}, nhanh gấp {n}", "simulated time {time}, {n} times as fast"],
   fresh_none: ["chưa có sự kiện nào", "no events yet"],
   lag_unknown: ["không rõ mấy", "an unknown number of"],
   dossiers: ["Hồ sơ", "Dossiers"],

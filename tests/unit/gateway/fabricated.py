@@ -18,6 +18,7 @@ from gateway.reader import LiveReader
 from projections.dossier import fold, pack
 from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, pack_cursor
 from replay.timeline import Recorded
+from schemas.clock import REAL, Clock
 
 HOST = "testserver.local"
 START = datetime(2026, 3, 2, 1, tzinfo=UTC)
@@ -91,7 +92,10 @@ def reader_with(*dossiers: list[Recorded], next_offset: int = 0, ledger_end: int
 
 
 def client(
-    reader: LiveReader, history: FabricatedHistory | None = None, access: FabricatedAccess | None = None
+    reader: LiveReader,
+    history: FabricatedHistory | None = None,
+    access: FabricatedAccess | None = None,
+    clock: Clock = REAL,
 ) -> AsyncTestClient[ASGIApp]:
-    app = create_app(reader, history or FabricatedHistory(), access or FabricatedAccess(), [HOST])
+    app = create_app(reader, history or FabricatedHistory(), access or FabricatedAccess(), [HOST], clock)
     return AsyncTestClient(app, base_url=f"http://{HOST}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from events.ledger import LEDGER_TOPIC
 from gateway.app import openapi_document
 from gateway.guard import MAX_PATH_BYTES
 from gateway.page import __file__ as page_file
+from schemas.clock import Clock
 from tests.unit.gateway.fabricated import HOST, START, FabricatedAccess, FabricatedHistory, client, reader_with, record
 
 A = [record("A", 0), record("A", 1)]
@@ -51,6 +53,19 @@ async def test_the_summary_says_every_state_and_how_fresh_it_is() -> None:
     assert summary["freshness"] == {
         "positions": {"0": 2}, "recorded_at": "2026-03-02T01:00:00Z", "lag": 3, "complete": None,
     }  # fmt: skip
+
+
+@run
+async def test_what_time_it_is_for_deadlines() -> None:
+    begin = datetime(2020, 1, 6, tzinfo=UTC)
+    async with client(reader_with(A), clock=Clock(begin, datetime.now(UTC), 0.001)) as http:
+        told = await get(http, "/v1/clock")
+    assert datetime.fromisoformat(told.pop("now")) - begin < timedelta(seconds=1)
+    assert told == {"simulated": True, "speed": 0.001}
+    async with client(reader_with(A)) as http:
+        told = await get(http, "/v1/clock")
+    assert abs(datetime.fromisoformat(told.pop("now")) - datetime.now(UTC)) < timedelta(minutes=1)
+    assert told == {"simulated": False, "speed": 1.0}
 
 
 @run
