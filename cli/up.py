@@ -32,6 +32,7 @@ from deploy.embedded.runtime import (
     exclusive,
     find,
     is_alive,
+    kept_clock,
     read_last,
     run_dir,
     stop_leftovers,
@@ -68,10 +69,11 @@ def up(
     gateway_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the gateway; 0: any.")] = None,
     simulate: Annotated[str | None, typer.Option(metavar="PROFILE", help="Feed it a simulated department.")] = None,
     clock: Annotated[
-        str | None, typer.Option(metavar="START", help="Simulated time from this instant on: 2026-02-09T08:00+07:00.")
+        str | None,
+        typer.Option(metavar="START", help="Simulated time, the first time from this instant: 2026-02-09T08:00+07:00."),
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(help="With --clock: simulated seconds in a real one; 600 a working day in a minute.")
+        float | None, typer.Option(help="Simulated seconds in a real one: 600 a working day in a minute; default: 1.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when ready; `dossier down` stops it.")] = False,
 ) -> None:
@@ -79,10 +81,10 @@ def up(
 
     Ports are free ones unless told, and the same again the next time. Ctrl-C stops all; the next start continues.
 
-    With --clock, dues pass and alarms go off by a simulated clock that starts when this command does; what is
-    simulated comes when that clock reaches its time. When something was recorded stays real: events of a simulated
-    future are marked as occurred later than recorded (A08). Give such a run a --data-dir of its own, since the time
-    of an installation should not go back.
+    With --clock, dues pass and alarms go off by a simulated clock; what is simulated comes when that clock reaches its
+    time. The next run on the same folder goes on where it stopped, with --clock or without. When something was recorded
+    stays real: events of a simulated future are marked as occurred later than recorded (A08). Give such a run a
+    --data-dir of its own, since the time of an installation should not go back.
 
     Example: dossier up --simulate gia-lai-2020-h1
     """
@@ -90,29 +92,32 @@ def up(
 
     if simulate is not None:
         require_profile(simulate)
-    settings = load_settings(
-        data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port, clock=_clock(clock, speed)
-    )
+    settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
     folder = settings.data_dir.resolve()
+    kept = None if settings.clock else kept_clock(folder)
+    wishes = Wishes(kafka_port, clickhouse_port, simulate, _clock(clock, speed, kept))
     if detach:
         _detach(folder, [argument for argument in sys.argv[1:] if argument != "--detach"])
         return
     with _told_plainly(), _terminal(folder, settings.log_level) as terminal:
-        _run(folder, _signing(folder, settings, terminal), Wishes(kafka_port, clickhouse_port, simulate), terminal)
+        _run(folder, _signing(folder, settings, terminal), wishes, terminal)
 
 
-def _clock(start: str | None, speed: float | None) -> str | None:
-    """The setting for a clock that shows `start` now.
+def _clock(start: str | None, speed: float | None, kept: Clock | None) -> Clock | None:
+    """The simulated clock of this run; None: what the settings say. `kept` is that of the last run, for it to go on.
 
     Raises:
         CommandError: it is no clock.
     """
-    if start is None and speed is not None:
-        raise CommandError("--speed is the speed of --clock: give that too", EXIT_USAGE)
-    if start is None:
+    if start is None and kept is None:
+        if speed is not None:
+            raise CommandError("--speed is the speed of --clock: give that too", EXIT_USAGE)
         return None
     try:
-        return str(Clock(parse_instant(start), datetime.now(UTC), 1.0 if speed is None else speed))
+        begin = [] if start is None else [parse_instant(start)]
+        begin += [] if kept is None else [kept.start]
+        same = kept.speed if kept is not None and start is None else 1.0
+        return Clock(max(begin), datetime.now(UTC), same if speed is None else speed)
     except ClockError as error:
         raise CommandError(f"--clock: {error}", EXIT_USAGE) from error
 
@@ -142,6 +147,8 @@ def _run(folder: Path, settings: Settings, wishes: Wishes, terminal: Terminal) -
             terminal.say(f"stopped {name}, left over from a run that was killed")
         plan = make_plan(folder, settings, wishes, terminal.say)
         terminal.say(f"starting; data and logs are in {folder}")
+        if plan.goes_on is not None:
+            terminal.say(f"simulated clock: {plan.goes_on.start:%d/%m/%Y %H:%M}, {plan.goes_on.speed:g} times as fast")
         asyncio.run(Supervisor(plan, folder, terminal.say, terminal.warn, terminal.show).run())
         terminal.say("stopped")
 

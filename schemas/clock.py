@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -81,6 +81,11 @@ class Clock:
     def at_us(self, real_us: int) -> int:
         """The simulated instant of a real one, both in microseconds since 1970 UTC."""
         return _microseconds(self.start) + round((real_us - _microseconds(self.anchor)) * self.speed)
+
+    def going_on(self, real: datetime, ahead: timedelta = timedelta(0)) -> Clock:
+        """The clock that at `real` shows what this one shows so much real time later, and is as fast."""
+        shown = self.at_us(_microseconds(real + ahead))
+        return replace(self, start=(_EPOCH + timedelta(microseconds=shown)).astimezone(self.start.tzinfo), anchor=real)
 
     def seconds_until(self, instant_us: int) -> float:
         """Real seconds until the clock shows that instant; 0 when it has passed."""

@@ -3,6 +3,7 @@
 <data_dir>/run/up.json            written by the supervisor on every change, removed when it stops
 <data_dir>/run/credentials.json   passwords of the embedded archive; 0600, kept from run to run
 <data_dir>/run/<name>.health.json each child's own word (schemas.health)
+<data_dir>/run/clock              the simulated clock, if it ran by one: what it showed last, for the next run to go on
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, SecretStr
+
+from schemas.clock import Clock
 
 ProcessState = Literal["starting", "ok", "restarting", "finished", "failed", "stopping", "stopped"]
 
@@ -138,6 +141,18 @@ def stop_leftovers(data_dir: Path) -> list[str]:
 def forget(data_dir: Path) -> None:
     """Nothing runs here any more."""
     (run_dir(data_dir) / "up.json").unlink(missing_ok=True)
+
+
+def keep_clock(data_dir: Path, clock: Clock) -> None:
+    replace_file(run_dir(data_dir) / "clock", str(clock))
+
+
+def kept_clock(data_dir: Path) -> Clock | None:
+    """The simulated clock of the last run, which its `start` shows; None: all went by real time."""
+    try:
+        return Clock.parse((run_dir(data_dir) / "clock").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
 
 
 def read_credentials(data_dir: Path) -> Credentials | None:

@@ -12,12 +12,18 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import psutil
 
 from deploy.embedded.child import Child, Supervised
-from deploy.embedded.runtime import Running, forget
+from deploy.embedded.runtime import Running, forget, keep_clock
+from schemas.clock import Clock
+
+#: So often it is written down what a simulated clock shows: by then, so that it does not go back after a kill either.
+_KEEP_CLOCK_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Plan:
     feeds: tuple[Child, ...] = ()  # start after `ready`, and are not waited for
     embedded_clickhouse: bool = True
     clock: str | None = None  # what the processes were given
+    goes_on: Clock | None = None  # the same, if the next run is to go on from where it stops
 
 
 @dataclass(slots=True)
@@ -58,17 +65,19 @@ class Supervisor:
         """
         self._listen_to_signals()
         work, told = asyncio.create_task(self._work()), asyncio.create_task(self._stop.wait())
+        keeping = asyncio.create_task(self._keep_clock())
         try:
             await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
         finally:
             self._stop.set()
-            for task in (work, told):
+            for task in (work, told, keeping):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
             await self._stop_all()
+            self._write_clock()
             forget(self.data_dir)
 
     async def _work(self) -> None:
@@ -118,6 +127,16 @@ class Supervisor:
         with contextlib.suppress(OSError):  # on a full disk `status` shows what was; what runs goes on
             running.write(self.data_dir)
         self.show(running)
+
+    async def _keep_clock(self) -> None:
+        while True:
+            self._write_clock(timedelta(seconds=2 * _KEEP_CLOCK_SECONDS))
+            await asyncio.sleep(_KEEP_CLOCK_SECONDS)
+
+    def _write_clock(self, ahead: timedelta = timedelta(0)) -> None:
+        if self.plan.goes_on is not None:
+            with contextlib.suppress(OSError):  # a full disk: the next run begins a little earlier
+                keep_clock(self.data_dir, self.plan.goes_on.going_on(datetime.now(UTC), ahead))
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

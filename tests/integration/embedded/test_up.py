@@ -11,6 +11,8 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 
+from deploy.embedded.runtime import kept_clock
+from schemas.clock import Clock
 from tests.installation import Installation, eventually
 from tests.integration.waiting import records_on
 
@@ -96,6 +98,33 @@ def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Instal
     assert still_there(pids) == []
     assert own.run("status").returncode == 3
     assert own.run("down").returncode == 3
+
+
+def test_a_simulated_clock_is_gone_by_everywhere_and_the_next_run_goes_on(own: Installation) -> None:
+    """By real time every dossier of 2020 would be overdue."""
+    start = "2020-01-06T07:00:00+07:00"
+    own.up("--clock", start, "--speed", "60", "--simulate", "gia-lai-2020-h1")
+    eventually(lambda: own.json("summary")["pending_in_time"] > 0, "dossiers that are in time")
+    summary, due = own.json("summary"), own.json("due", "--within", "30d")
+    assert summary["overdue"] < summary["pending_in_time"]
+    assert due["at"].startswith("2020-01-06")
+    assert own.json("explain", due["deadlines"][0]["dossier"])["at"].startswith("2020-01-06")
+
+    def clock() -> Clock:
+        return Clock.parse(own.status()["clock"]["setting"])
+
+    shown = clock().now()
+    own.down()
+    stopped = kept_clock(own.data_dir)
+    assert stopped is not None
+    assert stopped.start >= shown
+    own.up()
+    assert (clock().start, clock().speed) == (stopped.start, 60), "not by what passed between"
+    shown = clock().now()
+    psutil.Process(own.status()["pid"]).kill()
+    own.up("--clock", start, "--speed", "1")
+    assert clock().start >= shown
+    assert clock().speed == 1
 
 
 def test_a_killed_broker_and_a_killed_archive_come_back(running: Installation) -> None:

@@ -47,6 +47,18 @@ def test_a_minute_is_ten_hours_at_600() -> None:
     assert clock.at_us(microseconds(ANCHOR - timedelta(minutes=1))) == microseconds(START - timedelta(hours=10))
 
 
+@given(INSTANTS, st.timedeltas(timedelta(0), timedelta(days=30)), st.sampled_from([0.5, 1.0, 600.0]))
+def test_one_that_goes_on_shows_what_the_other_would(real: datetime, later: timedelta, speed: float) -> None:
+    clock = Clock(START, ANCHOR, speed)
+    shown = clock.at_us(microseconds(real))
+    if not microseconds(datetime(1960, 1, 1, tzinfo=UTC)) < shown < microseconds(datetime(2140, 1, 1, tzinfo=UTC)):
+        return  # no clock starts there
+    on = clock.going_on(real)
+    assert microseconds(on.start) == shown
+    assert abs(on.at_us(microseconds(real + later)) - clock.at_us(microseconds(real + later))) < 1_000
+    assert clock.going_on(real, later).start >= on.start
+
+
 def test_now_and_the_wait_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     real_us = microseconds(ANCHOR + timedelta(seconds=3))
     monkeypatch.setattr(time, "time_ns", lambda: real_us * 1000)

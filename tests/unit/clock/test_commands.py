@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from cli.main import main
 from cli.simulate import _by_clock
 from cli.surroundings import surroundings
+from cli.up import _clock
 from events.envelope import microseconds
 from events.simulation import PROFILES, simulate
 from schemas.clock import Clock
@@ -38,6 +39,25 @@ def test_a_wrong_clock_is_told_before_anything_starts(
     assert exited.value.code == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("start", "speed", "kept", "shown"),
+    [
+        ("2026-02-09T08:00+07:00", 600.0, None, "2026-02-09T08:00+07:00 600"),
+        ("2026-02-09T08:00+07:00", None, None, "2026-02-09T08:00+07:00 1"),
+        ("2026-02-09T08:00+07:00", 60.0, "2026-03-02T10:00+07:00", "2026-03-02T10:00+07:00 60"),
+        ("2026-04-01T08:00+07:00", 60.0, "2026-03-02T10:00+07:00", "2026-04-01T08:00+07:00 60"),
+        (None, None, "2026-03-02T10:00+07:00", "2026-03-02T10:00+07:00 600"),
+        (None, 1.0, "2026-03-02T10:00+07:00", "2026-03-02T10:00+07:00 1"),
+        (None, None, None, None),
+    ],
+)
+def test_time_does_not_go_back(start: str | None, speed: float | None, kept: str | None, shown: str | None) -> None:
+    """From a first start, or from where the last run (600 times as fast) stopped, whichever is later."""
+    last = Clock(datetime.fromisoformat(kept), datetime.now(UTC), 600) if kept else None
+    clock = _clock(start, speed, last)
+    assert (clock and f"{clock.start.isoformat(timespec='minutes')} {clock.speed:g}") == shown
 
 
 def test_commands_and_config_go_by_the_clock_that_is_set(
