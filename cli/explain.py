@@ -16,7 +16,7 @@ from cli.access import record_read
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import open_archive, rules_known
-from cli.replay import KnownAt, caught_up, instant
+from cli.replay import KnownAt, caught_up, instant, require_as_of
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import both, day, moment, status
 from projections.expectation import Timeliness
@@ -52,6 +52,7 @@ def explain(
     """
     asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
+    require_as_of(around, asked, known)
     record_read(around, "explain", dossier, asked, known)
     if known is not None:
         answer = explained_then(around, dossier, asked, known, wait)
@@ -115,7 +116,7 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
     table = Table("từ · from", "đến · to", "tính · counted", "", "lý do · why", box=None, pad_edge=False)
     table.add_column("sự kiện · event", overflow="fold")
     for stretches in _lines(clock):
-        table.add_row(*_told(stretches, answer))
+        table.add_row(*_told(stretches, answer.zone))
     out.print(table)
     out.print(both(clock.total), style="bold")
     due = f"{day(clock.due_day)} ({moment(clock.due, answer.zone)})" if clock.due_day else "tạm dừng · stopped"
@@ -144,7 +145,7 @@ def _lines(clock: api.ProcedureClock) -> Iterator[Sequence[api.Stretch]]:
             yield from ([each] for each in together)
 
 
-def _told(stretches: Sequence[api.Stretch], answer: api.Explanation) -> tuple[str | Text, ...]:
+def _told(stretches: Sequence[api.Stretch], zone: str) -> tuple[str | Text, ...]:
     first, last, event = stretches[0], stretches[-1], stretches[0].event
     counted = any(each.counted for each in stretches)
     days, minutes = sum(each.days for each in stretches), sum(each.minutes or 0 for each in stretches)
@@ -154,7 +155,7 @@ def _told(stretches: Sequence[api.Stretch], answer: api.Explanation) -> tuple[st
         if len(stretches) == 1
         else "quá hạn, từng ngày: --json · past the due, day by day: --json"
     )
-    cause = f"{both(event.name)} {moment(event.occurred_at, answer.zone)} ({event.id})" if event else ""
+    cause = f"{both(event.name)} {moment(event.occurred_at, zone)} ({event.id})" if event else ""
     mark = Text("có · yes", "green") if counted else Text("không · no", "yellow")
     return day(first.first), day(last.last), mark, amount if counted else "", why, Text(cause)
 

@@ -14,7 +14,7 @@ from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import folded, open_archive, rules_known
-from cli.replay import AsOf, KnownAt, caught_up, instant
+from cli.replay import AsOf, KnownAt, caught_up, instant, require_as_of
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import COLOURS, watch
 from schemas import api
@@ -44,6 +44,7 @@ def queues(
     """
     asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
+    require_as_of(around, asked, known)
     if asked or known:
         if watching:
             raise CommandError("--watch shows the present: leave out --as-of and --known-at", EXIT_USAGE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
@@ -91,12 +91,18 @@ def _show(topic: str, result: dict[str, Any]) -> None:
     out.print(table_of_counts({topic: Reconciled.model_validate({name: result[name] for name in _COUNTS})}))
     if not result["findings"]:
         return
-    table = Table("sai khác · finding", "vị trí · position", "cột · columns", box=None, pad_edge=False)
-    for each in result["findings"]:
-        table.add_row(Text(_COUNTS[each["what"]], "red"), Text(each["position"]), Text(", ".join(each["columns"])))
-    out.print(table)
+    out.print(_table_of_findings(result["findings"]))
     if result["found"] > len(result["findings"]):
         out.print(f"liệt kê {len(result['findings'])} đầu trong {result['found']:,} · the first of {result['found']:,}")
+
+
+def _table_of_findings(findings: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("sai khác · finding", box=None, pad_edge=False)
+    table.add_column("vị trí · position", overflow="fold")
+    table.add_column("cột · columns", overflow="fold")
+    for each in findings:
+        table.add_row(Text(_COUNTS[each["what"]], "red"), Text(each["position"]), Text(", ".join(each["columns"])))
+    return table
 
 
 def table_of_counts(topics: Mapping[str, Reconciled]) -> Table:

@@ -90,6 +90,18 @@ def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> di
     return ends
 
 
+def require_as_of(around: Surroundings, as_of: datetime | None, known_at: datetime | None) -> None:
+    """Dues are held against `as_of`, else against the instant at which something was known.
+
+    Raises:
+        CommandError: that is one of real time, and the installation goes by a simulated clock.
+    """
+    if as_of is None and known_at is not None and around.clock.is_simulated:
+        raise CommandError(
+            "--known-at is in real time, and dues go by a simulated clock here: give --as-of too", EXIT_USAGE
+        )
+
+
 def instant(text: str | None, option: str) -> datetime | None:
     """The instant somebody wrote: Vietnamese dd/MM/yyyy[ HH:mm[:ss]], a date alone being its end, or RFC 3339.
 

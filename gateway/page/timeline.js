@@ -67,8 +67,29 @@ function deadline({ clock, zone }) {
     make("p", { class: "state" }, make("strong", { class: `status-${clock.status.code}` }, nameIn(clock.status.name)), left),
     make("p", {}, [clock.due ? `${say("due")} ${time(clock.due, zone)}` : "", nameIn(clock.total)].filter(Boolean).join(" · ")),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "deadline-title" },
-      make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...clock.stretches.map((each) => stretch(each, zone))))),
+      make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines(clock).map((each) => stretch(each, zone))))),
   );
+}
+
+const MANY = 12;
+const PAST = { vi: "quá hạn, không có gì xảy ra", en: "past the due, nothing happened" };
+
+/** A line for each stretch; but one for all the weeks past the due in which nothing happened, if they are many. */
+function lines(clock) {
+  const isPast = (each) => clock.due_day && each.first > clock.due_day && !each.event;
+  const groups = [];
+  for (const each of clock.stretches) {
+    const group = groups.at(-1);
+    if (group && isPast(group[0]) && isPast(each)) group.push(each);
+    else groups.push([each]);
+  }
+  return groups.flatMap((group) => (group.length > MANY ? together(group) : group));
+}
+
+function together(group) {
+  const sum = (key) => group.reduce((total, each) => total + each[key], 0);
+  const minutes = group[0].minutes === null ? null : sum("minutes");
+  return { ...group[0], last: group.at(-1).last, counted: true, days: sum("days"), minutes, rule: "", why: PAST };
 }
 
 function stretch(each, zone) {
@@ -77,7 +98,7 @@ function stretch(each, zone) {
   const cause = each.event ? `${nameIn(each.event.name)}, ${time(each.event.occurred_at, zone)}` : "";
   return make("tr", { class: each.counted ? null : "uncounted" },
     make("th", { scope: "row" }, days), make("td", {}, each.counted ? `${say("yes")}: ${amount}` : say("no")),
-    make("td", {}, `${each.rule} ${nameIn(each.why)}`), make("td", {}, cause));
+    make("td", {}, `${each.rule} ${nameIn(each.why)}`.trim()), make("td", {}, cause));
 }
 
 const day = (iso) => iso.split("-").reverse().join("/");

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from cli.explain import _lines
+from cli.explain import _lines, _told
 from schemas import api
 
 DUE = date(2026, 3, 6)
@@ -33,6 +33,15 @@ def test_years_past_the_due_are_one_line_and_the_days_to_the_due_are_not() -> No
     lines = list(_lines(clock([*before, *late])))
     assert lines[:-1] == [[each] for each in before]
     assert lines[-1] == late
+
+
+def test_the_one_line_has_the_sum_of_what_counts() -> None:
+    late = weeks(DUE + timedelta(3), 100)
+    first, last, mark, amount, why, cause = map(str, _told(late, "Asia/Ho_Chi_Minh"))
+    assert (first, last, mark, amount, cause) == ("09/03/2026", "06/02/2028", "có · yes", "500", "")
+    assert "--json" in why
+    hours = [each.model_copy(update={"days": 0, "minutes": 90 * each.counted}) for each in late[:3]]
+    assert str(_told(hours, "Asia/Ho_Chi_Minh")[3]) == "3:00"
 
 
 def test_some_weeks_past_the_due_are_shown_one_by_one() -> None:

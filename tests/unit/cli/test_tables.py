@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cli.deadlines import _table as deadlines_table
 from cli.queues import _table as queues_table
-from cli.reconcile import table_of_counts
+from cli.reconcile import _table_of_findings, table_of_counts
 from cli.watching import identified
 from events.access import ACCESS_TOPIC
 from events.alarms import ALARMS_TOPIC
@@ -79,3 +79,12 @@ def test_what_was_compared_of_every_topic_fits() -> None:
     assert "…" not in text
     for word in ("events", "alarms", "rulebooks", "access", "trên sổ cái · on the ledger", "thiếu · missing"):
         assert word in text
+
+
+def test_where_something_differs_is_told_whole() -> None:
+    position, columns = "dossier.events.v1/11@123456789", ("occurred_at", "office", "procedure", "channel", "outcome")
+    text = shown(_table_of_findings([{"what": "altered", "position": position, "columns": columns}]), 80)
+    assert "…" not in text
+    assert all(letter in text for letter in columns)
+    assert "dossier.events.v1/11@" in text
+    assert "56789" in text
