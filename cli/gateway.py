@@ -60,11 +60,10 @@ async def _serve(settings: Settings, around: Surroundings) -> None:
 
     listening = _listen(settings.gateway_host, settings.gateway_port)
     port = listening.getsockname()[1]
-    reader = LiveReader(around.kafka, now=around.clock.now_us)
+    reader = LiveReader(around.kafka, clock=around.clock)
     history = ArchiveHistory(lambda: connect_report(around))
     access = KafkaAccessLog(around.kafka)
-    hosts = _host_headers(settings.gateway_host, port)
-    server = Server(create_app(reader, history, access, hosts, around.clock), reader)
+    server = Server(create_app(reader, history, access, _host_headers(settings.gateway_host, port)), reader)
     log.info("listening", host=settings.gateway_host, port=port, kafka=around.kafka, clickhouse=around.clickhouse)
     try:
         await _until_stopped(server, listening, reader)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,7 +74,8 @@ def up(
         typer.Option(metavar="START", help="Simulated time, the first time from this instant: 2026-02-09T08:00+07:00."),
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(help="Simulated seconds in a real one: 600 a working day in a minute; default: 1.")
+        float | None,
+        typer.Option(help="Simulated seconds in a real one: 600 a working day in a minute; default: 1, or as before."),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when ready; `dossier down` stops it.")] = False,
 ) -> None:
@@ -82,11 +84,12 @@ def up(
     Ports are free ones unless told, and the same again the next time. Ctrl-C stops all; the next start continues.
 
     With --clock, dues pass and alarms go off by a simulated clock; what is simulated comes when that clock reaches its
-    time. The next run on the same folder goes on where it stopped, with --clock or without. When something was recorded
-    stays real: events of a simulated future are marked as occurred later than recorded (A08). Give such a run a
-    --data-dir of its own, since the time of an installation should not go back.
+    time. Time does not go back: the next run on the same folder goes on where this one stopped, with --clock or
+    without, and a folder that went by real time takes no clock that is behind it; give such a run a --data-dir of its
+    own. (A clock in the settings is as it is set.) When something was recorded stays real: events of a simulated future
+    are marked as occurred later than recorded (A08).
 
-    Example: dossier up --simulate gia-lai-2020-h1
+    Example: dossier up --simulate gia-lai-2020-h1 --clock 2020-01-06T07:00+07:00 --speed 600
     """
     from deploy.embedded.plan import Wishes
 
@@ -94,32 +97,46 @@ def up(
         require_profile(simulate)
     settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
     folder = settings.data_dir.resolve()
-    kept = None if settings.clock else kept_clock(folder)
-    wishes = Wishes(kafka_port, clickhouse_port, simulate, _clock(clock, speed, kept))
+    set_anew = clock is None and settings.clock is not None
+
+    def choose(kept: Clock | None) -> Clock | None:
+        return _clock(clock, speed, None if set_anew else kept)
+
+    with _told_plainly():
+        choose(kept_clock(folder))  # a wrong one is told before anything is there
     if detach:
         _detach(folder, [argument for argument in sys.argv[1:] if argument != "--detach"])
         return
     with _told_plainly(), _terminal(folder, settings.log_level) as terminal:
-        _run(folder, _signing(folder, settings, terminal), wishes, terminal)
+        wishes = Wishes(kafka_port, clickhouse_port, simulate)
+        _run(folder, _signing(folder, settings, terminal), wishes, choose, terminal)
 
 
 def _clock(start: str | None, speed: float | None, kept: Clock | None) -> Clock | None:
-    """The simulated clock of this run; None: what the settings say. `kept` is that of the last run, for it to go on.
+    """The simulated clock of this run; None: it goes by real time, or the settings. `kept`: what the last run went by.
 
     Raises:
-        CommandError: it is no clock.
+        CommandError: it is no clock, or one by which time would go back.
     """
-    if start is None and kept is None:
+    goes_on = kept is not None and kept.is_simulated
+    if start is None and not goes_on:
         if speed is not None:
             raise CommandError("--speed is the speed of --clock: give that too", EXIT_USAGE)
         return None
+    now = datetime.now(UTC)
     try:
         begin = [] if start is None else [parse_instant(start)]
-        begin += [] if kept is None else [kept.start]
+        begin += [kept.start] if kept is not None and goes_on else []
         same = kept.speed if kept is not None and start is None else 1.0
-        return Clock(max(begin), datetime.now(UTC), same if speed is None else speed)
+        clock = Clock(max(begin), now, same if speed is None else speed)
     except ClockError as error:
         raise CommandError(f"--clock: {error}", EXIT_USAGE) from error
+    if kept is not None and not goes_on and clock.start < now:
+        raise CommandError(
+            "--clock: this folder has gone by real time, and time does not go back: name another one (--data-dir)",
+            EXIT_USAGE,
+        )
+    return clock
 
 
 def _signing(folder: Path, settings: Settings, terminal: Terminal) -> Settings:
@@ -137,20 +154,40 @@ def _signing(folder: Path, settings: Settings, terminal: Terminal) -> Settings:
     return settings.model_copy(update={"signing_key": key.resolve(), "checkpoint_file": file.resolve()})
 
 
-def _run(folder: Path, settings: Settings, wishes: Wishes, terminal: Terminal) -> None:
+def _run(
+    folder: Path, settings: Settings, wishes: Wishes, choose: Callable[[Clock | None], Clock | None], terminal: Terminal
+) -> None:
     """1. own the folder, 2. clean up after a killed run, 3. plan, 4. supervise until told to stop."""
     from deploy.embedded.plan import make_plan
     from deploy.embedded.supervisor import Supervisor
 
     with exclusive(folder):
-        for name in stop_leftovers(folder):
-            terminal.say(f"stopped {name}, left over from a run that was killed")
+        kept = _clean_up(folder, terminal)
+        wishes = replace(wishes, clock=choose(kept))
         plan = make_plan(folder, settings, wishes, terminal.say)
         terminal.say(f"starting; data and logs are in {folder}")
-        if plan.goes_on is not None:
-            terminal.say(f"simulated clock: {plan.goes_on.start:%d/%m/%Y %H:%M}, {plan.goes_on.speed:g} times as fast")
+        if wishes.clock is not None:
+            _say_clock(wishes.clock, kept, terminal)
         asyncio.run(Supervisor(plan, folder, terminal.say, terminal.warn, terminal.show).run())
         terminal.say("stopped")
+
+
+def _clean_up(folder: Path, terminal: Terminal) -> Clock | None:
+    """After a killed run; gives what the last run went by, up to the end of its last process."""
+    last, stopped = read_last(folder), stop_leftovers(folder)
+    for name in stopped:
+        terminal.say(f"stopped {name}, left over from a run that was killed")
+    kept = kept_clock(folder)
+    if stopped and last is not None and last.clock is not None and kept is not None and kept.is_simulated:
+        return max(kept, Clock.parse(last.clock).going_on(datetime.now(UTC)), key=lambda each: each.start)
+    return kept
+
+
+def _say_clock(clock: Clock, kept: Clock | None, terminal: Terminal) -> None:
+    from cli.watching import moment
+
+    where = ", where the last run on this folder stopped" if kept is not None and clock.start == kept.start else ""
+    terminal.say(f"simulated clock: {moment(clock.start)}{where}, {clock.speed:g} times as fast")
 
 
 def down(data_dir: DataDir = None) -> None:

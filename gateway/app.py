@@ -41,7 +41,6 @@ from projections.calendar import Term
 from replay.described import archive_freshness, describe_step
 from replay.timeline import timeline
 from schemas import api
-from schemas.clock import REAL, Clock
 from schemas.timewords import Term as WrittenTerm
 
 MAX_WAIT_SECONDS: Final = 600.0
@@ -80,7 +79,6 @@ class Gateway:
     history: History
     access: AccessLog
     metrics: Metrics
-    clock: Clock
     streams: int = 0
     folding: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -88,12 +86,9 @@ class Gateway:
 FromApp = NamedDependency[Gateway]
 
 
-def create_app(
-    reader: LiveReader, history: History, access: AccessLog, hosts: Sequence[str], clock: Clock = REAL
-) -> ASGIApp:
-    """The whole application; `hosts` are the Host headers it answers to (`127.0.0.1:8080`), against DNS rebinding, and
-    `clock` is what `reader` goes by."""
-    gateway = Gateway(reader, history, access, Metrics(reader), clock)
+def create_app(reader: LiveReader, history: History, access: AccessLog, hosts: Sequence[str]) -> ASGIApp:
+    """The whole application; `hosts` are the Host headers it answers to (`127.0.0.1:8080`), against DNS rebinding."""
+    gateway = Gateway(reader, history, access, Metrics(reader))
     return Guard(litestar_app(gateway, hosts), gateway.metrics.count)
 
 
@@ -164,7 +159,9 @@ async def breaches(gateway: FromApp, office: Filter = None, limit: Limit = 200, 
     """Quá hạn: clocks that run past their due, the longest overdue first."""
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
-    return await asyncio.to_thread(answers.breaches, gateway.reader.view, gateway.reader.now(), office, limit, complete)
+    return await asyncio.to_thread(
+        answers.breaches, gateway.reader.view, gateway.reader.clock.now_us(), office, limit, complete
+    )
 
 
 @get("/v1/due", responses=_WRONG)
@@ -180,7 +177,7 @@ async def due(
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
     return await asyncio.to_thread(
-        answers.due, gateway.reader.view, gateway.reader.now(), term, office, limit, complete
+        answers.due, gateway.reader.view, gateway.reader.clock.now_us(), term, office, limit, complete
     )
 
 
@@ -221,7 +218,7 @@ async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Insta
     await _record(gateway, "gateway clocks", asked, at)
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
-    instant = gateway.reader.now() if until is None else until
+    instant = gateway.reader.clock.now_us() if until is None else until
     view = gateway.reader.view
     found = await asyncio.to_thread(answers.explanation, view, asked, instant, complete, as_of=at is not None)
     if found is None:
@@ -269,7 +266,8 @@ async def words() -> api.Words:
 @get("/v1/clock")
 async def clock(gateway: FromApp) -> api.Time:
     """Đồng hồ: what time it is for deadlines, and whether that is simulated."""
-    return api.Time(now=gateway.clock.now(), simulated=gateway.clock.is_simulated, speed=gateway.clock.speed)
+    shown = gateway.reader.clock
+    return api.Time(now=shown.now(), simulated=shown.is_simulated, speed=shown.speed)
 
 
 # -- The live stream and the page ----------------------------------------------------------------------------------

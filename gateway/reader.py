@@ -9,7 +9,6 @@ back. Then states of the old topic stay until the new one's reach us; both were 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from events.rulebook_topic import follow_rulebooks
 from gateway.live import LiveView
 from projections.live import LIVE_TOPIC
 from projections.rules import RuleHistory, rule_history
+from schemas.clock import REAL, Clock
 from schemas.rulebook import shipped
 
 #: Records a step: long enough to be fast, short enough that a request waits milliseconds.
@@ -50,21 +50,16 @@ class NotReached(Exception):
     """The live state has not got as far as was asked, in the time that was given."""
 
 
-def system_now() -> int:
-    """The instant of the system's clock."""
-    return time.time_ns() // 1_000
-
-
 class LiveReader:
     """Keeps `view` up to date while `run` runs; `version` grows with every change of it.
 
-    `now` gives the instant that deadlines are held against, in microseconds since 1970 UTC.
+    `clock` shows the instant that deadlines are held against.
     """
 
-    def __init__(self, kafka: str, topics: Topics | None = None, now: Callable[[], int] = system_now) -> None:
-        self.now = now
+    def __init__(self, kafka: str, topics: Topics | None = None, clock: Clock = REAL) -> None:
+        self.clock = clock
         self.rules: RuleHistory = rule_history(shipped())
-        self.view = LiveView(self.rules, now())
+        self.view = LiveView(self.rules, clock.now_us())
         self.version = 0
         self.caught_up = False
         self.closing = False
@@ -86,10 +81,10 @@ class LiveReader:
     async def settle(self) -> None:
         """Bring the deadlines to this instant and to the newest rulebook, in slices."""
         view = self.view
-        changed = view.settle(self.now(), _RECORDS_PER_STEP)
+        changed = view.settle(self.clock.now_us(), _RECORDS_PER_STEP)
         while not view.settled:
             await asyncio.sleep(0)
-            view.settle(self.now(), _RECORDS_PER_STEP)
+            view.settle(self.clock.now_us(), _RECORDS_PER_STEP)
         if changed:
             await self.tell()
 
@@ -144,7 +139,7 @@ class LiveReader:
         self.view.use(rules)
 
     async def _read(self) -> None:
-        self.view, self._next, self.caught_up = LiveView(self.rules, self.now()), {}, False
+        self.view, self._next, self.caught_up = LiveView(self.rules, self.clock.now_us()), {}, False
         async with self._consuming() as consumer, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_ends())
             while True:

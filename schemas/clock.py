@@ -48,7 +48,7 @@ class Clock:
 
     @classmethod
     def parse(cls, text: str) -> Clock:
-        """Read what `str` writes.
+        """Read what `str` writes of a simulated clock.
 
         Raises:
             ClockError: it is not that; says what is wrong.
@@ -64,7 +64,10 @@ class Clock:
         return cls(parse_instant(start), parse_instant(anchor), factor)
 
     def __str__(self) -> str:
-        return f"{self.start.isoformat()}@{self.anchor.isoformat()}x{self.speed:g}" if self.is_simulated else "real"
+        if not self.is_simulated:
+            return "real"
+        speed = repr(self.speed).removesuffix(".0")  # exact: who reads it goes as fast
+        return f"{self.start.isoformat()}@{self.anchor.isoformat()}x{speed}"
 
     @property
     def is_simulated(self) -> bool:
@@ -83,9 +86,18 @@ class Clock:
         return _microseconds(self.start) + round((real_us - _microseconds(self.anchor)) * self.speed)
 
     def going_on(self, real: datetime, ahead: timedelta = timedelta(0)) -> Clock:
-        """The clock that at `real` shows what this one shows so much real time later, and is as fast."""
-        shown = self.at_us(_microseconds(real + ahead))
-        return replace(self, start=(_EPOCH + timedelta(microseconds=shown)).astimezone(self.start.tzinfo), anchor=real)
+        """The clock that at `real` shows what this one shows so much real time later, and is as fast.
+
+        Raises:
+            ClockError: that is beyond the years in which a simulated clock may start.
+        """
+        if not self.is_simulated:
+            return self
+        try:
+            shown = _EPOCH + timedelta(microseconds=self.at_us(_microseconds(real + ahead)))
+            return replace(self, start=shown.astimezone(self.start.tzinfo), anchor=real)
+        except OverflowError as error:
+            raise ClockError("the clock has run beyond the years there are") from error
 
     def seconds_until(self, instant_us: int) -> float:
         """Real seconds until the clock shows that instant; 0 when it has passed."""

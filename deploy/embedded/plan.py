@@ -21,7 +21,7 @@ from deploy.embedded.probes import asks_clickhouse, asks_kafka, reads_health, tr
 from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
 from deploy.embedded.supervisor import Plan
 from deploy.topics import TopicsError, apply, load_topics
-from schemas.clock import Clock
+from schemas.clock import REAL, Clock
 from schemas.settings import LOG_AS, Settings
 
 PROCESSES = ("projector", "archiver", "gateway")
@@ -36,7 +36,7 @@ class Wishes:
     kafka_port: int = 0
     clickhouse_port: int = 0
     simulate: str | None = None
-    clock: Clock | None = None  # simulated; it shows its start when all is prepared, and the next run goes on with it
+    clock: Clock | None = None  # simulated: shows its start when there is a plan; None: as the settings say
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,10 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
         servers.append(_kafka(data_dir, ports, settings.kafka_java_options, say))
     if settings.clickhouse is None:
         servers.append(_clickhouse(data_dir, ports["clickhouse"], archive, settings.log_level))
-    started = replace(wishes.clock, anchor=datetime.now(UTC)) if wishes.clock else None
-    if started is not None:
-        settings = settings.model_copy(update={"clock": str(started)})
+    goes_on = None if settings.clock else REAL
+    if wishes.clock is not None:
+        goes_on = replace(wishes.clock, anchor=datetime.now(UTC))
+        settings = settings.model_copy(update={"clock": str(goes_on)})
     environment = _environment(data_dir, settings, bootstrap, archive, ports["gateway"])
     return Plan(
         kafka=bootstrap,
@@ -81,7 +82,7 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
         feeds=(_simulation(wishes.simulate, settings, environment),) if wishes.simulate else (),
         embedded_clickhouse=settings.clickhouse is None,
         clock=settings.clock,
-        goes_on=started,
+        goes_on=goes_on,
     )
 
 

@@ -3,7 +3,7 @@
 <data_dir>/run/up.json            written by the supervisor on every change, removed when it stops
 <data_dir>/run/credentials.json   passwords of the embedded archive; 0600, kept from run to run
 <data_dir>/run/<name>.health.json each child's own word (schemas.health)
-<data_dir>/run/clock              the simulated clock, if it ran by one: what it showed last, for the next run to go on
+<data_dir>/run/clock              the clock that it went by: where a simulated one stopped, for the next run to go on
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from schemas.clock import Clock
+from schemas.clock import REAL, Clock, ClockError
 
 ProcessState = Literal["starting", "ok", "restarting", "finished", "failed", "stopping", "stopped"]
 
@@ -148,11 +148,19 @@ def keep_clock(data_dir: Path, clock: Clock) -> None:
 
 
 def kept_clock(data_dir: Path) -> Clock | None:
-    """The simulated clock of the last run, which its `start` shows; None: all went by real time."""
+    """What the last run went by: a simulated clock stopped at its `start`. None: nothing has run on this folder.
+
+    Raises:
+        EmbeddedError: it cannot be told.
+    """
+    path = run_dir(data_dir) / "clock"
     try:
-        return Clock.parse((run_dir(data_dir) / "clock").read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        text = path.read_text(encoding="ascii", errors="replace")
+        return REAL if text == str(REAL) else Clock.parse(text)
+    except FileNotFoundError:
         return None
+    except (OSError, ClockError) as error:
+        raise EmbeddedError(f"{path} does not say by which clock the last run went: {error}") from error
 
 
 def read_credentials(data_dir: Path) -> Credentials | None:

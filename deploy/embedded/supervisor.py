@@ -20,7 +20,7 @@ import psutil
 
 from deploy.embedded.child import Child, Supervised
 from deploy.embedded.runtime import Running, forget, keep_clock
-from schemas.clock import Clock
+from schemas.clock import Clock, ClockError
 
 #: So often it is written down what a simulated clock shows: by then, so that it does not go back after a kill either.
 _KEEP_CLOCK_SECONDS: Final = 1.0
@@ -39,7 +39,7 @@ class Plan:
     feeds: tuple[Child, ...] = ()  # start after `ready`, and are not waited for
     embedded_clickhouse: bool = True
     clock: str | None = None  # what the processes were given
-    goes_on: Clock | None = None  # the same, if the next run is to go on from where it stops
+    goes_on: Clock | None = None  # what the next run goes on with, from where it stops; None: the settings say it anew
 
 
 @dataclass(slots=True)
@@ -54,6 +54,7 @@ class Supervisor:
     show: Callable[[Running], None]
     _children: list[Supervised] = field(init=False, default_factory=list)
     _ready: bool = field(init=False, default=False)
+    _clock: asyncio.Task[None] | None = field(init=False, default=None)
     _stop: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _hurry: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
@@ -65,25 +66,25 @@ class Supervisor:
         """
         self._listen_to_signals()
         work, told = asyncio.create_task(self._work()), asyncio.create_task(self._stop.wait())
-        keeping = asyncio.create_task(self._keep_clock())
         try:
             await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
         finally:
             self._stop.set()
-            for task in (work, told, keeping):
+            for task in (work, told):
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
             await self._stop_all()
-            self._write_clock()
+            await self._stop_clock()
             forget(self.data_dir)
 
     async def _work(self) -> None:
         """1. servers, 2. topics and tables, 3. our processes, 4. ready, 5. the feeds, for ever."""
         await self._start(self.plan.servers)
         await asyncio.to_thread(self.plan.prepare)
+        self._clock = asyncio.create_task(self._keep_clock())
         await self._start(self.plan.processes)
         self._ready = True
         self._changed()
@@ -129,13 +130,21 @@ class Supervisor:
         self.show(running)
 
     async def _keep_clock(self) -> None:
+        """Up to the end of the last process that goes by it."""
         while True:
             self._write_clock(timedelta(seconds=2 * _KEEP_CLOCK_SECONDS))
             await asyncio.sleep(_KEEP_CLOCK_SECONDS)
 
+    async def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            await asyncio.wait({self._clock})
+            self._write_clock()
+
     def _write_clock(self, ahead: timedelta = timedelta(0)) -> None:
+        """With a full disk, or beyond the years of a clock, the next run goes on from what was written last."""
         if self.plan.goes_on is not None:
-            with contextlib.suppress(OSError):  # a full disk: the next run begins a little earlier
+            with contextlib.suppress(OSError, ClockError):
                 keep_clock(self.data_dir, self.plan.goes_on.going_on(datetime.now(UTC), ahead))
 
     def _listen_to_signals(self) -> None:

@@ -69,7 +69,7 @@ function drawFreshness() {
 async function askClock() {
   try {
     const answer = await fetch("/v1/clock");
-    if (answer.ok) now.clock = { ...(await answer.json()), asked: performance.now() };
+    if (answer.ok) now.clock = { ...(await answer.json()), asked: Date.now() };
   } catch {
     return; // asked again with the next connection
   }
@@ -80,7 +80,7 @@ function drawClock() {
   const element = byId("clock");
   element.hidden = !now.clock?.simulated;
   if (element.hidden) return;
-  const shown = Date.parse(now.clock.now) + (performance.now() - now.clock.asked) * now.clock.speed;
+  const shown = Date.parse(now.clock.now) + (Date.now() - now.clock.asked) * now.clock.speed;
   element.textContent = say("simulated", { time: time(shown), n: number(now.clock.speed) });
 }
 

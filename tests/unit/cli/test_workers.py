@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing.util
 import os
 import subprocess
 import sys
@@ -51,12 +52,12 @@ def test_modules_of_the_folder_one_is_in_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_where_no_processes_can_be_started_one_is_told_what_to_do(tmp_path: Path) -> None:
-    """The name of a socket is a hundred bytes or so. From 3.14 on Python takes a shorter folder by itself."""
+    """The name of a socket is a hundred bytes or so."""
     deep = tmp_path / ("x" * 110)
     deep.mkdir()
     done = run_in(tmp_path, TMPDIR=str(deep))
-    if done.returncode == 0:
-        assert (len(done.stdout.split()), done.stderr) == (2, "")
+    if hasattr(multiprocessing.util, "_get_base_temp_dir"):  # Python 3.14 takes a shorter folder by itself
+        assert (done.returncode, len(done.stdout.split()), done.stderr) == (0, 2, "")
     else:
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].endswith("try --workers 1")

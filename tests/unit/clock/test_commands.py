@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from cli.console import CommandError
 from cli.main import main
 from cli.simulate import _by_clock
 from cli.surroundings import surroundings
 from cli.up import _clock
+from deploy.embedded.runtime import EmbeddedError, keep_clock, kept_clock
 from events.envelope import microseconds
 from events.simulation import PROFILES, simulate
-from schemas.clock import Clock
+from schemas.clock import REAL, Clock
 from schemas.settings import load_settings
 
 TEXT = "2026-02-09T08:00:00+07:00@2026-11-23T07:00:00+00:00x600"
@@ -58,6 +60,36 @@ def test_time_does_not_go_back(start: str | None, speed: float | None, kept: str
     last = Clock(datetime.fromisoformat(kept), datetime.now(UTC), 600) if kept else None
     clock = _clock(start, speed, last)
     assert (clock and f"{clock.start.isoformat(timespec='minutes')} {clock.speed:g}") == shown
+
+
+def test_a_folder_that_went_by_real_time_takes_no_clock_that_is_behind_it() -> None:
+    with pytest.raises(CommandError, match="time does not go back"):
+        _clock("2020-01-06T07:00+07:00", 600.0, REAL)
+    ahead = _clock("2140-01-06T07:00+07:00", None, REAL)
+    assert ahead is not None
+    assert ahead.start.year == 2140
+    assert _clock(None, None, REAL) is None
+
+
+def test_what_a_run_went_by_is_found_by_the_next_one(tmp_path: Path) -> None:
+    assert kept_clock(tmp_path) is None
+    for clock in (Clock.parse(TEXT), REAL):
+        keep_clock(tmp_path, clock)
+        assert kept_clock(tmp_path) == clock
+    (tmp_path / "run" / "clock").write_text("", encoding="ascii")
+    with pytest.raises(EmbeddedError, match="run/clock"):
+        kept_clock(tmp_path)
+
+
+@pytest.mark.parametrize("command", [["explain", "D-1"], ["queues"]])
+def test_dues_are_not_held_against_when_something_was_recorded(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOSSIER_CLOCK", TEXT)
+    with pytest.raises(SystemExit) as exited:
+        main([*command, "--known-at", "2026-11-23T15:00+07:00"])
+    assert exited.value.code == 2
+    assert "give --as-of too" in capsys.readouterr().err
 
 
 def test_commands_and_config_go_by_the_clock_that_is_set(

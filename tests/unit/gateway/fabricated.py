@@ -79,9 +79,11 @@ class FabricatedAccess:
         self.reads.append((command, subject, as_of))
 
 
-def reader_with(*dossiers: list[Recorded], next_offset: int = 0, ledger_end: int | None = None) -> LiveReader:
+def reader_with(
+    *dossiers: list[Recorded], next_offset: int = 0, ledger_end: int | None = None, clock: Clock = REAL
+) -> LiveReader:
     """A reader that never runs, with these dossiers in its view."""
-    reader = LiveReader("unused:9092")
+    reader = LiveReader("unused:9092", clock=clock)
     for records in dossiers:
         reader.view.apply(0, records[0].event.subject.encode(), packed(records))
     reader.view.apply(0, CURSOR_KEY, cursor(next_offset))
@@ -92,10 +94,7 @@ def reader_with(*dossiers: list[Recorded], next_offset: int = 0, ledger_end: int
 
 
 def client(
-    reader: LiveReader,
-    history: FabricatedHistory | None = None,
-    access: FabricatedAccess | None = None,
-    clock: Clock = REAL,
+    reader: LiveReader, history: FabricatedHistory | None = None, access: FabricatedAccess | None = None
 ) -> AsyncTestClient[ASGIApp]:
-    app = create_app(reader, history or FabricatedHistory(), access or FabricatedAccess(), [HOST], clock)
+    app = create_app(reader, history or FabricatedHistory(), access or FabricatedAccess(), [HOST])
     return AsyncTestClient(app, base_url=f"http://{HOST}")

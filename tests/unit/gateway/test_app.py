@@ -58,7 +58,7 @@ async def test_the_summary_says_every_state_and_how_fresh_it_is() -> None:
 @run
 async def test_what_time_it_is_for_deadlines() -> None:
     begin = datetime(2020, 1, 6, tzinfo=UTC)
-    async with client(reader_with(A), clock=Clock(begin, datetime.now(UTC), 0.001)) as http:
+    async with client(reader_with(A, clock=Clock(begin, datetime.now(UTC), 0.001))) as http:
         told = await get(http, "/v1/clock")
     assert datetime.fromisoformat(told.pop("now")) - begin < timedelta(seconds=1)
     assert told == {"simulated": True, "speed": 0.001}
