@@ -133,7 +133,8 @@ def _clock(start: str | None, speed: float | None, kept: Clock | None) -> Clock 
         raise CommandError(f"--clock: {error}", EXIT_USAGE) from error
     if kept is not None and not goes_on and clock.start < now:
         raise CommandError(
-            "--clock: this folder has gone by real time, and time does not go back: name another one (--data-dir)",
+            "--clock: this folder went by real time, and time does not go back: name another (--data-dir FOLDER, "
+            "DOSSIER_DATA_DIR)",
             EXIT_USAGE,
         )
     return clock

@@ -130,8 +130,9 @@ class Supervisor:
         self.show(running)
 
     async def _keep_clock(self) -> None:
-        """Up to the end of the last process that goes by it."""
-        while True:
+        """Up to the end of the last process that goes by it; that it is real time is written once."""
+        self._write_clock()
+        while self.plan.goes_on is not None and self.plan.goes_on.is_simulated:
             self._write_clock(timedelta(seconds=2 * _KEEP_CLOCK_SECONDS))
             await asyncio.sleep(_KEEP_CLOCK_SECONDS)
 
