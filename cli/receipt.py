@@ -47,7 +47,7 @@ def receipt(
 
     No personal data is in it. Whoever holds it checks it with `dossier verify-receipt`, without a server.
 
-    Example: dossier receipt GL-2020-000123 --svg receipt.svg
+    Example: dossier receipt GL-2020-000123 --svg receipt.svg --out receipt.txt
     """
     from replay.receipt import sign_receipt
 

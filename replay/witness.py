@@ -61,8 +61,14 @@ def _newest(before: Iterable[SignedCheckpoint], origin: str, log: PublicKey, wit
     if not of_it:
         raise CheckpointRefused("nothing of this log was signed before: if it is new, sign it without --since")
     for each in of_it:
-        each.verified([log])
-        each.verified([witness])
+        try:
+            each.verified([log])
+            each.verified([witness])
+        except CheckpointRefused as error:
+            raise CheckpointRefused(
+                f"what is given as signed before ({each.checkpoint.size} leaves) is not: {error}; the first time a "
+                "witness signs without --since"
+            ) from error
     return max((each.checkpoint for each in of_it), key=lambda each: each.size)
 
 

@@ -111,7 +111,7 @@ def test_a_log_that_has_not_grown_is_not_signed(capsys: pytest.CaptureFixture[st
 def test_what_was_signed_before_must_have_been_by_both(capsys: pytest.CaptureFixture[str]) -> None:
     write("new.txt", [note(13)])
     write("signed.txt", [note(13)])
-    require_refused(capsys, "no known key has signed", "--since", "signed.txt")
+    require_refused(capsys, "given as signed before", "--since", "signed.txt")
     signed_before(note(13, signer=STRANGER))
     require_refused(capsys, "no known key has signed", "--since", "signed.txt")
     signed_before(note(13, 1))
