@@ -154,14 +154,14 @@ def test_it_fits_a_phone_and_works_by_keyboard(board: Page, watched: Installatio
 
 def test_a_simulated_clock_is_shown_and_goes_on_by_itself(board: Page) -> None:
     clock = board.locator("#clock")
-    with board.expect_response("**/v1/clock") as answer:
-        board.reload()
-    assert not answer.value.json()["simulated"]
-    expect(board.locator("#tiles")).to_contain_text("Hồ sơ")
-    expect(clock).to_be_hidden()
     told = {"now": "2020-01-06T00:00:00Z", "simulated": True, "speed": 3600.0}
     board.route("**/v1/clock", lambda route: route.fulfill(json=told))
     board.reload()
     expect(clock).to_have_text(re.compile(r"giờ giả lập 06/01/2020 (0[89]|1\d):\d\d, nhanh gấp 3\.600"))
     board.get_by_role("button", name="English").click()
     expect(clock).to_have_text(re.compile(r"simulated time 0\d/01/2020 \d\d:\d\d, 3,600 times as fast"))
+    board.unroute("**/v1/clock")
+    with board.expect_response("**/v1/clock"):  # the page before has had its answer
+        board.reload()
+    expect(board.locator("#tiles")).to_contain_text("Dossiers")
+    expect(clock).to_be_hidden()
