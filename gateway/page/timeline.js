@@ -71,8 +71,7 @@ function deadline({ clock, zone }) {
   );
 }
 
-const MANY = 12;
-const PAST = { vi: "quá hạn, không có gì xảy ra", en: "past the due, nothing happened" };
+const MANY = 12; // lines past the due, of which a week has two
 
 /** A line for each stretch; but one for all the weeks past the due in which nothing happened, if they are many. */
 function lines(clock) {
@@ -89,7 +88,7 @@ function lines(clock) {
 function together(group) {
   const sum = (key) => group.reduce((total, each) => total + each[key], 0);
   const minutes = group[0].minutes === null ? null : sum("minutes");
-  return { ...group[0], last: group.at(-1).last, counted: true, days: sum("days"), minutes, rule: "", why: PAST };
+  return { ...group[0], last: group.at(-1).last, counted: true, days: sum("days"), minutes, told: say("past_due") };
 }
 
 function stretch(each, zone) {
@@ -98,7 +97,7 @@ function stretch(each, zone) {
   const cause = each.event ? `${nameIn(each.event.name)}, ${time(each.event.occurred_at, zone)}` : "";
   return make("tr", { class: each.counted ? null : "uncounted" },
     make("th", { scope: "row" }, days), make("td", {}, each.counted ? `${say("yes")}: ${amount}` : say("no")),
-    make("td", {}, `${each.rule} ${nameIn(each.why)}`.trim()), make("td", {}, cause));
+    make("td", {}, each.told ?? `${each.rule} ${nameIn(each.why)}`), make("td", {}, cause));
 }
 
 const day = (iso) => iso.split("-").reverse().join("/");

@@ -28,6 +28,7 @@ const WORDS = {
   days: ["Ngày", "Days"],
   counted: ["Tính", "Counted"],
   why: ["Lý do", "Why"],
+  past_due: ["quá hạn, không có gì xảy ra", "past the due, nothing happened"],
   caused_by: ["Do sự kiện", "Caused by"],
   yes: ["có", "yes"],
   no: ["không", "no"],
