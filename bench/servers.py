@@ -19,6 +19,7 @@ from deploy.clickhouse import migrate
 from deploy.clickhouse.client import connect
 from deploy.embedded import kafka, ports
 from deploy.embedded.leash import leashed
+from schemas.cluster import Cluster
 
 START_SECONDS = 60.0
 
@@ -85,7 +86,7 @@ def _apply_when_up(address: str, prefixes: tuple[str, ...], partitions: int) -> 
     for prefix in prefixes:
         while True:
             try:
-                topics.apply(address, topics.load_topics(partitions, 1, prefix))
+                topics.apply(Cluster(address), topics.load_topics(partitions, 1, prefix))
                 break
             except topics.TopicsError:
                 if time.monotonic() > deadline:

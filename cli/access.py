@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from cli.console import EXIT_USAGE, CommandError
 from cli.surroundings import Surroundings, listening_kafka, nothing_runs
+from schemas.cluster import Cluster
 
 if TYPE_CHECKING:
     from events.access import AccessEvent, AnyAccess
@@ -71,7 +72,7 @@ def record_access(around: Surroundings, read: AnyAccess, subject: str, prefix: s
     _publish(listening_kafka(around), prefix + ACCESS_TOPIC, event)
 
 
-def _publish(kafka: str, topic: str, event: AccessEvent) -> None:
+def _publish(kafka: Cluster, topic: str, event: AccessEvent) -> None:
     from kafka import KafkaProducer
     from kafka.errors import KafkaError
 
@@ -79,7 +80,7 @@ def _publish(kafka: str, topic: str, event: AccessEvent) -> None:
 
     try:
         producer = KafkaProducer(
-            bootstrap_servers=kafka.split(","), client_id="dossier-access", acks="all", enable_idempotence=True,
+            **kafka.client, client_id="dossier-access", acks="all", enable_idempotence=True,
             max_block_ms=int(_ANSWER_SECONDS * 1000),
         )  # fmt: skip
         try:

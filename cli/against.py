@@ -20,6 +20,7 @@ from cli.keys import own_keys, read_public
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.workers import Seen, enough, progress_bar, run_jobs, shown
+from schemas.cluster import Cluster
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ def _stored_notes(archive: Archive) -> Iterator[tuple[str, str]]:
             yield f"dossier_checkpoints {partition}@{each.size}", each.note
 
 
-def _announced_notes(kafka: str) -> Iterator[tuple[str, str]]:
+def _announced_notes(kafka: Cluster) -> Iterator[tuple[str, str]]:
     """The newest of each log on the compacted topic."""
     from kafka import KafkaConsumer, TopicPartition
 
     from replay.log_table import CHECKPOINTS_TOPIC
 
-    consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = KafkaConsumer(**kafka.client, auto_offset_reset="earliest", enable_auto_commit=False)
     try:
         tp = TopicPartition(CHECKPOINTS_TOPIC, 0)
         if not consumer.partitions_for_topic(CHECKPOINTS_TOPIC):

@@ -128,7 +128,7 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
     client = connect_archiver(found)
     topic = ledger.options.topic
     prefix = topic.removesuffix(LEDGER_TOPIC)
-    producer = KafkaProducer(bootstrap_servers=found.kafka.split(","), acks="all", enable_idempotence=True)
+    producer = KafkaProducer(**found.kafka.client, acks="all", enable_idempotence=True)
 
     def announce(origin: str, note: str) -> None:
         producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(_CONFIRM_SECONDS)

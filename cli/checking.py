@@ -19,6 +19,7 @@ from cli.console import CommandError
 from cli.past import connect_writer, open_archive, rules_known
 from cli.surroundings import Surroundings, not_answered
 from cli.workers import Seen, run_jobs
+from schemas.cluster import Cluster
 
 if TYPE_CHECKING:
     from replay.archive import Archive
@@ -174,14 +175,14 @@ def alarm_events(around: Surroundings, done: Iterable[Done]) -> int:
     return len(new)
 
 
-def _publish(kafka: str, topic: str, events: Iterable[tuple[int, Any]]) -> None:
+def _publish(kafka: Cluster, topic: str, events: Iterable[tuple[int, Any]]) -> None:
     from kafka import KafkaProducer
     from kafka.errors import KafkaError
 
     from events.envelope import encode, headers
 
     try:
-        producer = KafkaProducer(bootstrap_servers=kafka.split(","), acks="all", enable_idempotence=True)
+        producer = KafkaProducer(**kafka.client, acks="all", enable_idempotence=True)
         try:
             sent = [
                 producer.send(topic, encode(event), event.subject.encode(), headers(event), partition)

@@ -93,7 +93,8 @@ def open_publisher(around: Surroundings, client_id: str) -> Iterator[Publisher]:
     Raises:
         CommandError: Kafka does not answer, or events are left whose outcome is unknown.
     """
-    from events.publisher import BrokerUnreachable, Publisher
+    from deploy.kafka.entrance import BrokerUnreachable
+    from events.publisher import Publisher
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what became of each event is told by us, once
     try:

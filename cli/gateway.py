@@ -64,7 +64,7 @@ async def _serve(settings: Settings, around: Surroundings) -> None:
     history = ArchiveHistory(lambda: connect_report(around))
     access = KafkaAccessLog(around.kafka)
     server = Server(create_app(reader, history, access, _host_headers(settings.gateway_host, port)), reader)
-    log.info("listening", host=settings.gateway_host, port=port, kafka=around.kafka, clickhouse=around.clickhouse)
+    log.info("listening", host=settings.gateway_host, port=port, kafka=str(around.kafka), clickhouse=around.clickhouse)
     try:
         await _until_stopped(server, listening, reader)
     finally:

@@ -17,6 +17,7 @@ from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import ledger_ends
 from cli.surroundings import listening_kafka, surroundings
 from cli.watching import day, identified
+from schemas.cluster import Cluster
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
 
@@ -55,7 +56,7 @@ def impact(
         _print(lines, by_office)
 
 
-def _histories(kafka: str, rulebook: Rulebook) -> tuple[RuleHistory, RuleHistory]:
+def _histories(kafka: Cluster, rulebook: Rulebook) -> tuple[RuleHistory, RuleHistory]:
     from events.rulebook_topic import read_rulebooks
     from projections.impact import published
     from projections.rules import compile_rules, rule_history
@@ -64,7 +65,7 @@ def _histories(kafka: str, rulebook: Rulebook) -> tuple[RuleHistory, RuleHistory
     return before, published(before, time.time_ns() // 1_000, compile_rules(rulebook))
 
 
-async def _states(kafka: str, wait_seconds: float) -> list[bytes]:
+async def _states(kafka: Cluster, wait_seconds: float) -> list[bytes]:
     """The packed states of all dossiers, as of the ledger's end now."""
     from aiokafka.errors import KafkaError
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli.console import CommandError
 from cli.surroundings import Surroundings, not_answered
 from cli.workers import progress_bar, shown
+from schemas.cluster import Cluster
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -85,14 +86,14 @@ def folded(archive: Archive, known_at: datetime | None = None) -> Iterator[Dossi
                     yield fold_at_once(name_of(history), known)
 
 
-def rules_known(kafka: str, known_at: datetime | None = None) -> RuleHistory:
+def rules_known(kafka: Cluster, known_at: datetime | None = None) -> RuleHistory:
     """The rulebooks that were known by then: the shipped one and those published on the ledger.
 
     Raises:
         CommandError: the broker does not answer, or has no topic of rulebooks.
     """
+    from deploy.kafka.entrance import BrokerUnreachable
     from events.envelope import microseconds
-    from events.publisher import BrokerUnreachable
     from events.rulebook_topic import read_rulebooks
     from projections.rules import rule_history
     from schemas.rulebook import shipped
@@ -105,7 +106,7 @@ def rules_known(kafka: str, known_at: datetime | None = None) -> RuleHistory:
     return rule_history(shipped(), [each for each in published if each.known_at <= until])
 
 
-def ledger_ends(kafka: str) -> dict[int, int]:
+def ledger_ends(kafka: Cluster) -> dict[int, int]:
     """By partition, the offset behind the ledger's last record.
 
     Raises:
@@ -119,7 +120,7 @@ def ledger_ends(kafka: str) -> dict[int, int]:
     return ends
 
 
-def topic_ends(kafka: str, topic: str) -> dict[int, int]:
+def topic_ends(kafka: Cluster, topic: str) -> dict[int, int]:
     """By partition, the offset behind a topic's last record; {}: there is no such topic.
 
     Raises:
@@ -129,7 +130,7 @@ def topic_ends(kafka: str, topic: str) -> dict[int, int]:
     from kafka.errors import KafkaError
 
     try:
-        consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), enable_auto_commit=False)
+        consumer = KafkaConsumer(**kafka.client, enable_auto_commit=False)
         try:
             partitions = [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]
             return {tp.partition: int(end) for tp, end in consumer.end_offsets(partitions).items()}
@@ -139,7 +140,7 @@ def topic_ends(kafka: str, topic: str) -> dict[int, int]:
         raise CommandError(f"Kafka at {kafka} does not answer: {error}") from error
 
 
-def committed(kafka: str, topic: str, group: str) -> dict[int, int]:
+def committed(kafka: Cluster, topic: str, group: str) -> dict[int, int]:
     """By partition, how far a group has said that it is; of those alone of which it has.
 
     Raises:
@@ -149,7 +150,7 @@ def committed(kafka: str, topic: str, group: str) -> dict[int, int]:
     from kafka.errors import KafkaError
 
     try:
-        consumer = KafkaConsumer(bootstrap_servers=kafka.split(","), group_id=group, enable_auto_commit=False)
+        consumer = KafkaConsumer(**kafka.client, group_id=group, enable_auto_commit=False)
         try:
             said = {
                 each: consumer.committed(TopicPartition(topic, each))

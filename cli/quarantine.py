@@ -15,6 +15,7 @@ from cli.surroundings import listening_kafka, surroundings
 from cli.watching import identified
 from events.envelope import Unreadable
 from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, WebhookOrigin, origin_text
+from schemas.cluster import Cluster
 from schemas.settings import load_settings
 
 LEDGER_TOPIC = "dossier.events.v1"
@@ -140,11 +141,11 @@ async def _post_again(record: QuarantineRecord, origin: WebhookOrigin) -> str:
     return ""
 
 
-def _brokers(kafka: str | None) -> str:
+def _brokers(kafka: str | None) -> Cluster:
     return listening_kafka(surroundings(load_settings(kafka=kafka)))
 
 
-def _read(brokers: str, prefix: str) -> dict[str, QuarantineRecord]:
+def _read(brokers: Cluster, prefix: str) -> dict[str, QuarantineRecord]:
     from processors.quarantine import read_quarantine
 
     try:
@@ -153,7 +154,7 @@ def _read(brokers: str, prefix: str) -> dict[str, QuarantineRecord]:
         raise CommandError(f"{prefix}{QUARANTINE_TOPIC} holds what is no quarantine record: {error}") from error
 
 
-def _run(work: Coroutine[Any, Any, T], brokers: str) -> T:
+def _run(work: Coroutine[Any, Any, T], brokers: Cluster) -> T:
     from aiokafka.errors import KafkaError
 
     try:

@@ -20,6 +20,7 @@ from cli.keys import Keys
 from cli.past import archive_table, committed, connect_writer, open_archive, topic_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from cli.workers import plain_bar
+from schemas.cluster import Cluster
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _restore_views(around: Surroundings, names: list[str]) -> None:
         raise not_answered(around, error) from error
 
 
-def _ends(kafka: str, archive: Archive) -> dict[int, int]:
+def _ends(kafka: Cluster, archive: Archive) -> dict[int, int]:
     """By partition, where the archive of a topic ends, or the topic does before."""
     return _within(archive.cursors(), topic_ends(kafka, archive.topic))
 

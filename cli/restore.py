@@ -16,6 +16,7 @@ from cli.keys import Keys
 from cli.past import open_archive, topic_ends
 from cli.surroundings import Surroundings, not_answered, surroundings
 from cli.workers import plain_bar
+from schemas.cluster import Cluster
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def restore(
 
     settings = load_settings(kafka=to)
     keys, held = known_keys(settings, key, checkpoints)
-    around = replace(surroundings(settings), known_kafka=to)
+    around = surroundings(settings)
     topics = _topics(settings, [each.topic for each in ARCHIVED])
-    written = _restore(around, to, topics)
+    written = _restore(around, around.kafka, topics)
     proved = against_ledger_and_signed(settings, around, 0, keys, held)
     emit_json({**proved.as_answer(), "written": written}) if json else _print(written, proved)
     if proved.found:
@@ -66,7 +67,7 @@ def _topics(settings: Settings, names: list[str]) -> list[Topic]:
     return [each for each in load_topics(settings.partitions, settings.replication) if each.name in names]
 
 
-def _restore(around: Surroundings, kafka: str, topics: list[Topic]) -> dict[str, int]:
+def _restore(around: Surroundings, kafka: Cluster, topics: list[Topic]) -> dict[str, int]:
     """1. look at what is there, 2. make the topics with times of our own, 3. write, 4. back to the broker's times."""
     from aiokafka.errors import KafkaError
     from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -114,7 +115,7 @@ def _require_whole(archives: dict[str, Archive]) -> None:
             )
 
 
-def _require_unused(kafka: str, topics: list[Topic]) -> None:
+def _require_unused(kafka: Cluster, topics: list[Topic]) -> None:
     """A topic in use has the broker's times already; one that a restore has begun does not."""
     from deploy.topics import found_config
     from replay.restore import RestoreRefused

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from cli.console import CommandError
 from deploy.embedded.runtime import Running, find, read_credentials
 from schemas.clock import REAL, Clock
+from schemas.cluster import Cluster
 from schemas.settings import Settings
 
 
@@ -34,21 +35,24 @@ class Surroundings:
     """
 
     data_dir: Path
-    known_kafka: str | None
+    known_kafka: Cluster | None
     archive: Archive | None
     known_gateway: str | None
     clickhouse_timeout_seconds: int
     clock: Clock = REAL
 
     @property
-    def kafka(self) -> str:
-        """Bootstrap servers, HOST:PORT[,HOST:PORT]."""
-        return self._known(self.known_kafka, "DOSSIER_KAFKA")
+    def kafka(self) -> Cluster:
+        if self.known_kafka is None:
+            raise nothing_runs(self.data_dir, "DOSSIER_KAFKA")
+        return self.known_kafka
 
     @property
     def gateway(self) -> str:
         """The gateway's base URL, without a trailing slash."""
-        return self._known(self.known_gateway, "DOSSIER_GATEWAY_PORT")
+        if self.known_gateway is None:
+            raise nothing_runs(self.data_dir, "DOSSIER_GATEWAY_PORT")
+        return self.known_gateway
 
     @property
     def clickhouse(self) -> str:
@@ -79,11 +83,6 @@ class Surroundings:
             raise nothing_runs(self.data_dir, "DOSSIER_CLICKHOUSE")
         return self.archive
 
-    def _known(self, value: str | None, variable: str) -> str:
-        if value is None:
-            raise nothing_runs(self.data_dir, variable)
-        return value
-
 
 def nothing_runs(data_dir: Path, variable: str | None = None) -> CommandError:
     """The error of a command that needs a running `dossier up`, or `variable` set instead."""
@@ -93,16 +92,16 @@ def nothing_runs(data_dir: Path, variable: str | None = None) -> CommandError:
     )
 
 
-def listening_kafka(around: Surroundings, within_seconds: float = 5.0) -> str:
-    """The bootstrap servers, when something listens there: a client would go on trying where nothing does.
+def listening_kafka(around: Surroundings, within_seconds: float = 10.0) -> Cluster:
+    """The cluster, when it lets us in: a client would go on trying where it does not.
 
     Raises:
-        CommandError: nothing does, or no address is known.
+        CommandError: it does not, or no address is known.
     """
-    from events.publisher import BrokerUnreachable, require_listener
+    from deploy.kafka.entrance import BrokerUnreachable, require_entry
 
     try:
-        require_listener(around.kafka, within_seconds)
+        require_entry(around.kafka, within_seconds)
     except BrokerUnreachable as error:
         raise CommandError(str(error)) from error
     return around.kafka
@@ -118,15 +117,22 @@ def not_answered(around: Surroundings, error: Exception) -> CommandError:
 def surroundings(settings: Settings) -> Surroundings:
     """What `settings` say, completed by the `dossier up` that runs on their data folder."""
     running = find(settings.data_dir)
-    kafka = settings.kafka or (running.kafka if running else None)
     gateway = f"http://{settings.gateway_host}:{settings.gateway_port}" if settings.gateway_port else None
     if gateway is None and running is not None:
         gateway = running.gateway
     clock = settings.clock or (running.clock if running else None)
     return Surroundings(
-        settings.data_dir, kafka, _find_archive(settings, running), gateway, settings.clickhouse_timeout_seconds,
-        Clock.parse(clock) if clock else REAL,
+        settings.data_dir, _find_kafka(settings, running), _find_archive(settings, running), gateway,
+        settings.clickhouse_timeout_seconds, Clock.parse(clock) if clock else REAL,
     )  # fmt: skip
+
+
+def _find_kafka(settings: Settings, running: Running | None) -> Cluster | None:
+    if settings.kafka is not None:
+        return Cluster(settings.kafka, settings.kafka_security)
+    if running is None:
+        return None
+    return Cluster(running.kafka) if running.embedded_kafka else Cluster(running.kafka, settings.kafka_security)
 
 
 def _find_archive(settings: Settings, running: Running | None) -> Archive | None:

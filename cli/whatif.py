@@ -17,6 +17,7 @@ from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import folded, open_archive
 from cli.replay import instant
 from cli.surroundings import listening_kafka, surroundings
+from schemas.cluster import Cluster
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
 
@@ -86,7 +87,7 @@ def _microseconds(text: str | None, option: str) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
-def _in_force(kafka: str) -> tuple[RuleHistory, Rulebook]:
+def _in_force(kafka: Cluster) -> tuple[RuleHistory, Rulebook]:
     from events.rulebook_topic import read_rulebooks
     from projections.rules import rule_history
 

@@ -7,7 +7,6 @@ dossier would end up in two.
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,8 +17,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from deploy.kafka.entrance import BrokerUnreachable, require_entry
+from schemas.cluster import Cluster
+
 CREATE_TIMEOUT_MS = 30_000
-CONNECT_TIMEOUT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 10.0
 
 
 class TopicsError(Exception):
@@ -71,7 +73,7 @@ def load_topics(partitions: int, replication: int, prefix: str = "") -> tuple[To
     )
 
 
-def apply(kafka: str, topics: Sequence[Topic], *, dry_run: bool = False) -> list[Change]:
+def apply(kafka: Cluster, topics: Sequence[Topic], *, dry_run: bool = False) -> list[Change]:
     """Make the cluster's topics as given, and tell what that took; nothing is done when nothing differs.
 
     Raises:
@@ -86,7 +88,7 @@ def apply(kafka: str, topics: Sequence[Topic], *, dry_run: bool = False) -> list
         return changes
 
 
-def found_config(kafka: str, names: Sequence[str], setting: str) -> dict[str, str | None]:
+def found_config(kafka: Cluster, names: Sequence[str], setting: str) -> dict[str, str | None]:
     """One setting of those of the topics that are there, by name.
 
     Raises:
@@ -98,11 +100,14 @@ def found_config(kafka: str, names: Sequence[str], setting: str) -> dict[str, st
 
 
 @contextlib.contextmanager
-def _asking(kafka: str) -> Iterator[Any]:
+def _asking(kafka: Cluster) -> Iterator[Any]:
     """A client of the cluster; what the cluster cannot or will not is a TopicsError."""
-    _require_listener(kafka)
     try:
-        admin = KafkaAdminClient(bootstrap_servers=kafka.split(","), client_id="dossier-topics")
+        require_entry(kafka, CONNECT_TIMEOUT_SECONDS)
+    except BrokerUnreachable as error:
+        raise TopicsError(str(error)) from error
+    try:
+        admin = KafkaAdminClient(**kafka.client, client_id="dossier-topics")
     except KafkaError as error:
         raise TopicsError(f"no Kafka answers at {kafka}: {error}") from error
     try:
@@ -111,16 +116,6 @@ def _asking(kafka: str) -> Iterator[Any]:
         raise TopicsError(f"Kafka at {kafka} refuses: {error}") from error
     finally:
         admin.close()
-
-
-def _require_listener(kafka: str) -> None:
-    """A closed port is known at once; the admin client would try for half a minute."""
-    for address in kafka.split(","):
-        host, port = address.rsplit(":", 1)
-        with contextlib.suppress(OSError):
-            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT_SECONDS).close()
-            return
-    raise TopicsError(f"no Kafka answers at {kafka}: check the address, and that it runs")
 
 
 @dataclass(frozen=True, slots=True)

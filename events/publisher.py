@@ -7,8 +7,6 @@ because a reader of the ledger knows an event by its `(source, id)`. A timeout i
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 import time
 from collections import deque
@@ -23,10 +21,12 @@ import uuid_utils
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
+from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from events import quarantine
 from events.catalogue import AnyFact
 from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers, make_event
 from events.ledger import LEDGER_TOPIC
+from schemas.cluster import Cluster
 
 #: Events sent and not yet answered: enough to fill the broker's batches, small enough to hold.
 MAX_IN_FLIGHT: Final = 5_000
@@ -43,10 +43,6 @@ _REFUSALS: Final = (
     kafka_errors.InvalidTopicError,
     kafka_errors.UnsupportedForMessageFormatError,
 )
-
-
-class BrokerUnreachable(ConnectionError):
-    """No broker answers at the given address, or it has no such topic; the message says what to do."""
 
 
 class Outcome(StrEnum):
@@ -102,7 +98,7 @@ class Publisher:
     """Publishes to the ledger; a context manager. One for each process is enough, and it may be used by threads.
 
     Args:
-        bootstrap: Kafka's `HOST:PORT[,HOST:PORT]`.
+        kafka: where it is, and how it is entered.
         client_id: the publisher's name in the broker's logs.
         topic: the ledger.
         quarantine_topic: where `hold` puts what could not be read.
@@ -110,12 +106,12 @@ class Publisher:
         connect_timeout_seconds: how long to wait for a broker and for its word on the topic.
 
     Raises:
-        BrokerUnreachable: nothing answers at `bootstrap`, or the ledger's topic is not there.
+        BrokerUnreachable: nothing answers at `kafka`, or the ledger's topic is not there.
     """
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: Cluster,
         *,
         client_id: str = "dossier-publisher",
         topic: str = LEDGER_TOPIC,
@@ -123,12 +119,12 @@ class Publisher:
         delivery_timeout_seconds: float = 60.0,
         connect_timeout_seconds: float = 10.0,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self._quarantine_topic = quarantine_topic
         self._wait_seconds = delivery_timeout_seconds + _GRACE_SECONDS
         self._settings: dict[str, Any] = {
-            "bootstrap_servers": bootstrap.split(","),
+            **kafka.client,
             "client_id": client_id,
             "acks": "all",
             "enable_idempotence": True,
@@ -141,7 +137,7 @@ class Publisher:
             "max_block_ms": int(connect_timeout_seconds * 1000),
             "bootstrap_timeout_ms": int(connect_timeout_seconds * 1000),
         }
-        require_listener(bootstrap, connect_timeout_seconds)
+        require_entry(kafka, connect_timeout_seconds)
         self._producer = self._connect()
         self._silent = False
         self._replacing = threading.Lock()
@@ -209,7 +205,7 @@ class Publisher:
         except kafka_errors.KafkaError as error:
             for client in clients:  # a producer that could not be made leaves its sockets open
                 client.close()
-            raise BrokerUnreachable(f"no Kafka broker answers at {self._bootstrap}: {words(error)}") from error
+            raise BrokerUnreachable(f"no Kafka broker answers at {self._kafka}: {words(error)}") from error
         try:
             known = producer.partitions_for(self._topic)  # the first event would wait for the same answer
         except kafka_errors.KafkaError:
@@ -217,7 +213,7 @@ class Publisher:
         if not known:
             producer.close(0)
             raise BrokerUnreachable(
-                f"Kafka at {self._bootstrap} does not show the topic {self._topic}: run `dossier topics apply`"
+                f"Kafka at {self._kafka} does not show the topic {self._topic}: run `dossier topics apply`"
             )
         return producer
 
@@ -296,17 +292,3 @@ def _let_go(producer: KafkaProducer, timeout_seconds: float | None) -> None:
 def words(error: Exception) -> str:
     """What went wrong, in a line."""
     return f"{type(error).__name__}: {error}"[:300]
-
-
-def require_listener(bootstrap: str, timeout_seconds: float) -> None:
-    """A closed port is known at once; a client would go on trying.
-
-    Raises:
-        BrokerUnreachable: nothing listens at any of the addresses.
-    """
-    for address in bootstrap.split(","):
-        host, _, port = address.rpartition(":")
-        with contextlib.suppress(OSError, ValueError, OverflowError):
-            socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_seconds).close()
-            return
-    raise BrokerUnreachable(f"no Kafka broker answers at {bootstrap}: check the address (HOST:PORT), and that it runs")

@@ -32,7 +32,8 @@ What a back-office may tell the ledger. This page and the JSON Schemas in `schem
 - A field that is not known is refused; `attributes` is the place for what else the source says.
 - People appear as references that mean nothing outside the office's own system. No names, no numbers, no addresses.
 - Beyond the schema: {BEYOND_SCHEMA}.
-- What breaks a rule goes to quarantine, bytes and all.
+- What breaks a rule and stands on the ledger goes to quarantine, bytes and all; `dossier publish` does not send it,
+  and names its line.
 - A fact that comes unexpected, late or twice is never refused.
 
 ## Gửi bằng Python · Publishing from Python
@@ -42,8 +43,9 @@ from datetime import datetime, timedelta, timezone
 
 from events.catalogue import Received
 from events.publisher import Outcome, Publisher, new_event
+from schemas.cluster import Cluster  # and Security, where the brokers ask who you are
 
-with Publisher("localhost:9092") as publisher:
+with Publisher(Cluster("localhost:9092")) as publisher:
     event = new_event(  # its id is a new UUIDv7; id=… gives it one of your own
         Received(office="H21.18", procedure="1.002809", channel="direct"),
         source="motcua.gialai",

@@ -19,9 +19,11 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as SyncTopicPartition
 from kafka.errors import KafkaError
 
+from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from events.envelope import encode, headers
-from events.publisher import BrokerUnreachable, require_listener, words
+from events.publisher import words
 from events.rulebook import MAX_RECORD_BYTES, RULEBOOKS_TOPIC, Published, Shelf, make_rulebook_event
+from schemas.cluster import Cluster
 from schemas.rulebook import Rulebook
 
 _POLL_MS: Final = 500
@@ -30,19 +32,19 @@ _RETRY_SECONDS: Final = 1.0
 log = structlog.get_logger()
 
 
-def read_rulebooks(kafka: str, *, topic: str = RULEBOOKS_TOPIC, timeout_seconds: float = 10.0) -> Shelf:
+def read_rulebooks(kafka: Cluster, *, topic: str = RULEBOOKS_TOPIC, timeout_seconds: float = 10.0) -> Shelf:
     """All rulebooks on the ledger as of now.
 
     Raises:
         BrokerUnreachable: nothing answers at `kafka`, it has no such topic, or not all was read in that time.
     """
-    require_listener(kafka, timeout_seconds)
+    require_entry(kafka, timeout_seconds)
     deadline = clock.monotonic() + timeout_seconds
     tp = SyncTopicPartition(topic, 0)
     shelf = Shelf()
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=kafka.split(","), client_id="rulebooks", group_id=None, enable_auto_commit=False,
+            **kafka.client, client_id="rulebooks", group_id=None, enable_auto_commit=False,
             auto_offset_reset="earliest", max_partition_fetch_bytes=2 * MAX_RECORD_BYTES,
         )  # fmt: skip
         with contextlib.closing(consumer):
@@ -61,7 +63,7 @@ def read_rulebooks(kafka: str, *, topic: str = RULEBOOKS_TOPIC, timeout_seconds:
 
 
 def publish_rulebook(
-    kafka: str,
+    kafka: Cluster,
     rulebook: Rulebook,
     *,
     id: str,  # noqa: A002  # CloudEvents' own word
@@ -81,7 +83,7 @@ def publish_rulebook(
         return None
     try:
         producer = KafkaProducer(
-            bootstrap_servers=kafka.split(","), client_id="rulebooks", acks="all", enable_idempotence=True,
+            **kafka.client, client_id="rulebooks", acks="all", enable_idempotence=True,
             max_request_size=2 * MAX_RECORD_BYTES, delivery_timeout_ms=int(timeout_seconds * 1000),
             request_timeout_ms=int(timeout_seconds * 500),
         )  # fmt: skip
@@ -94,7 +96,7 @@ def publish_rulebook(
 
 
 async def follow_rulebooks(
-    kafka: str, heard: Callable[[tuple[Published, ...]], None], *, topic: str = RULEBOOKS_TOPIC
+    kafka: Cluster, heard: Callable[[tuple[Published, ...]], None], *, topic: str = RULEBOOKS_TOPIC
 ) -> None:
     """Read the rulebooks until cancelled. `heard` is given all of them: once when those that are there now have been
     read, even if there are none, and again after each change. A broker that goes away is waited for.
@@ -121,9 +123,9 @@ async def follow_rulebooks(
 
 
 @contextlib.asynccontextmanager
-async def _consuming(kafka: str, tp: TopicPartition) -> AsyncIterator[Any]:
+async def _consuming(kafka: Cluster, tp: TopicPartition) -> AsyncIterator[Any]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, client_id="rulebooks", group_id=None, enable_auto_commit=False,
+        **kafka.client, client_id="rulebooks", group_id=None, enable_auto_commit=False,
         auto_offset_reset="earliest", max_partition_fetch_bytes=2 * MAX_RECORD_BYTES, request_timeout_ms=10_000,
     )  # fmt: skip
     await consumer.start()

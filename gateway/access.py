@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from events.access import ACCESS_TOPIC, Read, make_access_event
 from events.envelope import encode, headers
+from schemas.cluster import Cluster
 
 SOURCE: Final = "urn:dossier-ledger:gateway"
 #: So long a reader waits at most for the word that the read is on record.
@@ -46,7 +47,7 @@ class AccessLog(Protocol):
 class KafkaAccessLog:
     """The access log on a broker. It connects when the first read comes, and anew after one that failed."""
 
-    def __init__(self, kafka: str, topic: str = ACCESS_TOPIC) -> None:
+    def __init__(self, kafka: Cluster, topic: str = ACCESS_TOPIC) -> None:
         self._kafka = kafka
         self._topic = topic
         self._producer: Any = None
@@ -77,7 +78,7 @@ class KafkaAccessLog:
                 # Not idempotent: the same read twice is one read, by its id, and this way nothing is waited for that
                 # a broker has lost.
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._kafka, client_id="gateway-access", acks="all",
+                    **self._kafka.client, client_id="gateway-access", acks="all",
                     request_timeout_ms=_REQUEST_MS,
                 )  # fmt: skip
                 try:

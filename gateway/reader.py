@@ -26,6 +26,7 @@ from gateway.live import LiveView
 from projections.live import LIVE_TOPIC
 from projections.rules import RuleHistory, rule_history
 from schemas.clock import REAL, Clock
+from schemas.cluster import Cluster
 from schemas.rulebook import shipped
 
 #: Records a step: long enough to be fast, short enough that a request waits milliseconds.
@@ -56,7 +57,7 @@ class LiveReader:
     `clock` shows the instant that deadlines are held against.
     """
 
-    def __init__(self, kafka: str, topics: Topics | None = None, clock: Clock = REAL) -> None:
+    def __init__(self, kafka: Cluster, topics: Topics | None = None, clock: Clock = REAL) -> None:
         self.clock = clock
         self.rules: RuleHistory = rule_history(shipped())
         self.view = LiveView(self.rules, clock.now_us())
@@ -221,7 +222,7 @@ class LiveReader:
     @asynccontextmanager
     async def _consuming(self) -> AsyncIterator[Any]:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka,
+            **self._kafka.client,
             client_id="gateway",
             group_id=None,
             enable_auto_commit=False,
@@ -242,8 +243,8 @@ class LiveReader:
 
     async def _find_partitions(self, consumer: Any) -> list[TopicPartition]:
         names = (self._topics.live, self._topics.quarantine, self._topics.ledger)
-        while not set(names) <= await consumer.topics():
-            log.info("waiting for the topics", topics=names)
+        while missing := sorted(set(names) - await consumer.topics()):
+            log.info("waiting for topics: they are not there, or not for us to see", topics=missing)
             await asyncio.sleep(_RETRY_SECONDS)
         await consumer.end_offsets([TopicPartition(name, 0) for name in names])  # makes the client learn of them
         return [

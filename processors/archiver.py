@@ -44,6 +44,7 @@ from events.ledger import LEDGER_TOPIC, LedgerRecord
 from events.rulebook import RULEBOOKS, RULEBOOKS_TOPIC
 from processors.archive_table import ArchiveTable, Count
 from processors.batches import MAX_BYTES, MAX_ROWS, Batch, cut, make_batch, weight
+from schemas.cluster import Cluster
 
 GROUP: Final = "dossier-archiver"
 
@@ -112,7 +113,7 @@ class _Stopped(Exception):
 class ArchiverOptions:
     """Where to read from, and how long the broker waits for a silent member."""
 
-    brokers: str  # HOST:PORT[,HOST:PORT]
+    brokers: Cluster
     topic: str = LEDGER_TOPIC
     group: str = GROUP
     session_timeout_seconds: float = 10.0
@@ -460,7 +461,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 def _consumer(options: ArchiverOptions) -> Any:
     make_records_lean()
     return AIOKafkaConsumer(
-        bootstrap_servers=options.brokers.split(","),
+        **options.brokers.client,
         group_id=options.group,
         client_id="dossier-archiver",
         enable_auto_commit=False,

@@ -38,6 +38,7 @@ from processors.transport import ChunkScheduler, ChunkTransport, partitions_of
 from processors.watchdog import Watchdog
 from projections.live import LIVE_TOPIC
 from projections.rules import RuleHistory
+from schemas.cluster import Cluster, Security
 
 GROUP: Final = "dossier-projector"
 AGENT: Final = "fold"
@@ -65,7 +66,7 @@ Quarantine = Callable[[LedgerOrigin, LedgerRecord, str], Awaitable[None]]
 class ProjectorOptions:
     """Where to read and write. `data_dir` is where Faust wants a folder; nothing that matters is kept in it."""
 
-    brokers: str  # HOST:PORT[,HOST:PORT]
+    brokers: Cluster
     partitions: int  # of the ledger and of the live topic
     data_dir: str
     ledger: str = LEDGER_TOPIC
@@ -459,10 +460,21 @@ _RAW: Final[dict[str, Any]] = {
 }
 
 
+def _credentials(security: Security) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """How brokers are entered, in Faust's words."""
+    if security.has_sasl:
+        return faust.SASLCredentials(
+            mechanism=security.mechanism, username=security.user, password=security.password.get_secret_value(),
+            ssl_context=security.tls(),
+        )  # fmt: skip
+    return faust.SSLCredentials(security.tls()) if security.has_tls else None
+
+
 def _faust_app(options: ProjectorOptions) -> faust.App:
     return faust.App(
         options.group,
-        broker=[f"aiokafka://{each}" for each in options.brokers.split(",")],
+        broker=[f"aiokafka://{each}" for each in options.brokers.servers],
+        broker_credentials=_credentials(options.brokers.security),
         datadir=options.data_dir,
         logging_config=None,
         store="memory://",

@@ -13,6 +13,7 @@ from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
 from events.ledger import LedgerRecord
 from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
+from schemas.cluster import Cluster
 
 #: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
 MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
@@ -39,10 +40,10 @@ def quarantine_record(
 class QuarantineWriter:
     """Sends records to the quarantine; `async with` it."""
 
-    def __init__(self, brokers: str, topic: str = QUARANTINE_TOPIC) -> None:
+    def __init__(self, brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> None:
         self._topic = topic
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=brokers.split(","),
+            **brokers.client,
             client_id="dossier-quarantine",
             acks="all",
             enable_idempotence=True,
@@ -89,7 +90,7 @@ class Retry(NamedTuple):
     reason: str
 
 
-async def read_quarantine(brokers: str, topic: str = QUARANTINE_TOPIC) -> dict[str, QuarantineRecord]:
+async def read_quarantine(brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> dict[str, QuarantineRecord]:
     """The newest record of each origin, by the origin's text, in the order of the topic up to its end now.
 
     Raises:
@@ -97,7 +98,7 @@ async def read_quarantine(brokers: str, topic: str = QUARANTINE_TOPIC) -> dict[s
     """
     consumer = AIOKafkaConsumer(
         topic,
-        bootstrap_servers=brokers.split(","),
+        **brokers.client,
         client_id="dossier-quarantine",
         auto_offset_reset="earliest",
         enable_auto_commit=False,
@@ -118,7 +119,7 @@ async def read_quarantine(brokers: str, topic: str = QUARANTINE_TOPIC) -> dict[s
 
 
 async def retry(
-    brokers: str,
+    brokers: Cluster,
     records: Sequence[QuarantineRecord],
     ledger: str,
     topic: str = QUARANTINE_TOPIC,

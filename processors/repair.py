@@ -26,6 +26,7 @@ from events.envelope import Decode
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from processors.archive_table import ArchiveTable, Count, content_of, joined, runs
 from processors.batches import MAX_BYTES, MAX_ROWS, cut, make_batch, weight
+from schemas.cluster import Cluster
 
 _FETCH_WAIT_MS: Final = 500
 #: The ledger answers within this, or the repair gives up.
@@ -141,7 +142,7 @@ class Repair:
 
     def __init__(
         self,
-        brokers: str,
+        brokers: Cluster,
         topic: str,
         table: ArchiveTable,
         writer: UUID,
@@ -174,7 +175,7 @@ class Repair:
 
     async def _each_batch(self, spans: Sequence[Span], do: Callable[[int, Sequence[LedgerRecord]], int]) -> int:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._brokers.split(","), client_id="dossier-repair", enable_auto_commit=False,
+            **self._brokers.client, client_id="dossier-repair", enable_auto_commit=False,
             auto_offset_reset="none", fetch_max_wait_ms=BROKER_WAIT_MS,
         )  # fmt: skip
         await consumer.start()

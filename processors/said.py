@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.alarms import ALARMS, AlarmEvent
 from events.envelope import Unreadable
+from schemas.cluster import Cluster
 
 _WAIT_MS: Final = 200
 _FETCH_BYTES: Final = 8 * 1024 * 1024
@@ -17,7 +18,7 @@ _FETCH_BYTES: Final = 8 * 1024 * 1024
 log = structlog.get_logger(__name__)
 
 
-async def read_alarms(brokers: str, topic: str, offsets: Mapping[int, int]) -> dict[int, list[AlarmEvent]]:
+async def read_alarms(brokers: Cluster, topic: str, offsets: Mapping[int, int]) -> dict[int, list[AlarmEvent]]:
     """For each partition the alarms from that offset on, up to the end of the partition as it is now, in order.
 
     Raises:
@@ -25,7 +26,7 @@ async def read_alarms(brokers: str, topic: str, offsets: Mapping[int, int]) -> d
     """
     found: dict[int, list[AlarmEvent]] = {partition: [] for partition in offsets}
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=brokers.split(","),
+        **brokers.client,
         client_id="dossier-projector-alarms",
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -23,6 +23,7 @@ from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
 from events.lean import make_records_lean
+from schemas.cluster import Cluster
 
 #: Distance between polls when caught up: half of what a flush waits, so that a flush carries about two polls.
 PACE_SECONDS: Final = 0.01
@@ -207,13 +208,13 @@ class ChunkTransport(driver.Transport):
         return consumer
 
 
-async def partitions_of(brokers: str, topics: Sequence[str]) -> dict[str, int]:
+async def partitions_of(brokers: Cluster, topics: Sequence[str]) -> dict[str, int]:
     """How many partitions each topic has; 0: there is no such topic.
 
     Raises:
         KafkaError: if the brokers do not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
+    admin = AIOKafkaAdminClient(**brokers.client)
     try:
         await admin.start()
         described = await admin.describe_topics(list(topics))

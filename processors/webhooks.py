@@ -30,6 +30,7 @@ from events.ledger import LedgerRecord
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, WebhookOrigin
 from processors.posting import Alarm, GivenUp, Patience, Poster
 from processors.quarantine import quarantine_record
+from schemas.cluster import Cluster
 
 GROUP: Final = "dossier-webhooks"
 #: Alarms on their way to one endpoint together: what is posted again after a crash, at most.
@@ -47,7 +48,7 @@ Hold = Callable[[QuarantineRecord], Awaitable[None]]
 class WebhookOptions:
     """Where to read from, and how patient to be with an endpoint. `prefix` is that of the topics' names."""
 
-    brokers: str  # HOST:PORT[,HOST:PORT]
+    brokers: Cluster
     prefix: str = ""
     group: str = GROUP
     patience: Patience = field(default_factory=Patience)
@@ -195,7 +196,7 @@ def _consumer(options: WebhookOptions, name: str) -> Any:
     longest_seconds = patience.give_up_seconds + BATCH_RECORDS * patience.timeout_seconds
     return AIOKafkaConsumer(
         options.topic,
-        bootstrap_servers=options.brokers.split(","),
+        **options.brokers.client,
         group_id=f"{options.group}.{name}",
         client_id=f"dossier-webhooks-{name}",
         enable_auto_commit=False,

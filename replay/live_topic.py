@@ -17,6 +17,7 @@ from events.lean import make_records_lean
 from events.ledger import BROKER_WAIT_MS, LEDGER_TOPIC
 from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, new_cursor, unpack_cursor, watched_key
 from projections.watch import BLANK, Watch, unpack_watch
+from schemas.cluster import Cluster
 
 _POLL_MS = 200
 
@@ -132,7 +133,7 @@ class LiveTopic(Generic[S]):
 
 @asynccontextmanager
 async def reading(
-    kafka: str,
+    kafka: Cluster,
     partitions: Iterable[int],
     keep: Callable[[bytes], S],
     topic: str = LIVE_TOPIC,
@@ -141,7 +142,7 @@ async def reading(
     """A LiveTopic for the length of a `with`, to read these partitions."""
     make_records_lean()
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=kafka, client_id="rebuild", group_id=None, enable_auto_commit=False,
+        **kafka.client, client_id="rebuild", group_id=None, enable_auto_commit=False,
         auto_offset_reset="earliest", max_partition_fetch_bytes=8 * 1024 * 1024, fetch_max_wait_ms=BROKER_WAIT_MS,
     )  # fmt: skip
     await consumer.start()

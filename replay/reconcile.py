@@ -21,6 +21,7 @@ from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from events.quarantine import position_text
 from replay.archive import Archive, ArchiveRow
 from replay.columns import altered
+from schemas.cluster import Cluster
 
 #: How many findings are named; all are counted.
 NAMED_FINDINGS: Final = 20
@@ -157,7 +158,7 @@ def _is_same(record: LedgerRecord, row: ArchiveRow) -> bool:
 
 
 async def reconcile(
-    brokers: str, archive: Archive, decode: Decode, wait_seconds: float, progress: Progress
+    brokers: Cluster, archive: Archive, decode: Decode, wait_seconds: float, progress: Progress
 ) -> Reconciliation:
     """Compare the ledger as it ends now with the archive, after waiting for the archiver to get that far.
 
@@ -250,10 +251,10 @@ async def _bounds(consumer: Any, partitions: Sequence[TopicPartition]) -> tuple[
     return {tp.partition: begins[tp] for tp in partitions}, {tp.partition: ends[tp] for tp in partitions}
 
 
-def _consumer(brokers: str, topic: str) -> Any:
+def _consumer(brokers: Cluster, topic: str) -> Any:
     return AIOKafkaConsumer(
         topic,
-        bootstrap_servers=brokers.split(","),
+        **brokers.client,
         client_id="dossier-reconcile",
         enable_auto_commit=False,
         auto_offset_reset="earliest",

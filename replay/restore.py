@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from replay.archive import Archive, ArchiveRow
 from replay.reconcile import Reconciliation, compare_partition
+from schemas.cluster import Cluster
 
 #: Of a record batch; a larger record is a batch of its own.
 _BATCH_BYTES: Final = 512 * 1024
@@ -31,7 +32,7 @@ class RestoreRefused(Exception):
 class Restoring:
     """Writes the archive of one topic to a broker. `progress` is told how many records were written."""
 
-    def __init__(self, brokers: str, archive: Archive, progress: Callable[[int], None]) -> None:
+    def __init__(self, brokers: Cluster, archive: Archive, progress: Callable[[int], None]) -> None:
         self._brokers = brokers
         self._archive = archive
         self._progress = progress
@@ -49,7 +50,7 @@ class Restoring:
         if not any(ends.values()):
             return
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._brokers.split(","), client_id="dossier-restore", enable_auto_commit=False,
+            **self._brokers.client, client_id="dossier-restore", enable_auto_commit=False,
             auto_offset_reset="earliest",
         )  # fmt: skip
         await consumer.start()
@@ -77,7 +78,7 @@ class Restoring:
             aiokafka.errors.KafkaError: the broker does not answer.
         """
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._brokers.split(","), client_id="dossier-restore", acks="all",
+            **self._brokers.client, client_id="dossier-restore", acks="all",
             enable_idempotence=True, max_batch_size=_MAX_REQUEST_BYTES, max_request_size=_MAX_REQUEST_BYTES,
         )  # fmt: skip
         await producer.start()

@@ -13,7 +13,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, HttpUrl, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,6 +33,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as NotJson
 
 from schemas.clock import REAL, Clock
+from schemas.cluster import SaslMechanism, Security, SecurityProtocol
 from schemas.webhook import WebhookEndpoint
 
 _HOST_PORT: Final = re.compile(r"[A-Za-z0-9._\[\]:-]+:\d{1,5}")
@@ -93,6 +104,20 @@ class Settings(BaseSettings):
     kafka_java_options: Annotated[str, AfterValidator(_splits)] = Field(
         "", description="options for the Java of the embedded Kafka, above ours, such as -Xmx1g"
     )
+    kafka_security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="how a Kafka of your own is entered: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    kafka_sasl_mechanism: SaslMechanism = Field(
+        "SCRAM-SHA-512", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, where the protocol has SASL"
+    )
+    kafka_user: str = Field("", description="who enters, where the protocol has SASL")
+    kafka_password: SecretStr = Field(SecretStr(""), description="its password")
+    kafka_ca_file: FilePath | None = Field(
+        None, description="who vouches for the brokers' certificates, PEM; default: whom the operating system trusts"
+    )
+    kafka_cert_file: FilePath | None = Field(None, description="the client's own certificate, where brokers ask, PEM")
+    kafka_key_file: FilePath | None = Field(None, description="its private key, PEM, if that is in a file of its own")
+    kafka_key_password: SecretStr = Field(SecretStr(""), description="the private key's password, if it has one")
     clickhouse: Address | None = Field(None, description="address of ClickHouse's HTTP interface")
     clickhouse_database: Name = Field("default", description="database of the archive")
     clickhouse_user: str = Field("archiver", description="user that may write the archive")
@@ -137,6 +162,46 @@ class Settings(BaseSettings):
         "info", description="debug, info, warning or error"
     )
 
+    @field_validator("kafka_user", "kafka_password")
+    @classmethod
+    def _is_asked_for(cls, given: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        """Given without SASL they would not be used, and nobody would know."""
+        protocol = info.data.get("kafka_security_protocol")
+        if protocol is not None and bool(given) != Security(protocol).has_sasl:
+            raise ValueError(f"kafka_security_protocol is {protocol}, which " + ("has none" if given else "needs it"))
+        return given
+
+    @field_validator("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
+    @classmethod
+    def _is_used(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        protocol = info.data.get("kafka_security_protocol")
+        if file is None or protocol is None:
+            return file
+        if not Security(protocol).has_tls:
+            raise ValueError(f"kafka_security_protocol is {protocol}, which has no TLS")
+        if info.field_name == "kafka_ca_file":
+            _require_certificates(Security(protocol, ca_file=file))
+        return file
+
+    @field_validator("kafka_key_password")
+    @classmethod
+    def _opens(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
+        protocol, certificate = info.data.get("kafka_security_protocol"), info.data.get("kafka_cert_file")
+        if certificate is None and info.data.get("kafka_key_file") is not None:
+            raise ValueError("there is a kafka_key_file, but no kafka_cert_file")
+        if protocol is not None and certificate is not None:
+            key = info.data.get("kafka_key_file")
+            _require_certificates(Security(protocol, cert_file=certificate, key_file=key, key_password=given))
+        return given
+
+    @property
+    def kafka_security(self) -> Security:
+        """How a Kafka of the user's own is entered."""
+        return Security(
+            self.kafka_security_protocol, self.kafka_sasl_mechanism, self.kafka_user, self.kafka_password,
+            self.kafka_ca_file, self.kafka_cert_file, self.kafka_key_file, self.kafka_key_password,
+        )  # fmt: skip
+
     @property
     def time(self) -> Clock:
         """What the processes take the time from."""
@@ -152,6 +217,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_file())
+
+
+def _require_certificates(security: Security) -> None:
+    try:
+        security.tls()
+    except OSError as error:
+        raise ValueError(f"no certificate, key and password that fit each other: {error}") from error
 
 
 def _toml_file() -> Path | None:

@@ -46,7 +46,7 @@ class Installation:
         """Run `dossier ARGUMENTS` to its end."""
         return subprocess.run(
             [sys.executable, "-m", "cli", *arguments],
-            cwd=REPOSITORY, env=self._environment(), input=stdin, capture_output=True, text=True,
+            cwd=REPOSITORY, env=self.environment(), input=stdin, capture_output=True, text=True,
             timeout=timeout_seconds, check=False,
         )  # fmt: skip
 
@@ -54,7 +54,7 @@ class Installation:
         """Begin `dossier ARGUMENTS`, to be interrupted."""
         return subprocess.Popen(
             [sys.executable, "-m", "cli", *arguments],
-            cwd=REPOSITORY, env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=REPOSITORY, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def json(self, *arguments: str, expect: int = 0, timeout_seconds: float = 300) -> Any:
@@ -98,7 +98,8 @@ class Installation:
         victim.send_signal(signal.SIGKILL)
         psutil.wait_procs([victim], timeout=10)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What its commands are given."""
         ours = {
             "DOSSIER_DATA_DIR": str(self.data_dir),
             "DOSSIER_KAFKA_JAVA_OPTIONS": java_options(),

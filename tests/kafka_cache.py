@@ -17,6 +17,7 @@ from deploy import topics
 from deploy.embedded import kafka, ports
 from deploy.embedded.leash import leashed
 from events.ledger import LEDGER_TOPIC
+from schemas.cluster import Cluster
 from tests.installation import ONE_COMPILER
 from tests.integration.waiting import is_kafka, records_on, until
 
@@ -44,7 +45,7 @@ def _live(folder: Path, cache: Path) -> Path:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=kafka.java_environment())
     try:
         until(lambda: is_kafka(address), process, log)
-        topics.apply(address, topics.load_topics(1, 1))
+        topics.apply(Cluster(address), topics.load_topics(1, 1))
         producer = KafkaProducer(bootstrap_servers=[address], acks="all", enable_idempotence=True)
         producer.send(LEDGER_TOPIC, b"{", b"D-1").get(30)
         producer.close()

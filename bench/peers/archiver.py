@@ -9,11 +9,12 @@ from bench.load import PARTITIONS
 from bench.peers import Run
 from bench.peers.archive import table
 from processors.archiver import Archiver, ArchiverOptions
+from schemas.cluster import Cluster
 
 
 async def main() -> None:
     run = Run.from_arguments()
-    archiver = Archiver(ArchiverOptions(run.broker, run.topic), table(run.topic), uuid.uuid4())
+    archiver = Archiver(ArchiverOptions(Cluster(run.broker), run.topic), table(run.topic), uuid.uuid4())
     running = asyncio.create_task(archiver.run(asyncio.Event()))
     while not running.done():
         positions = archiver.positions()

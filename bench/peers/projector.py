@@ -11,13 +11,14 @@ from events.ledger import LEDGER_TOPIC, LedgerRecord
 from events.quarantine import LedgerOrigin
 from processors.projector import Projector, ProjectorOptions
 from projections.rules import rule_history
+from schemas.cluster import Cluster
 from schemas.rulebook import shipped
 
 
 async def main() -> None:
     run = Run.from_arguments()
     assert run.topic == LEDGER
-    options = ProjectorOptions(run.broker, PARTITIONS, run.folder)
+    options = ProjectorOptions(Cluster(run.broker), PARTITIONS, run.folder)
     prefix = LEDGER.removesuffix(LEDGER_TOPIC)
     projector = Projector(options.prefixed(prefix), nothing_is_unreadable, lambda: time.time_ns() // 1000)
     projector.use_rules(rule_history(shipped()))

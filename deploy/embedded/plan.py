@@ -22,6 +22,7 @@ from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
 from deploy.embedded.supervisor import Plan
 from deploy.topics import TopicsError, apply, load_topics
 from schemas.clock import REAL, Clock
+from schemas.cluster import Cluster, Security
 from schemas.settings import LOG_AS, Settings
 
 PROCESSES = ("projector", "archiver", "gateway")
@@ -59,7 +60,7 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
     """
     asyncio.run(_require_answers(settings))
     ports = choose_ports(data_dir, _wanted_ports(settings, wishes))
-    bootstrap = settings.kafka or f"127.0.0.1:{ports['kafka']}"
+    cluster = _cluster(settings, ports)
     archive = _archive(data_dir, settings, ports)
     gateway = f"http://{settings.gateway_host}:{ports['gateway']}"
     servers: list[Child] = []
@@ -71,15 +72,16 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
     if wishes.clock is not None:
         goes_on = replace(wishes.clock, anchor=datetime.now(UTC))
         settings = settings.model_copy(update={"clock": str(goes_on)})
-    environment = _environment(data_dir, settings, bootstrap, archive, ports["gateway"])
+    environment = _environment(data_dir, settings, cluster, archive, ports["gateway"])
     return Plan(
-        kafka=bootstrap,
+        kafka=cluster.bootstrap,
         clickhouse=archive.url,
         gateway=gateway,
         servers=tuple(servers),
-        prepare=lambda: prepare(settings, bootstrap, archive),
+        prepare=lambda: prepare(settings, cluster, archive),
         processes=tuple(_ours(data_dir, name, (name,), environment) for name in _processes(settings)),
         feeds=(_simulation(wishes.simulate, settings, environment),) if wishes.simulate else (),
+        embedded_kafka=settings.kafka is None,
         embedded_clickhouse=settings.clickhouse is None,
         clock=settings.clock,
         goes_on=goes_on,
@@ -93,8 +95,13 @@ def _processes(settings: Settings) -> tuple[str, ...]:
 
 async def _require_answers(settings: Settings) -> None:
     """A wrong address is told at once, before anything is started for it."""
-    if settings.kafka is not None and await asks_kafka(settings.kafka)(0) != "ok":
-        raise EmbeddedError(f"no Kafka answers at {settings.kafka}: check the address, and that it runs")
+    if settings.kafka is None and settings.kafka_security != Security():
+        raise EmbeddedError("kafka_security_protocol is for a Kafka of your own: name it (--kafka), or take that out")
+    if settings.kafka is not None and await asks_kafka(Cluster(settings.kafka, settings.kafka_security))(0) != "ok":
+        raise EmbeddedError(
+            f"no Kafka answers at {settings.kafka}: check the address, that it runs, and how it is entered "
+            "(kafka_security_protocol)"
+        )
     if settings.clickhouse is not None and await asks_clickhouse(_url(settings.clickhouse))(0) != "ok":
         raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs")
 
@@ -103,14 +110,14 @@ def _url(address: HttpUrl) -> str:
     return str(address).rstrip("/")
 
 
-def prepare(settings: Settings, bootstrap: str, archive: _Archive) -> None:
+def prepare(settings: Settings, cluster: Cluster, archive: _Archive) -> None:
     """Our topics on the ledger's cluster and our tables in the archive; nothing is done where all is well.
 
     Raises:
         EmbeddedError: a server does not answer or refuses.
     """
     try:
-        apply(bootstrap, load_topics(settings.partitions, settings.replication))
+        apply(cluster, load_topics(settings.partitions, settings.replication))
     except TopicsError as error:
         raise EmbeddedError(str(error)) from error
     _migrate(settings, archive)
@@ -147,6 +154,12 @@ def _wanted_ports(settings: Settings, wishes: Wishes) -> dict[str, int]:
     return wanted
 
 
+def _cluster(settings: Settings, ports: Mapping[str, int]) -> Cluster:
+    if settings.kafka is not None:
+        return Cluster(settings.kafka, settings.kafka_security)
+    return Cluster(f"127.0.0.1:{ports['kafka']}")
+
+
 def _archive(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> _Archive:
     if settings.clickhouse is not None:
         return _Archive(
@@ -163,7 +176,7 @@ def _kafka(data_dir: Path, ports: Mapping[str, int], java_options: str, say: Cal
         "kafka",
         kafka.prepare(data_dir, ports["kafka"], ports["controller"], say, java_options),
         kafka.java_environment(),
-        asks_kafka(f"127.0.0.1:{ports['kafka']}"),
+        asks_kafka(Cluster(f"127.0.0.1:{ports['kafka']}")),
         first_sign_seconds=120,  # a large log that was not closed is read again first
         silence_seconds=30,
         stop_seconds=20,
@@ -210,14 +223,14 @@ def _simulation(profile: str, settings: Settings, environment: Mapping[str, str]
 
 
 def _environment(
-    data_dir: Path, settings: Settings, bootstrap: str, archive: _Archive, gateway_port: int
+    data_dir: Path, settings: Settings, cluster: Cluster, archive: _Archive, gateway_port: int
 ) -> dict[str, str]:
     """This process's own surroundings, and where the servers are: what every `dossier` process reads."""
     return {
         **kafka.java_environment(),
         "PYTHONUNBUFFERED": "1",
         "DOSSIER_DATA_DIR": str(data_dir),
-        "DOSSIER_KAFKA": bootstrap,
+        "DOSSIER_KAFKA": cluster.bootstrap,
         "DOSSIER_CLICKHOUSE": archive.url,
         "DOSSIER_CLICKHOUSE_USER": archive.user,
         "DOSSIER_CLICKHOUSE_PASSWORD": archive.password.get_secret_value(),

@@ -17,6 +17,7 @@ import httpx
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
+from schemas.cluster import Cluster
 from schemas.health import read_health
 
 Sign = Literal["ok", "alive", "silent"]
@@ -25,14 +26,12 @@ Probe = Callable[[int], Awaitable[Sign]]
 PROBE_TIMEOUT_SECONDS = 5.0
 
 
-def asks_kafka(bootstrap: str) -> Probe:
+def asks_kafka(kafka: Cluster) -> Probe:
     """A broker is in the cluster's metadata (a fenced one is not)."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # "unable to connect" is the answer `silent`, not news
 
     async def probe(_pid: int) -> Sign:
-        client = AIOKafkaClient(
-            bootstrap_servers=bootstrap.split(","), request_timeout_ms=int(PROBE_TIMEOUT_SECONDS * 1000)
-        )
+        client = AIOKafkaClient(**kafka.client, request_timeout_ms=int(PROBE_TIMEOUT_SECONDS * 1000))
         try:
             await asyncio.wait_for(client.bootstrap(), PROBE_TIMEOUT_SECONDS)
             return "ok" if client.cluster.brokers() else "alive"

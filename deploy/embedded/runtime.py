@@ -53,6 +53,7 @@ class Running(BaseModel):
     kafka: str
     clickhouse: str
     gateway: str | None = None
+    embedded_kafka: bool = True
     embedded_clickhouse: bool = True
     clock: str | None = None  # simulated, as in the settings; None: real time
     processes: tuple[ProcessEntry, ...] = ()

@@ -37,6 +37,7 @@ class Plan:
     prepare: Callable[[], None]  # topics and tables, once the servers answer; blocking
     processes: tuple[Child, ...]
     feeds: tuple[Child, ...] = ()  # start after `ready`, and are not waited for
+    embedded_kafka: bool = True
     embedded_clickhouse: bool = True
     clock: str | None = None  # what the processes were given
     goes_on: Clock | None = None  # what the next run goes on with, from where it stops; None: the settings say it anew
@@ -121,6 +122,7 @@ class Supervisor:
             kafka=self.plan.kafka,
             clickhouse=self.plan.clickhouse,
             gateway=self.plan.gateway,
+            embedded_kafka=self.plan.embedded_kafka,
             embedded_clickhouse=self.plan.embedded_clickhouse,
             clock=self.plan.clock,
             processes=tuple(each.entry for each in self._children),

@@ -24,6 +24,7 @@ import pytest
 from deploy import topics
 from deploy.embedded import kafka, ports
 from deploy.embedded.leash import leashed
+from schemas.cluster import Cluster
 from tests.installation import Installation, java_options
 from tests.integration.waiting import answers_ping, is_kafka, until
 
@@ -79,7 +80,7 @@ def start_broker(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManag
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with run_broker(Path(tmp_path_factory.mktemp("broker"))) as address:
-        topics.apply(address, topics.load_topics(PARTITIONS, 1))
+        topics.apply(Cluster(address), topics.load_topics(PARTITIONS, 1))
         yield address
 
 
@@ -92,15 +93,15 @@ def make_topics(broker: str) -> Callable[..., str]:
 
     def make(partitions: int = PARTITIONS) -> str:
         prefix = f"t{uuid.uuid4().hex[:10]}."
-        topics.apply(broker, topics.load_topics(partitions, 1, prefix))
+        topics.apply(Cluster(broker), topics.load_topics(partitions, 1, prefix))
         return prefix
 
     return make
 
 
-@pytest.fixture(scope="session")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
-    folder = Path(tmp_path_factory.mktemp("clickhouse"))
+@contextlib.contextmanager
+def run_clickhouse(folder: Path) -> Iterator[ClickHouse]:
+    """An archive of its own in `folder`."""
     server = ClickHouse("", ports.choose_ports(folder, {"clickhouse": 0})["clickhouse"])
     server = ClickHouse(f"http://127.0.0.1:{server.port}", server.port)
     users = {
@@ -115,6 +116,12 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]
     log = folder / "clickhouse.log"
     with leash(command, log, environment) as process:
         until(lambda: answers_ping(server.url), process, log)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
+    with run_clickhouse(Path(tmp_path_factory.mktemp("clickhouse"))) as server:
         yield server
 
 

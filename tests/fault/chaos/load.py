@@ -16,11 +16,13 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from msgspec.structs import replace
 
+from deploy.kafka.entrance import BrokerUnreachable
 from events.catalogue import Received, StepCompleted
 from events.envelope import MAX_EVENT_BYTES, Event, make_event
 from events.ledger import LEDGER_TOPIC
-from events.publisher import BrokerUnreachable, Delivery, Outcome, Publisher
+from events.publisher import Delivery, Outcome, Publisher
 from events.simulation import PROFILES, simulate
+from schemas.cluster import Cluster
 from tests.poison import ODD_BUT_GOOD, POISON
 
 _DELIVERY_SECONDS: Final = 20.0
@@ -87,7 +89,7 @@ class Load(threading.Thread):
     def _publish(self) -> None:
         """As long as one producer lasts."""
         with (
-            Publisher(self._kafka, client_id="chaos", delivery_timeout_seconds=_DELIVERY_SECONDS) as publisher,
+            Publisher(Cluster(self._kafka), client_id="chaos", delivery_timeout_seconds=_DELIVERY_SECONDS) as publisher,
             _strange(self._kafka) as producer,
         ):
             while not self._ending.wait(_TURN_SECONDS):

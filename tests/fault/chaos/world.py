@@ -26,6 +26,7 @@ from deploy.embedded import kafka
 from deploy.embedded.ports import choose_ports
 from projections.live import LIVE_TOPIC
 from schemas.clock import Clock
+from schemas.cluster import Cluster
 from tests.fault.chaos.load import Load
 from tests.fault.chaos.processes import Keeper, Kept, small_disk
 from tests.fault.chaos.proxy import Proxy
@@ -135,7 +136,7 @@ class World:
         self.server.start()
         self.until(self.has_broker, "Kafka answers")
         self.until(self.has_clickhouse, "ClickHouse answers")
-        topics.apply(self.kafka, topics.load_topics(PARTITIONS, 1))
+        topics.apply(Cluster(self.kafka), topics.load_topics(PARTITIONS, 1))
         with contextlib.closing(
             connect(self.clickhouse, user="archiver", password=_PASSWORD, database="default")
         ) as client:
@@ -217,13 +218,13 @@ class World:
             self.until(lambda: LIVE_TOPIC not in admin.list_topics(), "the live topic is gone")
         finally:
             admin.close()
-        topics.apply(self.kafka, topics.load_topics(PARTITIONS, 1))
+        topics.apply(Cluster(self.kafka), topics.load_topics(PARTITIONS, 1))
 
     def ends(self) -> dict[str, int]:
         """Where each partition of the ledger ends, by its number as text."""
         from cli.past import ledger_ends
 
-        return {str(partition): end for partition, end in ledger_ends(self.kafka).items()}
+        return {str(partition): end for partition, end in ledger_ends(Cluster(self.kafka)).items()}
 
     def has_read(self, processes: list[Kept], ends: dict[str, int]) -> bool:
         """Have these, together, made everything before `ends` durable?"""

@@ -19,6 +19,7 @@ from events.catalogue import StepCompleted
 from events.envelope import Unreadable, decode_record, encode, make_event, microseconds
 from processors.archive_table import ArchiveTable
 from processors.archiver import Archiver, ArchiverFailed, ArchiverOptions
+from schemas.cluster import Cluster
 from tests.fault.simulation.clickhouse import Client, Table
 from tests.fault.simulation.kafka import Broker, Consumer, Record
 from tests.fault.simulation.world import Process, Time, Violation, World
@@ -102,7 +103,7 @@ class Archiving:
         writer = UUID(int=self.rng.getrandbits(128))
         table = ArchiveTable(self._connect, TOPIC)
         options = ArchiverOptions(
-            "", TOPIC, session_timeout_seconds=SESSION_SECONDS, max_rows=self.rng.choice((2, 4, 7))
+            Cluster(""), TOPIC, session_timeout_seconds=SESSION_SECONDS, max_rows=self.rng.choice((2, 4, 7))
         )
         stop = process.within(asyncio.Event)
         archiver = process.within(lambda: Archiver(options, table, writer))

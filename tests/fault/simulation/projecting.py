@@ -41,6 +41,7 @@ from processors.projector import Projector, ProjectorFailed, ProjectorOptions
 from processors.transport import Chunk
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY, is_state_key, unpack_cursor
+from schemas.cluster import Cluster
 from tests.fault.simulation.kafka import Broker, Member, Record
 from tests.fault.simulation.world import Process, Time, Violation, World
 from tests.property.alarms.test_said import (
@@ -170,7 +171,7 @@ class Projecting:
         process = Process(self.world, f"projector-{self._started}")
         policy = FlushPolicy(soon_seconds=self.rng.choice((0.02, 0.3)), max_dirty=self.rng.choice((1, 50)))
         options = ProjectorOptions(
-            "", PARTITIONS, "", LEDGER, LIVE, ALARMED, session_timeout_seconds=SESSION_SECONDS, policy=policy
+            Cluster(""), PARTITIONS, "", LEDGER, LIVE, ALARMED, session_timeout_seconds=SESSION_SECONDS, policy=policy
         )
         projector = process.within(lambda: OnFakes(self, process, options))
         self.projectors[process.name] = projector

@@ -21,6 +21,7 @@ from events.ledger import LEDGER_TOPIC
 from events.publisher import Delivery, Outcome, Publisher
 from events.quarantine import QUARANTINE_TOPIC
 from schemas import api
+from schemas.cluster import Cluster
 from tests.installation import REPOSITORY, Installation, eventually
 
 pytestmark = pytest.mark.integration
@@ -38,7 +39,7 @@ def kafka(installation: Installation) -> str:
 
 def on_topic(kafka: str, topic: str = LEDGER_TOPIC) -> int:
     """How many records are on the topic."""
-    return sum(topic_ends(kafka, topic).values())
+    return sum(topic_ends(Cluster(kafka), topic).values())
 
 
 def event(event_id: str, fact: AnyFact, dossier: str, at: datetime = MONDAY) -> Event:
@@ -173,7 +174,7 @@ def test_the_example_for_publishers_in_python_publishes(installation: Installati
     delivery, made = names["delivery"], names["event"]
     assert isinstance(delivery, Delivery)
     assert delivery.outcome is Outcome.CONFIRMED
-    with Publisher(kafka) as publisher:
+    with Publisher(Cluster(kafka)) as publisher:
         assert publisher.publish(made).outcome is Outcome.CONFIRMED
     (told,) = installation.json("replay", made.subject)["timeline"]
     assert (told["id"], told["repeats"]) == (made.id, 1), "sent again it is the same event"

@@ -13,6 +13,7 @@ from events.catalogue import Received, StepCompleted
 from events.envelope import Event, make_event
 from events.ledger import LEDGER_TOPIC
 from events.publisher import Delivery, Outcome, Publisher
+from schemas.cluster import Cluster
 from tests.installation import Installation, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
@@ -55,7 +56,7 @@ class Load(threading.Thread):
 
     def run(self) -> None:
         try:
-            with Publisher(self.kafka, client_id="load") as publisher:
+            with Publisher(Cluster(self.kafka), client_id="load") as publisher:
                 batch: list[Event] = []
                 for event in load():
                     batch.append(event)

@@ -24,6 +24,7 @@ from replay.checkpoint import Checkpoint, SignedCheckpoint, parse, read_notes
 from replay.leaf import LEAF_SQL, leaf_bytes, leaf_hash
 from replay.pack import read_pack, write_pack
 from replay.restore import Restoring
+from schemas.cluster import Cluster
 from tests.installation import Installation, eventually
 from tests.integration.acceptance.tampering import failures, kinds, publish, wait_until_signed, writer
 from tests.integration.waiting import records_on
@@ -61,10 +62,9 @@ def test_a_ledger_that_is_lost_is_restored_to_the_last_bit(
 ) -> None:
     with start_broker() as address, writer(signed) as client:
         wanted = [each for each in load_topics(4, 1) if each.name == LEDGER_TOPIC]
-        apply(
-            address, [replace(each, config=each.config | {"message.timestamp.type": "CreateTime"}) for each in wanted]
-        )
-        interrupted = Restoring(address, FirstRows(client), lambda _: None)
+        own_times = {"message.timestamp.type": "CreateTime"}
+        apply(Cluster(address), [replace(each, config=each.config | own_times) for each in wanted])
+        interrupted = Restoring(Cluster(address), FirstRows(client), lambda _: None)
         before = asyncio.run(interrupted.write(dict.fromkeys(range(4), 0)))
         assert before > 100
 
@@ -91,9 +91,8 @@ def test_a_broker_that_has_something_else_is_left_alone(
 ) -> None:
     with start_broker() as address:
         wanted = [each for each in load_topics(4, 1) if each.name == LEDGER_TOPIC]
-        apply(
-            address, [replace(each, config=each.config | {"message.timestamp.type": "CreateTime"}) for each in wanted]
-        )
+        own_times = {"message.timestamp.type": "CreateTime"}
+        apply(Cluster(address), [replace(each, config=each.config | own_times) for each in wanted])
         producer = KafkaProducer(bootstrap_servers=address, acks="all")
         producer.send(LEDGER_TOPIC, b"somebody else's", b"x", partition=2).get(20)
         producer.close()

@@ -22,6 +22,7 @@ from events.ledger import LEDGER_TOPIC
 from processors.archiver import ARCHIVED
 from replay.archive import Archive
 from replay.reconcile import Reconciliation, reconcile
+from schemas.cluster import Cluster
 from schemas.health import HealthReport, read_health
 from tests.unit.archive.records import Ledgered, a_record
 
@@ -153,7 +154,7 @@ class Archiving:
     def reconcile_topic(self, topic: str, wait_seconds: float = DEADLINE_SECONDS) -> Reconciliation:
         archive = Archive(self.client, topic)
         decode = next(each.decode for each in ARCHIVED if topic.endswith(each.topic))
-        return asyncio.run(reconcile(self.broker, archive, decode, wait_seconds, lambda _done, _total: None))
+        return asyncio.run(reconcile(Cluster(self.broker), archive, decode, wait_seconds, lambda _done, _total: None))
 
     def require_exact(self, records: int) -> None:
         """Law 5: every record of the ledger is archived once, with its bytes."""

@@ -11,6 +11,7 @@ import pytest
 from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin
 from processors.quarantine import QuarantineWriter, read_quarantine
+from schemas.cluster import Cluster
 from tests.installation import Installation
 from tests.unit.archive.records import Ledgered, a_record
 
@@ -26,7 +27,7 @@ RECORDS = (
 
 
 async def put_twice(broker: str, topic: str) -> None:
-    async with QuarantineWriter(broker, topic) as writer:
+    async with QuarantineWriter(Cluster(broker), topic) as writer:
         for _ in range(2):
             for record in RECORDS:
                 await writer.put(LedgerOrigin("dossier.events.v1", 2, record.offset), record, "unknown type")
@@ -62,4 +63,4 @@ def test_a_mistake_is_one_clear_line(broker: str, make_topics: Callable[..., str
         assert done.returncode == 2
         assert done.stderr.startswith("error ")
     assert "empty" in dossier.run("quarantine", "list", "--prefix", prefix).stdout
-    assert asyncio.run(read_quarantine(broker, prefix + QUARANTINE_TOPIC)) == {}
+    assert asyncio.run(read_quarantine(Cluster(broker), prefix + QUARANTINE_TOPIC)) == {}

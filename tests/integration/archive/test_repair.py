@@ -14,6 +14,7 @@ from processors.archive_table import ArchiveTable, Count
 from processors.archiver import ARCHIVED
 from processors.batches import Batch, cut, make_batch
 from processors.repair import Repair, Span, find_doubled, find_gaps
+from schemas.cluster import Cluster
 from tests.integration.archive.archiving import Archiving, client_of
 from tests.integration.archive.test_reconcile import COLUMNS, change, forge, other
 from tests.integration.waiting import records_on
@@ -34,7 +35,7 @@ def table(archived: Archiving) -> Iterator[ArchiveTable]:
 
 @pytest.fixture
 def repairing(archived: Archiving, table: ArchiveTable) -> Repair:
-    return Repair(archived.broker, archived.topic, table, WRITER, ARCHIVED[0].decode, lambda _rows: None)
+    return Repair(Cluster(archived.broker), archived.topic, table, WRITER, ARCHIVED[0].decode, lambda _rows: None)
 
 
 def take_out(archived: Archiving, partition: int, offsets: list[int]) -> None:

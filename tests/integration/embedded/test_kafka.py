@@ -11,6 +11,7 @@ from kafka import KafkaProducer
 from deploy import topics
 from deploy.embedded import kafka
 from deploy.embedded.kafka import KafkaError
+from schemas.cluster import Cluster
 from tests.integration.conftest import run_broker
 from tests.integration.waiting import records_on
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.integration
 def test_acknowledged_records_outlive_a_kill_in_a_folder_with_a_vietnamese_name(tmp_path: Path) -> None:
     folder = tmp_path / "hồ sơ một cửa"
     with run_broker(folder) as address:
-        topics.apply(address, topics.load_topics(1, 1))
+        topics.apply(Cluster(address), topics.load_topics(1, 1))
         producer = KafkaProducer(bootstrap_servers=[address], acks="all")
         for number in range(100):
             producer.send("dossier.events.v1", value=str(number).encode())

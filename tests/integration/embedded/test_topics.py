@@ -6,6 +6,7 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from deploy.topics import TopicsError, apply, load_topics
+from schemas.cluster import Cluster
 from tests.installation import eventually
 
 pytestmark = pytest.mark.integration
@@ -16,27 +17,27 @@ PREFIX = "applied."
 def test_what_is_missing_is_created_and_what_differs_is_brought_back(broker: str) -> None:
     topics = load_topics(3, 1, PREFIX)
     ledger = topics[0].name
-    planned = apply(broker, topics, dry_run=True)
+    planned = apply(Cluster(broker), topics, dry_run=True)
     assert [change.action for change in planned] == ["create"] * len(topics)
-    assert apply(broker, topics) == planned
-    assert apply(broker, topics) == []
+    assert apply(Cluster(broker), topics) == planned
+    assert apply(Cluster(broker), topics) == []
 
     admin = KafkaAdminClient(bootstrap_servers=[broker])
     admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, ledger, {"retention.ms": "1000"})])
     admin.close()
-    eventually(lambda: bool(apply(broker, topics, dry_run=True)), "the broker has heard of the change")
-    [change] = apply(broker, topics, dry_run=True)
+    eventually(lambda: bool(apply(Cluster(broker), topics, dry_run=True)), "the broker has heard of the change")
+    [change] = apply(Cluster(broker), topics, dry_run=True)
     assert (change.topic, change.action, change.config) == (ledger, "alter", {"retention.ms": ("1000", "-1")})
-    assert apply(broker, topics) == [change]
-    eventually(lambda: not apply(broker, topics, dry_run=True), "the broker has heard of the change back")
+    assert apply(Cluster(broker), topics) == [change]
+    eventually(lambda: not apply(Cluster(broker), topics, dry_run=True), "the broker has heard of the change back")
 
     with pytest.raises(TopicsError, match="DOSSIER_PARTITIONS=3"):
-        apply(broker, load_topics(5, 1, PREFIX))
+        apply(Cluster(broker), load_topics(5, 1, PREFIX))
     with pytest.raises(TopicsError, match="DOSSIER_REPLICATION=1"):  # else two of one copy would have to be in sync
-        apply(broker, load_topics(3, 3, PREFIX))
-    assert apply(broker, topics) == []
+        apply(Cluster(broker), load_topics(3, 3, PREFIX))
+    assert apply(Cluster(broker), topics) == []
 
 
 def test_a_cluster_that_does_not_answer_is_named() -> None:
     with pytest.raises(TopicsError, match=r"127\.0\.0\.1:9\b"):
-        apply("127.0.0.1:9", load_topics(1, 1))
+        apply(Cluster("127.0.0.1:9"), load_topics(1, 1))

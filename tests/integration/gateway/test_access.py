@@ -13,6 +13,7 @@ from deploy import topics
 from events.access import ACCESS, ACCESS_TOPIC, Read
 from events.envelope import Unreadable
 from gateway.access import SOURCE, KafkaAccessLog, NotRecorded
+from schemas.cluster import Cluster
 from tests.integration.waiting import records_on
 
 pytestmark = pytest.mark.integration
@@ -25,7 +26,7 @@ def test_what_was_shown_is_on_the_topic_without_a_word_of_who_asked(
     topic = make_topics() + ACCESS_TOPIC
 
     async def scenario() -> None:
-        access = KafkaAccessLog(broker, topic)
+        access = KafkaAccessLog(Cluster(broker), topic)
         await access.record("gateway clocks", "D/1 á", AT)
         await asyncio.gather(*(access.record("gateway events", f"D-{number}") for number in range(20)))
         with pytest.raises(Unreadable):
@@ -46,10 +47,10 @@ def test_a_read_that_cannot_be_recorded_is_refused_until_the_broker_is_back(
 ) -> None:
     async def scenario() -> None:
         with start_broker() as broker:
-            access = KafkaAccessLog(broker)
+            access = KafkaAccessLog(Cluster(broker))
             with pytest.raises(NotRecorded):  # there is no such topic
                 await access.record("gateway events", "D-0")
-            topics.apply(broker, topics.load_topics(1, 1))
+            topics.apply(Cluster(broker), topics.load_topics(1, 1))
             await access.record("gateway events", "D-1")
         for _ in range(2):  # of a connection that was lost, and of one that cannot be made
             with pytest.raises(NotRecorded):

@@ -13,6 +13,7 @@ from kafka.admin import KafkaAdminClient
 from deploy import topics as topics_of_deploy
 from events import quarantine
 from gateway.reader import LiveReader, NotReached
+from schemas.cluster import Cluster
 from tests.integration.gateway.live_topic import START, FabricatedLive, event, topics
 
 pytestmark = pytest.mark.integration
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 @asynccontextmanager
 async def following(broker: str, prefix: str) -> AsyncIterator[LiveReader]:
-    reader = LiveReader(broker, topics(prefix))
+    reader = LiveReader(Cluster(broker), topics(prefix))
     task = asyncio.create_task(reader.run())
     try:
         yield reader
@@ -107,7 +108,7 @@ def test_a_live_topic_made_anew_leaves_nothing_of_the_old_one(broker: str, make_
             await until(reader, lambda: reader.view.board.dossiers == 50)
             admin = KafkaAdminClient(bootstrap_servers=[broker])
             await asyncio.to_thread(admin.delete_topics, [topics(prefix).live])
-            await asyncio.to_thread(topics_of_deploy.apply, broker, topics_of_deploy.load_topics(4, 1, prefix))
+            await asyncio.to_thread(topics_of_deploy.apply, Cluster(broker), topics_of_deploy.load_topics(4, 1, prefix))
             admin.close()
             new = FabricatedLive(broker, topics(prefix))
             new.publish([event("D1", 0), event("D1", 1)])
@@ -125,7 +126,7 @@ def test_a_broker_that_comes_back_is_followed_on_and_nothing_is_forgotten(
     async def scenario() -> None:
         first = contextlib.ExitStack()
         broker = first.enter_context(start_broker())
-        topics_of_deploy.apply(broker, topics_of_deploy.load_topics(1, 1))
+        topics_of_deploy.apply(Cluster(broker), topics_of_deploy.load_topics(1, 1))
         live = FabricatedLive(broker, topics(""))
         live.publish([event("D1", 0)])
         live.project()

@@ -13,10 +13,12 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy import topics
+from deploy.kafka.entrance import BrokerUnreachable
 from events import quarantine
 from events.catalogue import CollectedByPost, StepCompleted
 from events.envelope import MAX_EVENT_BYTES, Event, decode_record, encode, headers, make_event
-from events.publisher import BrokerUnreachable, Outcome, Publisher
+from events.publisher import Outcome, Publisher
+from schemas.cluster import Cluster
 
 pytestmark = pytest.mark.integration
 START = datetime(2020, 3, 2, 1, tzinfo=UTC)
@@ -57,7 +59,9 @@ def ledger(make_topics: Callable[..., str]) -> str:
 @pytest.fixture
 def publisher(broker: str, ledger: str) -> Iterator[Publisher]:
     prefix = ledger.removesuffix("dossier.events.v1")
-    with Publisher(broker, topic=ledger, quarantine_topic=f"{prefix}{quarantine.QUARANTINE_TOPIC}") as publisher:
+    with Publisher(
+        Cluster(broker), topic=ledger, quarantine_topic=f"{prefix}{quarantine.QUARANTINE_TOPIC}"
+    ) as publisher:
         yield publisher
 
 
@@ -88,7 +92,7 @@ def test_an_event_that_is_too_large_is_refused_and_the_others_go_on(publisher: P
 
 def test_a_ledger_that_is_not_there_is_told_with_what_to_do(broker: str) -> None:
     with pytest.raises(BrokerUnreachable, match="dossier topics apply"):
-        Publisher(broker, topic="no-such-ledger", connect_timeout_seconds=2.0)
+        Publisher(Cluster(broker), topic="no-such-ledger", connect_timeout_seconds=2.0)
 
 
 def test_each_outcome_is_given_before_the_next_event_must_come(publisher: Publisher) -> None:
@@ -115,8 +119,8 @@ def test_without_an_answer_the_outcome_is_unknown_and_a_retry_with_the_same_id_i
 ) -> None:
     caplog.set_level(logging.CRITICAL, "kafka")  # captured records would keep the errors, and these the sockets
     with start_broker() as address:
-        topics.apply(address, topics.load_topics(1, 1))
-        publisher = Publisher(address, delivery_timeout_seconds=4.0)
+        topics.apply(Cluster(address), topics.load_topics(1, 1))
+        publisher = Publisher(Cluster(address), delivery_timeout_seconds=4.0)
         assert publisher.publish(make(1)).outcome is Outcome.CONFIRMED
     lost = list(publisher.publish_many((make(2), make(3))))
     assert [each.outcome for each in lost] == [Outcome.UNKNOWN, Outcome.UNKNOWN]
@@ -125,7 +129,7 @@ def test_without_an_answer_the_outcome_is_unknown_and_a_retry_with_the_same_id_i
     del publisher
     gc.collect()  # kafka-python 3.0.12 leaves sockets that found no broker to the collector
     with start_broker() as address:
-        with Publisher(address) as again:
+        with Publisher(Cluster(address)) as again:
             assert {each.outcome for each in again.publish_many(each.event for each in lost)} == {Outcome.CONFIRMED}
         found = [decode_record(key, value).id for key, value, _ in records(address, "dossier.events.v1", 3).values()]
     assert sorted(set(found)) == ["e000001", "e000002", "e000003"]

@@ -16,6 +16,7 @@ import pytest
 from bench.load import load
 from deploy import topics
 from events.quarantine import LedgerOrigin
+from schemas.cluster import Cluster
 from tests.integration.projector.world import PARTITIONS, Raw, World, wait_until
 from tests.poison import POISON
 
@@ -158,7 +159,7 @@ def test_a_broker_that_dies_in_the_middle_of_a_load_and_comes_back(
 ) -> None:
     with start_broker() as address:
         world = World(address, "", tmp_path)
-        topics.apply(address, topics.load_topics(PARTITIONS, 1))
+        topics.apply(Cluster(address), topics.load_topics(PARTITIONS, 1))
         world.publish(load(100_000))
         with contextlib.ExitStack() as running:
             members = [running.enter_context(world.projector())]

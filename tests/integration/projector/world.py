@@ -25,6 +25,7 @@ from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, decode
 from processors.projector import GROUP
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY, LIVE_TOPIC, Cursor, is_state_key, unpack_cursor
+from schemas.cluster import Cluster
 from schemas.health import HealthReport, read_health
 
 PARTITIONS = 4
@@ -98,7 +99,7 @@ class World:
         admin.delete_topics([topic])
         wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
         admin.close()
-        topics.apply(self.broker, topics.load_topics(PARTITIONS, 1, self.prefix))
+        topics.apply(Cluster(self.broker), topics.load_topics(PARTITIONS, 1, self.prefix))
 
     # The alarms
 

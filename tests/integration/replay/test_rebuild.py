@@ -20,6 +20,7 @@ from replay.alarms import Clocks
 from replay.archive import Archive
 from replay.live_topic import NotReached, reading
 from replay.rebuild import Comparison, bounds, compare, mark_of, readable
+from schemas.cluster import Cluster
 from schemas.rulebook import shipped
 from tests.integration.conftest import ClickHouse
 from tests.integration.gateway.live_topic import FabricatedLive, event, topics
@@ -56,7 +57,7 @@ def archive_events(writer: Any, topic: str, events: list[Event], unreadable: str
 
 def compared(broker: str, live_topic: str, archive: Archive, ledger_end: int) -> Comparison:
     async def once() -> Comparison:
-        async with reading(broker, [0], mark_of, live_topic, archive.topic) as topic:
+        async with reading(Cluster(broker), [0], mark_of, live_topic, archive.topic) as topic:
             live = await topic.partition(0, ledger_end, 30)
             until = bounds(live, await topic.ledger_end(0))
         assert archive.wait_until_archived({0: until.end}, 30)
@@ -93,7 +94,7 @@ def test_a_live_state_that_does_not_get_there_is_said_so(broker: str, make_topic
     names = topics(make_topics())
 
     async def once() -> None:
-        async with reading(broker, [0], mark_of, names.live) as topic:
+        async with reading(Cluster(broker), [0], mark_of, names.live) as topic:
             await topic.partition(0, 5, 0.5)
 
     with pytest.raises(NotReached, match="at 0, the ledger at 5"):
@@ -105,7 +106,7 @@ def test_reading_ends_at_once_whenever_it_is_given_up(broker: str, make_topics: 
     names = topics(make_topics(4))
 
     async def give_up(turns: int) -> None:
-        async with reading(broker, [0, 1], mark_of, names.live) as topic:
+        async with reading(Cluster(broker), [0, 1], mark_of, names.live) as topic:
             with pytest.raises(NotReached):
                 await topic.partition(0, 5, 0.05)
             other = asyncio.create_task(topic.partition(1, 5, 60))

@@ -16,10 +16,11 @@ from kafka import KafkaProducer
 
 from cli.main import main
 from deploy import topics
-from events.publisher import BrokerUnreachable
+from deploy.kafka.entrance import BrokerUnreachable
 from events.rulebook import RULEBOOKS_TOPIC, Published
 from events.rulebook_topic import follow_rulebooks, publish_rulebook, read_rulebooks
 from projections.rules import rule_history
+from schemas.cluster import Cluster
 from schemas.rulebook import Rulebook, shipped
 from tests.unit.rulebook.documents import changed, small
 
@@ -38,7 +39,7 @@ def book(days: int) -> Rulebook:
 
 
 def publish(broker: str, topic: str, rulebook: Rulebook, number: int = 1) -> Published | None:
-    return publish_rulebook(broker, rulebook, id=f"e{number}", time=AT, topic=topic)
+    return publish_rulebook(Cluster(broker), rulebook, id=f"e{number}", time=AT, topic=topic)
 
 
 def put(broker: str, topic: str, value: bytes) -> None:
@@ -48,12 +49,12 @@ def put(broker: str, topic: str, value: bytes) -> None:
 
 def test_what_is_published_is_read_and_becomes_the_rules_that_hold(broker: str, topic: str) -> None:
     before = int(time.time() * 1_000) * 1_000
-    assert read_rulebooks(broker, topic=topic).published == ()
+    assert read_rulebooks(Cluster(broker), topic=topic).published == ()
     first = publish(broker, topic, book(6))
     second = publish(broker, topic, book(7), 2)
     assert first is not None
     assert second is not None
-    shelf = read_rulebooks(broker, topic=topic)
+    shelf = read_rulebooks(Cluster(broker), topic=topic)
     assert shelf.published == (first, second), "with the instants the broker gave"
     assert before <= first.known_at <= second.known_at <= int(time.time() * 1_000_000)
     rules = rule_history(shipped(), shelf.published)
@@ -70,7 +71,7 @@ def test_the_newest_once_more_publishes_nothing(broker: str, topic: str) -> None
     assert publish(broker, topic, book(6)) is not None
     assert publish(broker, topic, book(6), 2) is None
     assert publish(broker, topic, shipped(), 3) is not None, "back to what was"
-    versions = [each.version for each in read_rulebooks(broker, topic=topic).published]
+    versions = [each.version for each in read_rulebooks(Cluster(broker), topic=topic).published]
     assert versions == [book(6).version, shipped().version]
 
 
@@ -78,20 +79,20 @@ def test_what_is_no_rulebook_does_not_hold_and_is_named(broker: str, topic: str)
     publish(broker, topic, book(6))
     put(broker, topic, b'{"no": "rulebook"}')
     publish(broker, topic, book(7), 2)
-    shelf = read_rulebooks(broker, topic=topic)
+    shelf = read_rulebooks(Cluster(broker), topic=topic)
     assert [each.version for each in shelf.published] == [book(6).version, book(7).version]
     assert [each.offset for each in shelf.unreadable] == [1]
 
 
 def test_a_topic_that_is_not_there_is_told_with_what_to_do(broker: str) -> None:
     with pytest.raises(BrokerUnreachable, match="dossier topics apply"):
-        read_rulebooks(broker, topic="no-such-topic")
+        read_rulebooks(Cluster(broker), topic="no-such-topic")
 
 
 def test_a_follower_hears_what_is_there_and_then_each_one_as_it_comes(broker: str, topic: str) -> None:
     async def follow() -> list[list[str]]:
         heard: asyncio.Queue[tuple[Published, ...]] = asyncio.Queue()
-        following = asyncio.create_task(follow_rulebooks(broker, heard.put_nowait, topic=topic))
+        following = asyncio.create_task(follow_rulebooks(Cluster(broker), heard.put_nowait, topic=topic))
 
         async def next_versions() -> list[str]:
             return [each.version for each in await asyncio.wait_for(heard.get(), DEADLINE_SECONDS)]
@@ -141,9 +142,9 @@ def test_a_follower_waits_for_a_broker_that_goes_away(
             return [each.version for each in await asyncio.wait_for(heard.get(), 2 * DEADLINE_SECONDS)]
 
         with start_broker() as address:
-            await asyncio.to_thread(topics.apply, address, topics.load_topics(1, 1))
+            await asyncio.to_thread(topics.apply, Cluster(address), topics.load_topics(1, 1))
             await asyncio.to_thread(publish, address, RULEBOOKS_TOPIC, book(6))
-            following = asyncio.create_task(follow_rulebooks(address, heard.put_nowait))
+            following = asyncio.create_task(follow_rulebooks(Cluster(address), heard.put_nowait))
             found = [await next_versions()]
         with start_broker() as address:
             await asyncio.to_thread(publish, address, RULEBOOKS_TOPIC, book(7), 2)

@@ -20,6 +20,7 @@ from events.lean import METHOD, make_records_lean
 from processors.posting import Patience, Poster
 from processors.quarantine import QuarantineWriter, read_quarantine
 from processors.webhooks import Delivery, WebhookOptions
+from schemas.cluster import Cluster
 from tests.unit.webhooks.receiver import SECRET, Receiver, is_signed, receiving, until
 
 pytestmark = pytest.mark.integration
@@ -65,9 +66,9 @@ async def publish(broker: str, prefix: str, *records: Sent) -> None:
 @contextlib.asynccontextmanager
 async def delivering(broker: str, prefix: str, *receivers: Receiver) -> AsyncIterator[list[Delivery]]:
     """The process's own parts, to the endpoints `first`, `second`, … for the length of a `with`."""
-    options = WebhookOptions(broker, prefix, group=prefix + "webhooks", patience=QUICK)
+    options = WebhookOptions(Cluster(broker), prefix, group=prefix + "webhooks", patience=QUICK)
     async with contextlib.AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(QuarantineWriter(broker, options.quarantine))
+        writer = await stack.enter_async_context(QuarantineWriter(Cluster(broker), options.quarantine))
         names = ("first", "second")
         posters = [
             await stack.enter_async_context(Poster(receiver.endpoint(name), QUICK))
@@ -128,7 +129,7 @@ def test_what_an_endpoint_does_not_take_is_quarantined_while_another_gets_all_of
             assert len(slow.asked) == QUICK.attempts * len(alarms)
 
     asyncio.run(run())
-    held = asyncio.run(read_quarantine(broker, prefix + "dossier.quarantine.v1"))
+    held = asyncio.run(read_quarantine(Cluster(broker), prefix + "dossier.quarantine.v1"))
     first = {origin: record for origin, record in held.items() if origin.endswith(">first")}
     assert sorted(record.value or b"" for record in first.values()) == sorted([*(each.value for each in alarms), b"{}"])
     assert sum("no answer within 0.5 s, after 3 attempts" in record.reason for record in first.values()) == 5

@@ -15,6 +15,7 @@ from deploy.embedded.plan import Wishes, make_plan
 from deploy.embedded.probes import Probe, Sign
 from deploy.embedded.runtime import EmbeddedError, read_credentials
 from deploy.embedded.supervisor import Plan
+from schemas.cluster import Cluster
 from schemas.settings import load_settings
 
 THEIR_KAFKA, THEIR_CLICKHOUSE = "kafka.example:9092", "http://clickhouse.example:8123"
@@ -33,9 +34,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The servers that were asked whether they answer, before anything starts; all of them do."""
     addresses: list[str] = []
 
-    def answering(address: str) -> Probe:
+    def answering(server: Cluster | str) -> Probe:
         async def probe(_pid: int) -> Sign:
-            addresses.append(address)
+            addresses.append(str(server))
             return "ok"
 
         return probe
@@ -84,7 +85,7 @@ def test_a_kafka_of_the_users_own_alone(tmp_path: Path, asked: list[str]) -> Non
     assert asked == [THEIR_KAFKA]
     assert names(made.servers) == ["clickhouse"]
     assert names(made.processes) == OURS
-    assert (made.kafka, made.embedded_clickhouse) == (THEIR_KAFKA, True)
+    assert (made.kafka, made.embedded_kafka, made.embedded_clickhouse) == (THEIR_KAFKA, False, True)
     (archive,) = made.servers
     assert made.clickhouse == f"http://127.0.0.1:{after(archive.command, '--port')}"
     passwords = read_credentials(tmp_path)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from cli.console import CommandError
 from cli.surroundings import surroundings
 from deploy.embedded.runtime import Running, credentials, find, forget, run_dir
+from schemas.cluster import Cluster, Security
 from schemas.settings import Settings, load_settings
 
 
@@ -60,17 +62,27 @@ def test_passwords_are_kept_from_run_to_run_and_read_by_the_owner_alone(tmp_path
 def test_commands_find_the_running_up(tmp_path: Path, up: Running) -> None:
     kept = credentials(tmp_path)
     found = surroundings(settings(tmp_path))
-    assert (found.kafka, found.clickhouse, found.gateway) == (up.kafka, up.clickhouse, up.gateway)
+    assert (found.kafka, found.clickhouse, found.gateway) == (Cluster(up.kafka), up.clickhouse, up.gateway)
     assert (found.clickhouse_user, found.clickhouse_password) == ("archiver", kept.archiver)
     assert (found.report_user, found.report_password) == ("report", kept.report)
 
 
 def test_settings_win_over_the_running_up_each_alone(tmp_path: Path, up: Running) -> None:
     credentials(tmp_path)
-    assert surroundings(settings(tmp_path, kafka="broker:9092")).kafka == "broker:9092"
+    assert surroundings(settings(tmp_path, kafka="broker:9092")).kafka == Cluster("broker:9092")
     assert surroundings(settings(tmp_path, kafka="broker:9092")).clickhouse == up.clickhouse
     own = surroundings(settings(tmp_path, clickhouse="http://archive:8123", clickhouse_user="writer"))
-    assert (own.kafka, own.clickhouse, own.clickhouse_user) == (up.kafka, "http://archive:8123", "writer")
+    assert (own.kafka, own.clickhouse, own.clickhouse_user) == (Cluster(up.kafka), "http://archive:8123", "writer")
+
+
+def test_how_a_kafka_of_the_users_own_is_entered_comes_from_the_settings(tmp_path: Path, up: Running) -> None:
+    credentials(tmp_path)
+    entered = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_user": "archiver", "kafka_password": "k"}
+    security = Security("SASL_PLAINTEXT", user="archiver", password=SecretStr("k"))
+    assert surroundings(settings(tmp_path, kafka="broker:9092", **entered)).kafka == Cluster("broker:9092", security)
+    assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka)  # the embedded one asks nobody
+    up.model_copy(update={"embedded_kafka": False}).write(tmp_path)
+    assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka, security)
 
 
 def test_passwords_of_a_server_of_the_users_own_come_from_the_settings(tmp_path: Path, up: Running) -> None:

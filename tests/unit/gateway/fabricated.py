@@ -19,6 +19,7 @@ from projections.dossier import fold, pack
 from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, pack_cursor
 from replay.timeline import Recorded
 from schemas.clock import REAL, Clock
+from schemas.cluster import Cluster
 
 HOST = "testserver.local"
 START = datetime(2026, 3, 2, 1, tzinfo=UTC)
@@ -83,7 +84,7 @@ def reader_with(
     *dossiers: list[Recorded], next_offset: int = 0, ledger_end: int | None = None, clock: Clock = REAL
 ) -> LiveReader:
     """A reader that never runs, with these dossiers in its view."""
-    reader = LiveReader("unused:9092", clock=clock)
+    reader = LiveReader(Cluster("unused:9092"), clock=clock)
     for records in dossiers:
         reader.view.apply(0, records[0].event.subject.encode(), packed(records))
     reader.view.apply(0, CURSOR_KEY, cursor(next_offset))

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from events.publisher import BrokerUnreachable, Publisher
+from deploy.kafka.entrance import BrokerUnreachable
+from events.publisher import Publisher
+from schemas.cluster import Cluster
 
 
 def _closed_port() -> int:
@@ -20,7 +22,7 @@ def _closed_port() -> int:
 def test_an_address_where_nothing_listens_is_told_with_what_to_do(address: str) -> None:
     bootstrap = address.format(port=_closed_port())
     with pytest.raises(BrokerUnreachable, match="check the address") as told:
-        Publisher(bootstrap)
+        Publisher(Cluster(bootstrap))
     assert bootstrap in str(told.value)
 
 
@@ -29,5 +31,5 @@ def test_something_that_is_no_broker_is_told_too() -> None:
         bootstrap = f"127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(BrokerUnreachable, match="no Kafka broker answers"):
-            Publisher(bootstrap, connect_timeout_seconds=1.0)
+            Publisher(Cluster(bootstrap), connect_timeout_seconds=1.0)
         assert time.monotonic() - started < 60, "it does not wait for ever"

@@ -6,7 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from pydantic import SecretStr
 
+from schemas.cluster import Cluster, Security
 from schemas.settings import Settings, SettingsError, load_settings
 
 
@@ -68,6 +77,11 @@ def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: p
         ("clickhouse_timeout_seconds", "0"),
         ("clickhouse_timeout_seconds", "61"),
         ("kafka_java_options", "-Dname='never closed"),
+        ("kafka_security_protocol", "TLS"),
+        ("kafka_sasl_mechanism", "GSSAPI"),
+        ("kafka_user", "archiver"),  # nobody would ask for it
+        ("kafka_password", "secret"),
+        ("kafka_ca_file", "nowhere.pem"),
         ("log_level", "loud"),
     ],
 )
@@ -123,3 +137,51 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None
     settings = load_settings()
     assert "hush-hush" not in repr(settings)
     assert settings.clickhouse_password.get_secret_value() == "hush-hush"
+
+
+def test_how_a_kafka_is_entered_is_one_thing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().kafka_security == Security()
+    monkeypatch.setenv("DOSSIER_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    with pytest.raises(SettingsError, match=r"kafka_user .*SASL_SSL.*; kafka_password .*SASL_SSL"):
+        load_settings()
+    monkeypatch.setenv("DOSSIER_KAFKA_USER", "archiver")
+    monkeypatch.setenv("DOSSIER_KAFKA_PASSWORD", "hush-hush")
+    security = load_settings().kafka_security
+    assert security == Security("SASL_SSL", user="archiver", password=SecretStr("hush-hush"))
+    assert "hush-hush" not in repr(security)
+    client = Cluster("a:1,b:2", security).client
+    assert client.pop("ssl_context").check_hostname
+    assert client == {
+        "bootstrap_servers": ["a:1", "b:2"],
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "archiver",
+        "sasl_plain_password": "hush-hush",
+    }
+
+
+def test_certificates_that_do_not_open_are_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ca.pem").write_text("no certificate\n", encoding="utf-8")
+    monkeypatch.setenv("DOSSIER_KAFKA_CA_FILE", "ca.pem")
+    with pytest.raises(SettingsError, match=r"^kafka_ca_file .*PLAINTEXT, which has no TLS"):
+        load_settings()
+    monkeypatch.setenv("DOSSIER_KAFKA_SECURITY_PROTOCOL", "SSL")
+    with pytest.raises(SettingsError, match=r"^kafka_ca_file .*no certificate"):
+        load_settings()
+
+
+def test_a_locked_key_asks_nobody_at_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    locked = BestAvailableEncryption(b"opens")
+    issued = trustme.CA().issue_cert("client.example")
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    Path("key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked))
+    issued.cert_chain_pems[0].write_to_path("cert.pem")
+    monkeypatch.setenv("DOSSIER_KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setenv("DOSSIER_KAFKA_KEY_FILE", "key.pem")
+    with pytest.raises(SettingsError, match="no kafka_cert_file"):
+        load_settings()
+    monkeypatch.setenv("DOSSIER_KAFKA_CERT_FILE", "cert.pem")
+    with pytest.raises(SettingsError, match=r"^kafka_key_password .*no certificate, key and password that fit"):
+        load_settings()
+    monkeypatch.setenv("DOSSIER_KAFKA_KEY_PASSWORD", "opens")
+    assert load_settings().kafka_security.tls() is not None
