@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.console import emit_json, out
+from cli.webhooks import require_alarms
 from schemas.settings import load_settings
 
 
@@ -21,6 +22,7 @@ def config(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     Example: DOSSIER_PARTITIONS=8 dossier config
     """
     settings = load_settings()
+    require_alarms(settings.webhooks)
     values = settings.model_dump(mode="json")
     if json:
         emit_json(values)

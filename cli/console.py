@@ -78,4 +78,4 @@ def _keeps_a_log() -> bool:
 
 def _usage_message(error: Exception) -> str:
     describe = getattr(error, "format_message", None)
-    return str(describe()) if callable(describe) else str(error)
+    return (str(describe()) if callable(describe) else str(error)) or "which command? They are listed above"

@@ -58,18 +58,24 @@ def due(
 def _answer(path: str, asked: dict[str, str | int | None], wait: float, *, watching: bool, json: bool) -> None:
     gateway = surroundings(load_settings()).gateway
     if watching:
-        watch(lambda: _table(ask(gateway, path, api.Deadlines, 0, **asked)))
+        watch(lambda: Group(*reversed(_parts(ask(gateway, path, api.Deadlines, 0, **asked)))))
         return
     answer = ask(gateway, path, api.Deadlines, wait, **asked)
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
-        out.print(_table(answer))
+        out.print(*_parts(answer), sep="\n")
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
 
 
-def _table(answer: api.Deadlines) -> RenderableType:
+def _parts(answer: api.Deadlines) -> tuple[RenderableType, ...]:
+    """The list, and what there is to say of it: that comes first where a long list leaves the screen."""
+    shown = f"{len(answer.deadlines)} / {answer.total} · lúc · at {moment(answer.at)}"
+    return _table(answer), Text(shown, style="bold"), Text(freshness_line(answer.freshness), style="dim")
+
+
+def _table(answer: api.Deadlines) -> Table:
     """Two lines a clock, so that it fits a terminal of 80 columns: which and where, what and when, how late."""
     table = Table(box=None, pad_edge=False)
     table.add_column("hồ sơ · dossier\nnơi giữ · held by", no_wrap=True)
@@ -87,5 +93,4 @@ def _table(answer: api.Deadlines) -> RenderableType:
             identified(each.dossier, held_by),
             Text(f"{each.clock_name.vi}{step}\n{each.clock_name.en}"), f"{day}\n{hour}", words,
         )  # fmt: skip
-    shown = f"{len(answer.deadlines)} / {answer.total} · lúc · at {moment(answer.at)}"
-    return Group(table, Text(shown, style="bold"), Text(freshness_line(answer.freshness), style="dim"))
+    return table

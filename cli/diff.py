@@ -45,7 +45,7 @@ def diff(
     """
     began, ended = instant(first, "T0"), instant(second, "T1")
     if began is None or ended is None or began > ended:
-        raise CommandError("T0 is not after T1", EXIT_USAGE)
+        raise CommandError("T0 is later than T1: swap them", EXIT_USAGE)
     around = surroundings(load_settings())
     times = ((began, None), (ended, None)) if not known else ((None, began), (None, ended))
     for as_of, known_at in times:

@@ -119,8 +119,9 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
         table.add_row(*_told(stretches, answer.zone))
     out.print(table)
     out.print(both(clock.total), style="bold")
-    due = f"{day(clock.due_day)} ({moment(clock.due, answer.zone)})" if clock.due_day else "tạm dừng · stopped"
-    out.print(f"hạn · due {due}; hẹn đầu · first promise {moment(answer.promised, answer.zone)}")
+    out.print(
+        f"hạn · due {_due(clock, answer.at, answer.zone)}; hẹn đầu · first promise {moment(answer.promised, answer.zone)}"
+    )
     line = status(clock.status)
     if clock.remaining:
         line.append(f": {both(clock.remaining.words)}")
@@ -128,7 +129,16 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
     if clock.ended_at:
         official, first = (TIMELINESS_NAMES[Timeliness(each)] for each in (clock.official_class, clock.first_class))
         out.print(f"kết thúc · ended {moment(clock.ended_at, answer.zone)}")
-        out.print(f"theo hạn hiện hành · official {both(official)}; theo hẹn đầu · against the promise {both(first)}")
+        promise = f"; theo hẹn đầu · against the promise {both(first)}" if answer.promised else ""
+        out.print(f"theo hạn hiện hành · official {both(official)}{promise}")
+
+
+def _due(clock: api.ProcedureClock, at: datetime, zone: str) -> str:
+    if clock.due_day:
+        return f"{day(clock.due_day)} ({moment(clock.due, zone)})"
+    if clock.began_at > at:
+        return f"chưa bắt đầu, từ · not begun, from {moment(clock.began_at, zone)}"
+    return "tạm dừng · stopped"
 
 
 def _lines(clock: api.ProcedureClock) -> Iterator[Sequence[api.Stretch]]:

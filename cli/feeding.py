@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_feed(around: Surroundings, client_id: str, *, again: bool = False) -> Iterator[tuple[Publisher, Known]]:
+def open_feed(around: Surroundings, client_id: str, *, again: bool = False) -> Iterator[tuple[Publisher, Known | None]]:
     """The ledger to publish to, and what it holds already; `again` does not ask, since a repeated event is nothing.
 
     Raises:
@@ -28,14 +28,19 @@ def open_feed(around: Surroundings, client_id: str, *, again: bool = False) -> I
     """
     with open_publisher(around, client_id) as publisher:
         if again:
-            yield publisher, lambda _: set()
+            yield publisher, None
             return
         with open_known(around) as known:
             yield publisher, known
 
 
 def feed_with_bar(
-    events: Iterable[Event], publisher: Publisher, known: Known, doing: str, total: int | None, pace: Pace | None = None
+    events: Iterable[Event],
+    publisher: Publisher,
+    known: Known | None,
+    doing: str,
+    total: int | None,
+    pace: Pace | None = None,
 ) -> Fed:
     """Publish what is new, with a progress bar where a person looks; names each event that is refused.
 
@@ -49,6 +54,13 @@ def feed_with_bar(
             fed = feed(events, publisher, known, pace=pace or at_once, progress=progress)
     except Undelivered as error:
         raise CommandError(str(error)) from error
+    for event in fed.first_conflicts:
+        err.print(f"not published: {event.source} {event.id} is on the ledger with another content", markup=False)
+    if fed.conflicts:
+        err.print(
+            f"{fed.conflicts:,} sự kiện trùng mã, khác nội dung · events have the identity of another fact: give each "
+            "an id of its own, and take back what was wrong by voided or corrected (--again sends them: anomaly A16)"
+        )
     for delivery in fed.refused:
         err.print(f"refused {delivery.event.source} {delivery.event.id}: {delivery.reason}", markup=False)
     return fed
@@ -77,11 +89,15 @@ def open_known(around: Surroundings, *, wait_seconds: float = 120.0) -> Iterator
                 "is the archiver running (`dossier status`)?"
             )
 
-        def known(identities: Sequence[Identity]) -> set[Identity]:
+        def known(identities: Sequence[Identity]) -> dict[Identity, list[Event]]:
             by_source: dict[str, list[str]] = {}
             for source, id_ in identities:
                 by_source.setdefault(source, []).append(id_)
-            return {(source, id_) for source, ids in by_source.items() for id_ in archive.known_ids(source, ids)}
+            return {
+                (source, id_): events
+                for source, ids in by_source.items()
+                for id_, events in archive.known_events(source, ids).items()
+            }
 
         yield known
 

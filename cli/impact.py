@@ -121,7 +121,7 @@ def _print(lines: list[dict[str, Any]], by_office: dict[str, int]) -> None:
         table.add_row(identified(each["dossier"]), Text(each["office"]), *moves)
     out.print(table)
     if len(lines) > _LISTED:
-        out.print(f"… {len(lines) - _LISTED}: --json")
+        out.print(f"… {len(lines) - _LISTED} nữa · more: --json")
     for office, count in by_office.items():
         out.print(f"{count} {office}")
     out.print(f"{len(lines)} hồ sơ đổi hạn, chưa ban hành gì · dossiers move, nothing was published", style="bold")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from events.envelope import Event
 from events.importers.log import Tally, find_mapping, read_log
 from events.importers.mapped import Mapped
 from events.importers.rows import BadRow, LogError
+from schemas.cluster import Cluster
 from schemas.mapping import MappingError
 from schemas.settings import load_settings
 
@@ -75,9 +77,30 @@ def _publish(importing: _Importing, found: Iterable[Mapped | BadRow], kafka: str
     from cli.feeding import feed_with_bar, open_feed
     from cli.surroundings import surroundings
 
-    with open_feed(surroundings(load_settings(kafka=kafka)), "dossier-import", again=again) as (publisher, known):
+    around = surroundings(load_settings(kafka=kafka))
+    with open_feed(around, "dossier-import", again=again) as (publisher, known):
         importing.publisher = publisher
-        return feed_with_bar(importing.events(found), publisher, known, "nhập · importing", None)
+        importing.held = _held(around.kafka, importing.file)
+        fed = feed_with_bar(importing.events(found), publisher, known, "nhập · importing", None)
+        importing.release()
+        return fed
+
+
+def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineRecord]]:
+    """The rows of files of this name that no import could read so far, by their lines."""
+    from aiokafka.errors import KafkaError
+
+    from processors.quarantine import read_quarantine
+
+    held: dict[int, list[quarantine.QuarantineRecord]] = {}
+    try:
+        for record in asyncio.run(read_quarantine(kafka)).values():
+            origin = record.origin
+            if isinstance(origin, quarantine.FileOrigin) and (origin.file, record.status) == (file, "held"):
+                held.setdefault(origin.line, []).append(record)
+    except KafkaError as error:
+        raise CommandError(f"what is in quarantine cannot be read: {type(error).__name__}") from error
+    return held
 
 
 @dataclass
@@ -89,6 +112,8 @@ class _Importing:
     tally: Tally = field(default_factory=Tally)
     broken: LogError | None = None
     bad_listed: list[dict[str, Any]] = field(default_factory=list)
+    held: dict[int, list[quarantine.QuarantineRecord]] = field(default_factory=dict)
+    _released: dict[str, quarantine.QuarantineRecord] = field(default_factory=dict)
     _bad: list[quarantine.QuarantineRecord] = field(default_factory=list)
 
     def events(self, found: Iterable[Mapped | BadRow]) -> Iterator[Event]:
@@ -97,6 +122,7 @@ class _Importing:
             for each in found:
                 self.tally.add(each)
                 if isinstance(each, Mapped):
+                    self._reads(each)
                     yield each.event
                 else:
                     self._hold(each)
@@ -111,11 +137,24 @@ class _Importing:
             self.bad_listed.append({"line": row.line, "reason": row.reason})
             err.print(f"line {row.line}: {row.reason}", markup=False, soft_wrap=True)
         now = datetime.now(UTC)
-        self._bad.append(
-            quarantine.from_file(file=self.file, line=row.line, value=row.raw, reason=row.reason, quarantined_at=now)
+        record = quarantine.from_file(
+            file=self.file, line=row.line, value=row.raw, reason=row.reason, quarantined_at=now
         )
+        self._released.pop(quarantine.origin_text(record), None)  # the row could be read, not all that it says
+        self._bad.append(record)
         if len(self._bad) >= _HELD_TOGETHER:
             self._flush()
+
+    def _reads(self, found: Mapped) -> None:
+        for record in self.held.get(found.line, ()):
+            if record.value == found.raw:
+                origin, went_to = quarantine.origin_text(record), f"{found.event.source} {found.event.id}"
+                self._released.setdefault(origin, quarantine.retried(record, went_to))
+
+    def release(self) -> None:
+        """Rows that an earlier import could not read, and that are on the ledger now, are held no more."""
+        if self.publisher is not None and self._released:
+            self.publisher.hold(self._released.values())
 
     def _flush(self) -> None:
         if self.publisher is not None and self._bad:
@@ -133,6 +172,7 @@ def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> No
                 "events": sum(tally.events.values()),
                 "published": fed.published,
                 "duplicates": fed.duplicates,
+                "conflicts": fed.conflicts,
                 "refused": len(fed.refused),
                 "quarantined": quarantined,
                 "dossiers": len(tally.dossiers),
@@ -151,5 +191,5 @@ def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> No
         raise CommandError(f"{importing.file}: {importing.broken}", EXIT_FOUND)
     if tally.rows and not tally.events["row"]:
         raise CommandError("no row could be read: does the mapping fit this file?", EXIT_FOUND)
-    if fed.refused:
+    if fed.refused or fed.conflicts:
         raise typer.Exit(EXIT_FOUND)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from events.envelope import Event
     from events.feed import Pace
 
-#: So many bad lines are in the JSON, one by one; all are told on the terminal, and counted.
+#: So many bad lines are told one by one; all are counted.
 MAX_LISTED: Final = 100
 
 
@@ -57,6 +57,7 @@ def publish(
             {
                 "lines": lines.number,
                 **counts,
+                "conflicts": fed.conflicts,
                 "refused": len(fed.refused),
                 "bad_lines": lines.bad_count,
                 "bad": lines.bad,
@@ -64,8 +65,10 @@ def publish(
         )
     else:
         out.print(f"{fed.published:,} published, {fed.duplicates:,} were there already")
-    if lines.bad_count or fed.refused:
-        err.print(f"{lines.bad_count} lines are no events; {len(fed.refused)} events were refused")
+    if lines.bad_count > MAX_LISTED:
+        err.print(f"… {lines.bad_count - MAX_LISTED:,} more bad lines")
+    if lines.bad_count or fed.refused or fed.conflicts:
+        err.print(f"{lines.bad_count} lines are no events; {len(fed.refused) + fed.conflicts} events were refused")
         raise typer.Exit(EXIT_FOUND)
 
 
@@ -100,7 +103,7 @@ class _Lines:
         self.bad_count += 1
         if len(self.bad) < MAX_LISTED:
             self.bad.append({"line": self.number, "reason": reason})
-        err.print(f"line {self.number}: {reason}", markup=False, soft_wrap=True)
+            err.print(f"line {self.number}: {reason}", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from rich.table import Table
@@ -12,14 +12,23 @@ from rich.table import Table
 from cli.access import record_revealed
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.surroundings import listening_kafka, surroundings
-from cli.watching import identified
+from cli.watching import identified, moment
 from events.envelope import Unreadable
-from events.quarantine import QUARANTINE_TOPIC, NoQuarantineRecord, QuarantineRecord, WebhookOrigin, origin_text
+from events.quarantine import (
+    QUARANTINE_TOPIC,
+    FileOrigin,
+    NoQuarantineRecord,
+    QuarantineRecord,
+    Status,
+    WebhookOrigin,
+    origin_text,
+)
 from schemas.cluster import Cluster
 from schemas.settings import load_settings
 
 LEDGER_TOPIC = "dossier.events.v1"
 _BYTES_A_LINE = 16
+_STATUSES: Final[dict[Status, str]] = {"held": "đang giữ · held", "retried": "đã chuyển · retried"}
 _SHOWN_BYTES = 4_096
 
 Kafka = Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")]
@@ -54,12 +63,13 @@ def list_(
         out.print("the quarantine is empty · khu cách ly trống")
         return
     table = Table(box=None)
-    table.add_column("origin", no_wrap=True)  # whole, since `show` and `retry` ask for it
-    for heading in ("reason", "bytes", "quarantined at", "status"):
+    table.add_column("nguồn\norigin", no_wrap=True)  # whole, since `show` and `retry` ask for it
+    for heading in ("lý do\nreason", "byte\nbytes", "vào lúc\nsince", *(["tình trạng\nstatus"] if everything else [])):
         table.add_column(heading)
     for each in records:
-        row = _summary(each)
-        table.add_row(identified(row["origin"]), row["reason"], str(row["bytes"]), row["quarantined_at"], row["status"])
+        size = "null" if each.value is None else str(len(each.value))
+        status = [_STATUSES[each.status]] if everything else []  # without --all they are held
+        table.add_row(identified(origin_text(each)), each.reason, size, moment(each.quarantined_at), *status)
     out.print(table)
 
 
@@ -100,7 +110,8 @@ def retry(
 ) -> None:
     """Đọc lại và đưa về sổ cái · Read again; what is readable now goes to the ledger. Exit 1 if any is not.
 
-    An alarm that an endpoint did not take is posted to that endpoint again.
+    An alarm that an endpoint did not take is posted to that endpoint again. A row of a file is read again by importing
+    that file, under a mapping that can read it: then it is held no more.
 
     Example: dossier quarantine retry --all
     """
@@ -112,6 +123,12 @@ def retry(
     known = _read(brokers, prefix)
     chosen = [_find(known, origin)] if origin is not None else list(known.values())
     held = [each for each in chosen if each.status == "held"]
+    rows = [each for each in held if isinstance(each.origin, FileOrigin)]
+    if rows and origin is not None:
+        raise CommandError(
+            f"{origin} is a row of a file: import that again, under a mapping that can read it", EXIT_USAGE
+        )
+    held = [each for each in held if each not in rows]
     retrying = quarantine.retry(brokers, held, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC, post_again=_post_again)
     done = _run(retrying, brokers)
     if json:
@@ -121,6 +138,10 @@ def retry(
             what = f"still held: {each.reason}" if each.reason else f"went to {each.record.went_to}"
             out.print(f"{origin_text(each.record)} {what}", markup=False, soft_wrap=True)
         out.print(f"{sum(not each.reason for each in done)} of {len(done)} went where they belong")
+        if rows:
+            out.print(
+                f"{len(rows)} dòng của tệp · rows of files: import those again, under a mapping that can read them"
+            )
     if any(each.reason for each in done):
         raise typer.Exit(EXIT_FOUND)
 

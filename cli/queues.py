@@ -51,14 +51,14 @@ def queues(
         record_look_back(around, "queues", asked, known)
         answer = queues_then(around, asked, known, wait)
     elif watching:
-        watch(lambda: _table(ask(around.gateway, "/v1/queues", api.Queues, 0)))
+        watch(lambda: Group(*reversed(_parts(ask(around.gateway, "/v1/queues", api.Queues, 0)))))
         return
     else:
         answer = ask(around.gateway, "/v1/queues", api.Queues, wait)
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
-        out.print(_table(answer))
+        out.print(*_parts(answer), sep="\n")
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
 
@@ -83,7 +83,12 @@ def queues_then(around: Surroundings, as_of: datetime | None, known_at: datetime
     return describe_queues(board, deadlines, freshness, as_of, known_at)
 
 
-def _table(answer: api.Queues) -> RenderableType:
+def _parts(answer: api.Queues) -> tuple[RenderableType, ...]:
+    """The list, and how fresh it is: that comes first where a long list leaves the screen."""
+    return _table(answer), Text(freshness_line(answer.freshness), style="dim")
+
+
+def _table(answer: api.Queues) -> Table:
     table = Table(box=None, pad_edge=False)
     for head in ("cơ quan\noffice", "phòng\nroom", "bước\nstep"):
         table.add_column(head, overflow="fold")
@@ -94,4 +99,4 @@ def _table(answer: api.Queues) -> RenderableType:
         soon = Text(str(each.soon), style=COLOURS["soon"] if each.soon else "dim")
         places = (Text(part or "–") for part in (each.office, each.room, each.step))
         table.add_row(*places, str(each.count), late, soon)
-    return Group(table, Text(freshness_line(answer.freshness), style="dim"))
+    return table

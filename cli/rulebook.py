@@ -54,7 +54,8 @@ def check(
         else:
             for mistake in error.mistakes:
                 err.print(mistake, markup=False, soft_wrap=True)
-            err.print(f"{len(error.mistakes)} lỗi · {len(error.mistakes)} mistakes")
+            count = len(error.mistakes)
+            err.print(f"{count} lỗi · {count} mistake{'s' if count > 1 else ''}")
         raise typer.Exit(EXIT_FOUND) from error
     if json:
         emit_json({"file": file.name, "valid": True, **_summary(rulebook, rulebook.version)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -12,6 +13,9 @@ from deploy.embedded.runtime import Running, find, read_credentials
 from schemas.clock import REAL, Clock
 from schemas.cluster import Cluster
 from schemas.settings import Settings
+
+#: urllib3's words, inside an error of the ClickHouse client, for an address where nothing answers.
+_NOBODY_THERE: Final = ("NewConnectionError", "ConnectTimeoutError", "NameResolutionError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def listening_kafka(around: Surroundings, within_seconds: float = 10.0) -> Clust
 
 def not_answered(around: Surroundings, error: Exception) -> CommandError:
     """What to tell of an error of the ClickHouse client."""
-    if "NewConnectionError" in str(error) or "ConnectTimeoutError" in str(error):
+    if any(each in str(error) for each in _NOBODY_THERE):
         return CommandError(f"no ClickHouse answers at {around.clickhouse}: check the address, and that it runs")
     return CommandError(f"ClickHouse at {around.clickhouse}: {str(error)[:400]}")
 

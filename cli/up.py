@@ -26,6 +26,7 @@ from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, ou
 from cli.keys import configured_signer, write_keys
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
+from cli.webhooks import require_alarms
 from deploy.embedded.runtime import (
     EmbeddedError,
     ProcessEntry,
@@ -96,6 +97,7 @@ def up(
     if simulate is not None:
         require_profile(simulate)
     settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
+    require_alarms(settings.webhooks)
     folder = settings.data_dir.resolve()
     set_anew = clock is None and settings.clock is not None
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from cli.asking import VIETNAM
-from cli.console import out
+from cli.console import EXIT_USAGE, CommandError, out
 
 if TYPE_CHECKING:
     from schemas import api
@@ -29,7 +29,13 @@ COLOURS: Final = {"late": "bold red", "soon": "yellow", "done_late": "red", "sto
 
 
 def watch(draw: Callable[[], RenderableType]) -> None:
-    """Draw again every second, until interrupted."""
+    """Draw again every second, until interrupted.
+
+    Raises:
+        CommandError: nobody looks: standard output is no terminal.
+    """
+    if not out.is_terminal:
+        raise CommandError("--watch draws on a terminal: leave it out, and ask again", EXIT_USAGE)
     with Live(draw(), console=out, screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(EVERY_SECONDS)

@@ -50,6 +50,7 @@ def webhooks(
     from processors.webhooks import GROUP, WebhookOptions
 
     settings = load_settings(kafka=kafka)
+    require_alarms(settings.webhooks)
     if not settings.webhooks:
         raise CommandError("no endpoints: write them as [[webhooks]] in dossier.toml (name, url, secret)", EXIT_USAGE)
     configure_logging("webhooks", settings.log_level)
@@ -64,6 +65,20 @@ def webhooks(
         if not isinstance(first, KafkaError):
             raise first from error
         raise CommandError(f"the webhooks stopped: {type(first).__name__}. Nothing is lost; start it again") from error
+
+
+def require_alarms(endpoints: Sequence[WebhookEndpoint]) -> None:
+    """Raises CommandError: an endpoint wants what nobody says; it would wait for ever."""
+    from events.alarms import ALARM_CATALOGUE
+    from events.catalogue import wire_name
+
+    known = sorted(map(wire_name, ALARM_CATALOGUE))
+    for each in endpoints:
+        if strange := sorted(set(each.types).difference(known)):
+            raise CommandError(
+                f"webhooks: {each.name} wants {', '.join(strange)}, which is no alarm; there are {', '.join(known)}",
+                EXIT_USAGE,
+            )
 
 
 async def _run(options: WebhookOptions, endpoints: Sequence[WebhookEndpoint]) -> None:

@@ -53,7 +53,7 @@ def what_if(
 
     Promises are set aside on both sides; asked is what the rules alone give. Publishes nothing.
 
-    Example: dossier what-if --procedure 1.002809 --legal-time 3d --from 01/01/2020 --to 30/06/2020
+    Example: dossier what-if --procedure GPLX-CAP-MOI --legal-time 3d --from 01/01/2020 --to 30/06/2020
     """
     from projections.rules import rule_history
 
@@ -63,6 +63,8 @@ def what_if(
     in_force, newest = _in_force(listening_kafka(around))
     others = rule_history(_other(rulebook, newest, procedure, legal_time))
     first, last = _microseconds(begin, "--from"), _microseconds(end, "--to")
+    if first is not None and last is not None and first > last:
+        raise CommandError("--from is later than --to: swap them", EXIT_USAGE)
     record_look_back(around, "what-if")
     with open_archive(around) as archive:
         found = (
@@ -107,12 +109,16 @@ def _other(file: Path | None, newest: Rulebook, procedure: str | None, legal_tim
             f"{len(error.mistakes)} mistakes: `dossier rulebook check {file}` lists them", EXIT_FOUND
         ) from error
     except ValidationError as error:
-        raise CommandError(f"--legal-time: {error.errors()[0]['msg']}", EXIT_USAGE) from error
+        raise CommandError(
+            f"--legal-time: {error.errors()[0]['msg'].removeprefix('Value error, ')}", EXIT_USAGE
+        ) from error
 
 
 def _with_time(procedures: list[dict[str, Any]], code: str | None, legal_time: str) -> Iterator[dict[str, Any]]:
     if code is None or code not in {each["code"] for each in procedures}:
-        raise CommandError(f"--legal-time needs a --procedure of the rulebook, {code!r} is none", EXIT_USAGE)
+        codes = ", ".join(sorted(each["code"] for each in procedures))
+        said = "names no --procedure" if code is None else f"--procedure {code} is none"
+        raise CommandError(f"--legal-time is for a procedure of the rulebook, and {said} of these: {codes}", EXIT_USAGE)
     for each in procedures:
         if each["code"] == code:
             # The times of its steps belong to the time it has now.
@@ -165,4 +171,6 @@ def _print(answer: dict[str, Any]) -> None:
         table.add_row(Text(office), *moved)
     out.print(table)
     out.print(f"{answer['dossiers']} hồ sơ · dossiers, {answer['changed']} khác đi · count otherwise", style="bold")
+    if uncounted := answer["dossiers"] - sum(answer["before"].values()):
+        out.print(f"{uncounted} chưa có kết quả hoặc không có hạn · without a result or a due, in no column")
     out.print("không ban hành gì · nothing was published", style="dim")

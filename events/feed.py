@@ -7,7 +7,7 @@ where that one stood, with no file of its own to remember it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
@@ -20,9 +20,12 @@ CHUNK: Final = 5_000
 #: How often an event with an unknown outcome is sent again before the feed gives up.
 ATTEMPTS: Final = 5
 
+#: So many conflicts are named; all are counted.
+LISTED: Final = 20
+
 Identity = tuple[str, str]  # (source, id)
-#: Of these identities, which are on the ledger already.
-Known = Callable[[Sequence[Identity]], set[Identity]]
+#: Of these identities, those that are on the ledger already, each with the events that are there under it.
+Known = Callable[[Sequence[Identity]], Mapping[Identity, Sequence[Event]]]
 #: Gives events again in the same order, each when it is due.
 Pace = Callable[[Iterable[Event]], Iterable[Event]]
 
@@ -44,18 +47,23 @@ class Publishing(Protocol):
 
 @dataclass
 class Fed:
-    """What a feed did: `events` = `published` + `duplicates` + `refused`."""
+    """What a feed did: `events` = `published` + `duplicates` + `conflicts` + `refused`.
+
+    A conflict is another fact under an identity that is taken. It was not published; `first_conflicts` names some.
+    """
 
     events: int = 0
     published: int = 0
     duplicates: int = 0
+    conflicts: int = 0
+    first_conflicts: list[Event] = field(default_factory=list)
     refused: list[Delivery] = field(default_factory=list)
 
 
 def feed(
     events: Iterable[Event],
     publisher: Publishing,
-    known: Known,
+    known: Known | None,
     *,
     pace: Pace = at_once,
     progress: Callable[[int], None] = lambda _: None,
@@ -63,6 +71,7 @@ def feed(
     """Publish what is not known yet, in order, a chunk at a time.
 
     Args:
+        known: None: publish all of it, as often as it comes.
         pace: gives the new events of a chunk again, each when it is due.
         progress: called with the number of events dealt with since the last call.
 
@@ -71,17 +80,29 @@ def feed(
     """
     fed = Fed()
     for chunk in _chunks(events):
-        there = known([(event.source, event.id) for event in chunk])
-        new: dict[Identity, Event] = {}
-        for event in chunk:
-            if (event.source, event.id) not in there:
-                new.setdefault((event.source, event.id), event)
+        new = chunk if known is None else _new(chunk, known, fed)
         progress(len(chunk) - len(new))
-        fed.refused += _deliver(list(new.values()), publisher, pace, progress)
+        fed.refused += _deliver(new, publisher, pace, progress)
         fed.events += len(chunk)
-        fed.duplicates += len(chunk) - len(new)
-        fed.published = fed.events - fed.duplicates - len(fed.refused)
+        fed.published = fed.events - fed.duplicates - fed.conflicts - len(fed.refused)
     return fed
+
+
+def _new(chunk: Sequence[Event], known: Known, fed: Fed) -> list[Event]:
+    """Those whose identity nothing has yet; counts the others."""
+    there = dict(known([(event.source, event.id) for event in chunk]))
+    new = []
+    for event in chunk:
+        identity = (event.source, event.id)
+        if identity not in there:
+            there[identity] = (event,)
+            new.append(event)
+        elif event in there[identity]:
+            fed.duplicates += 1
+        else:
+            fed.conflicts += 1
+            fed.first_conflicts += [event] if len(fed.first_conflicts) < LISTED else []
+    return new
 
 
 def _deliver(events: list[Event], publisher: Publishing, pace: Pace, progress: Callable[[int], None]) -> list[Delivery]:

@@ -4,7 +4,8 @@ The value of `dossier.quarantine.v1` is the JSON of a `QuarantineRecord`; its ke
 compacted, so each origin is there once however often it is written: whoever crashed between quarantining and
 committing quarantines again, and nothing doubles.
 
-A record is never taken out. Once it could be read after all and went to the ledger, its status says so and where.
+A record is never taken out. Once it could be read after all and went to the ledger, its status says so and where: a
+record of a topic is read again by `dossier quarantine retry`, a row of a file when that file is imported again.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """An unreadable record. Bytes are base64 in the JSON; None is null, which is not the same as empty.
 
     `recorded_at` is the ledger's append time (None: it came from a file). `went_to` is the position on the ledger
-    where a retried record arrived, or the endpoint that took a retried alarm.
+    where a retried record arrived, the endpoint that took a retried alarm, or the identity (`source id`) of the event
+    that a row of a file became.
     """
 
     origin: Origin
@@ -151,5 +153,5 @@ def from_ledger(
 
 
 def retried(record: QuarantineRecord, went_to: str) -> QuarantineRecord:
-    """The same record, now where it should be: on the ledger at the position, or at the endpoint, `went_to`."""
+    """The same record, now where it should be: `went_to`."""
     return msgspec.structs.replace(record, status="retried", went_to=went_to)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from events.envelope import LEDGER, Unreadable
+from events.envelope import LEDGER, Event, Unreadable
 from events.ledger import LEDGER_TOPIC
 from replay.columns import ROW_SQL
 from replay.leaf import LEAF_SQL
@@ -209,6 +210,21 @@ class Archive:
         for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
             some = wanted[start : start + _MAX_IDS_A_QUERY]
             known.update(str(found) for (found,) in self._rows(sql, {"source": source, "ids": some}))
+        return known
+
+    def known_events(self, source: str, ids: Collection[str]) -> dict[str, list[Event]]:
+        """Those of these ids of `source` that the archive holds, each with what it holds under it, without repeats."""
+        sql = (
+            "SELECT DISTINCT event.id, raw FROM dossier_events WHERE topic = {topic:String} AND unreadable = '' "
+            "AND event.source = {source:String} AND event.id IN {ids:Array(String)}"
+        )
+        wanted, known = list(ids), dict[str, list[Event]]()
+        for start in range(0, len(wanted), _MAX_IDS_A_QUERY):
+            some = wanted[start : start + _MAX_IDS_A_QUERY]
+            for id_, raw in chain.from_iterable(
+                zip(*block, strict=True) for block in self._columns(sql, {"source": source, "ids": some})
+            ):
+                known.setdefault(_text(id_), []).append(LEDGER.decode_again(raw))
         return known
 
     def wait_until_archived(

@@ -101,6 +101,7 @@ def _procedure_clock(
     return api.ProcedureClock(
         legal_time=str(told.term) if told.term else None,
         unit="minutes" if told.by_the_hour else "days",
+        began_at=from_microseconds(told.clock.spans[0].begins),
         stretches=[_stretch(each, told.by_the_hour, events) for each in told.stretches],
         counted=told.used // per_unit,
         left=None if told.left is None else told.left // per_unit,

@@ -359,6 +359,7 @@ class ProcedureClock(Body):
 
     legal_time: Annotated[str | None, Field(examples=["5d"])]
     unit: Annotated[str, Field(description="days, or minutes of working time")]
+    began_at: Annotated[AwareDatetime, Field(description="later than the instant of the answer: nothing is due then")]
     stretches: list[Stretch]
     counted: Annotated[int, Field(description="since the clock began, or was started anew")]
     left: Annotated[int | None, Field(description="until the due; null: past it, or nothing is due")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from itertools import chain, islice
@@ -54,10 +55,8 @@ def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
     with open_log(path) as file:
         rows: Iterator[Row | BadRow]
         if is_xes(file):
-            rows = iter(Xes(file))
-            sample = list(islice(rows, _SAMPLE_ROWS))
+            sample, rows = _begun(iter(Xes(file)))
             mapper = Mapper(mapping, _columns_for(mapping, sample, path))
-            rows = chain(sample, rows)
         else:
             table = Table(file, encoding=mapping.mapping.encoding, delimiter=mapping.mapping.delimiter)
             mapper = Mapper(mapping, table.columns)
@@ -69,6 +68,24 @@ def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
                 yield from mapper.events(row)
 
 
+def _begun(rows: Iterator[Row | BadRow]) -> tuple[list[Row | BadRow], Iterator[Row | BadRow]]:
+    """The first of the rows, and all of them; a log that breaks among the first breaks behind those that it gave."""
+    first: list[Row | BadRow] = []
+    try:
+        for row in islice(rows, _SAMPLE_ROWS):
+            first.append(row)  # noqa: PERF402  # what came before it breaks is kept
+    except LogError as error:
+        if not first:
+            raise
+        return first, chain(first, _breaks(error))
+    return first, chain(first, rows)
+
+
+def _breaks(error: LogError) -> Iterator[Row]:
+    raise error
+    yield  # makes it an iterator
+
+
 def _columns_for(mapping: MappingFile, sample: list[Row | BadRow], path: Path) -> set[str]:
     """The columns of a log; it is read to its end for them only if the mapping names one that the sample lacks."""
     columns = _columns_of(sample)
@@ -76,8 +93,14 @@ def _columns_for(mapping: MappingFile, sample: list[Row | BadRow], path: Path) -
         raise LogError("no event in it that can be read")
     if not columns.issuperset(column for _, column in mapping.columns):
         with open_log(path) as file:
-            columns = _columns_of(Xes(file))
+            columns = _columns_of(_while_whole(Xes(file)))
     return columns
+
+
+def _while_whole(rows: Iterable[Row | BadRow]) -> Iterator[Row | BadRow]:
+    """Up to where a log breaks; that it does is told when its rows are read."""
+    with suppress(LogError):
+        yield from rows
 
 
 def _columns_of(rows: Iterable[Row | BadRow]) -> set[str]:

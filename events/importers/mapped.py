@@ -32,11 +32,12 @@ _KINDS: Final[dict[str, type[AnyFact]]] = {name.removeprefix("dossier."): kind f
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """An event, where in the file it comes from, and whether a row or a case-level column said so."""
+    """An event, whether a row or a case-level column said so, and where the row begins, with its bytes as they are."""
 
     event: Event
     by: Literal["row", "case"]
     line: int
+    raw: bytes
 
 
 class Mapper:
@@ -77,12 +78,12 @@ class Mapper:
         except (Unfit, Unreadable) as error:
             yield BadRow(row.number, row.line, row.raw, str(error))
             return
-        yield Mapped(event, "row", row.line)
+        yield Mapped(event, "row", row.line, row.raw)
         for number, (rule, build) in enumerate(self._case_rules):
             if rule.column in row.cells and (number, case) not in self._told:
                 self._told.add((number, case))
                 try:
-                    yield Mapped(self._of_case(number, rule, build, case, row), "case", row.line)
+                    yield Mapped(self._of_case(number, rule, build, case, row), "case", row.line, row.raw)
                 except (Unfit, Unreadable) as error:
                     yield BadRow(row.number, row.line, row.raw, f"{rule.column}: {error}", "case")
 
@@ -219,8 +220,8 @@ def _check_fields(
         raise file.error((*path, "fields"), f"`{kind.__name__}` needs: {', '.join(missing)}")
 
 
-def _as_given(text: str, hint: Any, instant: Callable[[str], datetime]) -> Any:
-    return instant(text) if _is_instant(hint) else text
+def _as_given(constant: Any, hint: Any, instant: Callable[[str], datetime]) -> Any:
+    return instant(constant) if _is_instant(hint) and isinstance(constant, str) else constant
 
 
 def _typed(read: Reader, name: str, hint: Any, instant: Callable[[str], datetime]) -> Reader:

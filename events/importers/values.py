@@ -36,15 +36,19 @@ def reader(value: FieldValue) -> Reader:
             assert_never(value)
 
 
-def constants(value: FieldValue) -> list[str]:
-    """Every text the value can be whatever the row: known before the first row is read."""
+def constants(value: FieldValue) -> list[Any]:
+    """Everything the value can be whatever the row: known before the first row is read."""
     match value:
         case str():
             parts = split_template(value)
             return [] if any(is_column for _, is_column in parts) or not parts else ["".join(text for text, _ in parts)]
         case Lookup():
             return [text for each in (*value.values.values(), value.default) if each for text in constants(each)]
-        case dict() | list():
+        case dict():
+            parts_of = {name: constants(inner) for name, inner in value.items()}
+            known = {name: parts[0] for name, parts in parts_of.items() if len(parts) == 1}
+            return [known] if len(known) == len(value) else []
+        case list():
             return []
         case _:
             assert_never(value)

@@ -113,6 +113,40 @@ def test_importing_again_publishes_and_quarantines_nothing_new(
     assert len(installation.json("quarantine", "list")) == 1
 
 
+def test_a_row_that_a_repaired_mapping_can_read_is_held_no_more(installation: Installation, tmp_path: Path) -> None:
+    header = (REPOSITORY / "examples" / "counter.csv").read_text(encoding="utf-8").splitlines()[0]
+    book, mapping = tmp_path / "kenh.csv", tmp_path / "kenh.yaml"
+    row = "HS-KENH,1.002809,Zalo,02/03/2026 08:10,Tiếp nhận,Một cửa,cb-01,09/03/2026 17:00,,"
+    book.write_text(f"{header}\n{row}\n", encoding="utf-8")
+    rules = Path(MAPPING).read_text(encoding="utf-8").replace("counter-book", "kenh")
+    mapping.write_text(rules, encoding="utf-8")
+    installation.json("import", str(book), "--mapping", str(mapping), expect=1)
+    (origin,) = (each["origin"] for each in installation.json("quarantine", "list") if "kenh.csv" in each["origin"])
+    told = installation.run("quarantine", "retry", origin)
+    assert (told.returncode, "import that again" in told.stderr) == (2, True)
+    assert "rows of files" in installation.run("quarantine", "retry", "--all").stdout
+
+    mapping.write_text(rules.replace("Bưu điện: post", "Bưu điện: post, Zalo: zalo"), encoding="utf-8")
+    assert installation.json("import", str(book), "--mapping", str(mapping))["published"] == 1
+    assert origin not in [each["origin"] for each in installation.json("quarantine", "list")]
+    (released,) = (each for each in installation.json("quarantine", "list", "--all") if each["origin"] == origin)
+    assert (released["status"], released["went_to"][:21]) == ("retried", "urn:log:kenh row-0000")
+
+
+def test_another_fact_under_an_id_that_is_taken_is_told(installation: Installation, kafka: str, tmp_path: Path) -> None:
+    first, other = step(1, "HS-TAKEN"), step(2, "HS-TAKEN")
+    file = tmp_path / "taken.jsonl"
+    file.write_bytes(b"".join(lines([first])))
+    assert installation.json("publish", str(file))["published"] == 1
+    before = on_topic(kafka)
+    file.write_bytes(b"".join(lines([first, event(first.id, other.data, "HS-TAKEN")])))
+    told = installation.json("publish", str(file), expect=1)
+    assert (told["published"], told["duplicates"], told["conflicts"]) == (0, 1, 1)
+    assert on_topic(kafka) == before
+    assert installation.json("publish", str(file), "--again")["published"] == 2
+    assert "A16" in installation.run("replay", "HS-TAKEN").stdout
+
+
 def test_lines_that_are_no_events_are_told_with_their_numbers_and_the_rest_is_published(
     installation: Installation, kafka: str, tmp_path: Path
 ) -> None:

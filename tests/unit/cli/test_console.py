@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
+import cli.watching
 from cli.console import EXIT_FOUND, EXIT_SURROUNDINGS, EXIT_USAGE, CommandError, emit_json, fail
+from cli.main import main
+from cli.watching import watch
 from schemas.settings import SettingsError
 
 
@@ -51,3 +56,17 @@ def test_json_is_one_line_with_vietnamese_as_it_is(capsys: pytest.CaptureFixture
     assert shown.count("\n") == 1
     assert "Sổ cái" in shown
     assert json.loads(shown) == value
+
+
+@pytest.mark.parametrize("command", [[], ["rulebook"], ["quarantine"]], ids=" ".join)
+def test_no_command_at_all_is_told_after_the_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(command)
+    assert exited.value.code == 2
+    assert "which command?" in capsys.readouterr().err
+
+
+def test_what_is_drawn_again_and_again_needs_somebody_who_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.watching, "out", Console(file=io.StringIO()))
+    with pytest.raises(CommandError, match="--watch draws on a terminal"):
+        watch(lambda: "never asked")

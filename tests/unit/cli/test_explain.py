@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from cli.explain import _lines, _told
+from cli.explain import _due, _lines, _told
 from schemas import api
 
 DUE = date(2026, 3, 6)
+ZONE = "Asia/Ho_Chi_Minh"
+BEGAN = datetime(2026, 2, 27, 1, tzinfo=UTC)
 WORKING, WEEKEND = api.Name(vi="ngày làm việc", en="working days"), api.Name(vi="cuối tuần", en="weekend")
 
 
@@ -21,7 +23,8 @@ def weeks(monday: date, count: int) -> list[api.Stretch]:
 
 def clock(stretches: list[api.Stretch]) -> api.ProcedureClock:
     return api.ProcedureClock(
-        legal_time="5d", unit="days", stretches=stretches, counted=0, left=None, total=WORKING, due_day=DUE, due=None,
+        legal_time="5d", unit="days", began_at=BEGAN, stretches=stretches, counted=0, left=None, total=WORKING,
+        due_day=DUE, due=None,
         legal_due=None, ended_at=None, status=api.Status(code="late", name=WORKING), remaining=None, official_class="",
         first_class="",
     )  # fmt: skip
@@ -56,3 +59,10 @@ def test_what_an_event_did_past_the_due_stays_a_line_of_its_own() -> None:
     )
     late[40] = late[40].model_copy(update={"event": paused})
     assert list(_lines(clock(late))) == [late[:40], [late[40]], late[41:]]
+
+
+def test_a_clock_that_has_yet_to_begin_is_not_said_to_be_stopped() -> None:
+    """As of an instant before its first event, such as under a simulated clock of an earlier year."""
+    without = clock([]).model_copy(update={"due_day": None})
+    assert "chưa bắt đầu, từ · not begun, from 27/02/2026 08:00" in _due(without, BEGAN - timedelta(1), ZONE)
+    assert _due(without, BEGAN + timedelta(1), ZONE) == "tạm dừng · stopped"

@@ -38,7 +38,7 @@ def test_a_long_origin_goes_on_in_the_next_line_and_leaves_room_for_the_rest(
     with pytest.raises(SystemExit):
         main(["quarantine", "list"])
     lines = capsys.readouterr().out.splitlines()
-    name = "".join(line[1:31].strip() for line in lines[1:])
+    name = "".join(line[1:31].strip() for line in lines[2:])
     assert name == quarantine.origin_text(record)
     assert "Invalid" in "".join(lines)
 

@@ -158,6 +158,20 @@ def test_xml_that_breaks_gives_what_came_before() -> None:
         next(reader)
 
 
+def test_a_log_that_breaks_among_its_first_rows_gives_what_came_before(tmp_path: Path) -> None:
+    """Also where the mapping names a column that only a later row could have."""
+    path = tmp_path / "log.xes"
+    path.write_bytes(XES[: XES.index("<trace><string")].encode() + b"<oops")
+    rows = read_log(path, parse_mapping(XES_MAPPING, "book.yaml"))
+    assert len(list(islice(rows, 3))) == 3
+    with pytest.raises(LogError, match="no XML"):
+        next(rows)
+    with pytest.raises(MappingError, match="no column `seldom`"):
+        list(
+            read_log(path, parse_mapping(XES_MAPPING.replace("activity:", 'room: "{seldom}"\nactivity:', 1), "b.yaml"))
+        )
+
+
 def test_an_event_too_long_to_keep_is_quarantined_in_part() -> None:
     many = "".join(f'<string key="k{n}" value="{"v" * 1000}"/>' for n in range(1_500))
     content = XES.replace('<string key="what" value="x"/>', many)

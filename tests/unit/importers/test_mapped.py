@@ -193,6 +193,10 @@ def test_epoch_times_are_exact(tmp_path: Path, unit: str, value: str) -> None:
         (("procedure: p1", "procedur: p1"), "book.yaml line 13: events.0.fields.procedur: `Received` has no field"),
         (("      procedure: p1\n", ""), "book.yaml line 12: events.0.fields: `Received` needs: procedure"),
         (("web: online", "web: internet"), "book.yaml line 15: events.0.fields.channel: `internet` cannot be: "),
+        (
+            ('promised: "{due}"', "legal_time: {n: 5, unit: y}"),
+            "book.yaml line 14: events.0.fields.legal_time: `{'n': '5', 'unit': 'y'}` cannot be: ",
+        ),
     ],
 )  # fmt: skip
 def test_a_mapping_that_does_not_fit_names_its_line(tmp_path: Path, change: tuple[str, str], message: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from events.catalogue import StepCompleted
 from events.envelope import Event, make_event
-from events.feed import CHUNK, Fed, Identity, Undelivered, feed
+from events.feed import CHUNK, LISTED, Fed, Identity, Undelivered, feed
 from events.publisher import Delivery, Outcome
 
 START = datetime(2020, 1, 2, tzinfo=UTC)
@@ -25,6 +25,7 @@ class Ledger:
 
     def __init__(self, lost: int = 0, refuses: str | None = None) -> None:
         self.took: list[str] = []
+        self.events: dict[Identity, list[Event]] = {}
         self.lost = lost
         self.refuses = refuses
 
@@ -34,14 +35,15 @@ class Ledger:
                 yield Delivery(event, Outcome.REFUSED, reason="too large")
                 continue
             self.took.append(event.id)
+            self.events.setdefault((event.source, event.id), []).append(event)
             if self.lost:
                 self.lost -= 1
                 yield Delivery(event, Outcome.UNKNOWN, reason="time-out")
             else:
                 yield Delivery(event, Outcome.CONFIRMED, 0, len(self.took))
 
-    def known(self, identities: Sequence[Identity]) -> set[Identity]:
-        return {(source, event_id) for source, event_id in identities if event_id in self.took}
+    def known(self, identities: Sequence[Identity]) -> dict[Identity, list[Event]]:
+        return {each: self.events[each] for each in identities if each in self.events}
 
 
 def test_feeding_again_publishes_nothing_and_going_on_publishes_the_rest() -> None:
@@ -51,6 +53,18 @@ def test_feeding_again_publishes_nothing_and_going_on_publishes_the_rest() -> No
     assert (first.published, first.duplicates) == (10, 0)
     assert (again.published, again.duplicates) == (5, 10)
     assert ledger.took == [f"{number:06d}" for number in range(15)], "each once, in order"
+
+
+def test_another_fact_under_an_identity_that_is_taken_is_told_and_not_taken_for_the_same() -> None:
+    ledger, taken = Ledger(), make(1)
+    other = make_event(taken.data, id=taken.id, source=taken.source, subject="another dossier", time=taken.time)
+    together = feed([taken, other, taken, make(2)], ledger, ledger.known)
+    assert together == Fed(events=4, published=2, duplicates=1, conflicts=1, first_conflicts=[other])
+    assert feed([other, taken], ledger, ledger.known) == Fed(
+        events=2, duplicates=1, conflicts=1, first_conflicts=[other]
+    )
+    assert ledger.took == [taken.id, make(2).id]
+    assert feed([other] * (LISTED + 1), ledger, ledger.known).first_conflicts == [other] * LISTED
 
 
 def test_an_event_that_is_there_twice_in_a_chunk_is_published_once() -> None:
@@ -78,8 +92,9 @@ def test_what_is_refused_is_reported_and_the_rest_goes_on() -> None:
 
 
 def test_progress_counts_every_event_once_and_the_pace_sees_only_new_ones() -> None:
-    ledger = Ledger(lost=2)
-    ledger.took = [f"{number:06d}" for number in range(100)]
+    ledger = Ledger()
+    feed(map(make, range(100)), ledger, ledger.known)
+    ledger.lost = 2
     counted: list[int] = []
     paced: list[str] = []
 

@@ -97,3 +97,16 @@ def test_without_endpoints_the_process_says_what_to_write(capsys: pytest.Capture
         main(["webhooks", "--kafka", "127.0.0.1:9"])
     assert exited.value.code == 2
     assert "[[webhooks]]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["webhooks"], ["config"], ["up"]], ids=lambda words: words[0])
+def test_an_endpoint_that_wants_what_nobody_says_is_told(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DOSSIER_WEBHOOKS", json.dumps([{**GOOD, "types": ["dossier.clock-breeched"]}]))
+    with pytest.raises(SystemExit) as exited:
+        main([*command])
+    assert exited.value.code == 2
+    said = capsys.readouterr().err
+    assert "board wants dossier.clock-breeched" in said
+    assert "dossier.clock-breached" in said
