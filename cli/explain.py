@@ -119,9 +119,8 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
         table.add_row(*_told(stretches, answer.zone))
     out.print(table)
     out.print(both(clock.total), style="bold")
-    out.print(
-        f"hạn · due {_due(clock, answer.at, answer.zone)}; hẹn đầu · first promise {moment(answer.promised, answer.zone)}"
-    )
+    promised = moment(answer.promised, answer.zone)
+    out.print(f"hạn · due {_due(clock, answer.at, answer.zone)}; hẹn đầu · first promise {promised}")
     line = status(clock.status)
     if clock.remaining:
         line.append(f": {both(clock.remaining.words)}")
