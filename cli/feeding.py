@@ -55,11 +55,13 @@ def feed_with_bar(
     except Undelivered as error:
         raise CommandError(str(error)) from error
     for event in fed.first_conflicts:
-        err.print(f"not published: {event.source} {event.id} is on the ledger with another content", markup=False)
+        told = f"not published: {event.source} {event.id} is the identity of an event with another content"
+        err.print(told, markup=False, soft_wrap=True)
     if fed.conflicts:
         err.print(
             f"{fed.conflicts:,} sự kiện trùng mã, khác nội dung · events have the identity of another fact: give each "
-            "an id of its own, and take back what was wrong by voided or corrected (--again sends them: anomaly A16)"
+            "an id of its own, and take back what was wrong by voided or corrected (--again sends them: anomaly A16)",
+            soft_wrap=True,
         )
     for delivery in fed.refused:
         err.print(f"refused {delivery.event.source} {delivery.event.id}: {delivery.reason}", markup=False)

@@ -82,7 +82,7 @@ def _publish(importing: _Importing, found: Iterable[Mapped | BadRow], kafka: str
         importing.publisher = publisher
         importing.held = _held(around.kafka, importing.file)
         fed = feed_with_bar(importing.events(found), publisher, known, "nhập · importing", None)
-        importing.release()
+        importing.release(fed)
         return fed
 
 
@@ -99,7 +99,11 @@ def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineReco
             if isinstance(origin, quarantine.FileOrigin) and (origin.file, record.status) == (file, "held"):
                 held.setdefault(origin.line, []).append(record)
     except KafkaError as error:
-        raise CommandError(f"what is in quarantine cannot be read: {type(error).__name__}") from error
+        raise CommandError(
+            f"what earlier imports could not read cannot be looked at: {type(error).__name__}"
+        ) from error
+    except quarantine.NoQuarantineRecord as error:  # a stranger's: it is in nobody's way
+        err.print(f"rows that were held stay so: {error}", markup=False, soft_wrap=True)
     return held
 
 
@@ -113,7 +117,8 @@ class _Importing:
     broken: LogError | None = None
     bad_listed: list[dict[str, Any]] = field(default_factory=list)
     held: dict[int, list[quarantine.QuarantineRecord]] = field(default_factory=dict)
-    _released: dict[str, quarantine.QuarantineRecord] = field(default_factory=dict)
+    _read: dict[str, tuple[quarantine.QuarantineRecord, list[str]]] = field(default_factory=dict)
+    _unread: set[str] = field(default_factory=set)
     _bad: list[quarantine.QuarantineRecord] = field(default_factory=list)
 
     def events(self, found: Iterable[Mapped | BadRow]) -> Iterator[Event]:
@@ -140,7 +145,7 @@ class _Importing:
         record = quarantine.from_file(
             file=self.file, line=row.line, value=row.raw, reason=row.reason, quarantined_at=now
         )
-        self._released.pop(quarantine.origin_text(record), None)  # the row could be read, not all that it says
+        self._unread.add(quarantine.origin_text(record))
         self._bad.append(record)
         if len(self._bad) >= _HELD_TOGETHER:
             self._flush()
@@ -148,13 +153,15 @@ class _Importing:
     def _reads(self, found: Mapped) -> None:
         for record in self.held.get(found.line, ()):
             if record.value == found.raw:
-                origin, went_to = quarantine.origin_text(record), f"{found.event.source} {found.event.id}"
-                self._released.setdefault(origin, quarantine.retried(record, went_to))
+                _, events = self._read.setdefault(quarantine.origin_text(record), (record, []))
+                events.append(f"{found.event.source} {found.event.id}")
 
-    def release(self) -> None:
-        """Rows that an earlier import could not read, and that are on the ledger now, are held no more."""
-        if self.publisher is not None and self._released:
-            self.publisher.hold(self._released.values())
+    def release(self, fed: Fed) -> None:
+        """Hold no longer what an earlier import could not read and this one could, if all it gave is on the ledger."""
+        if self.publisher is None or self.broken or fed.conflicts or fed.refused:
+            return
+        whole = (each for origin, each in self._read.items() if origin not in self._unread)
+        self.publisher.hold([quarantine.retried(record, ", ".join(events)) for record, events in whole])
 
     def _flush(self) -> None:
         if self.publisher is not None and self._bad:

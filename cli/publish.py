@@ -68,7 +68,8 @@ def publish(
     if lines.bad_count > MAX_LISTED:
         err.print(f"… {lines.bad_count - MAX_LISTED:,} more bad lines")
     if lines.bad_count or fed.refused or fed.conflicts:
-        err.print(f"{lines.bad_count} lines are no events; {len(fed.refused) + fed.conflicts} events were refused")
+        refused = len(fed.refused)
+        err.print(f"{lines.bad_count} lines are no events; {refused} events were refused, {fed.conflicts} in conflict")
         raise typer.Exit(EXIT_FOUND)
 
 

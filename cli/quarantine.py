@@ -16,7 +16,6 @@ from cli.watching import identified, moment
 from events.envelope import Unreadable
 from events.quarantine import (
     QUARANTINE_TOPIC,
-    FileOrigin,
     NoQuarantineRecord,
     QuarantineRecord,
     Status,
@@ -123,12 +122,6 @@ def retry(
     known = _read(brokers, prefix)
     chosen = [_find(known, origin)] if origin is not None else list(known.values())
     held = [each for each in chosen if each.status == "held"]
-    rows = [each for each in held if isinstance(each.origin, FileOrigin)]
-    if rows and origin is not None:
-        raise CommandError(
-            f"{origin} is a row of a file: import that again, under a mapping that can read it", EXIT_USAGE
-        )
-    held = [each for each in held if each not in rows]
     retrying = quarantine.retry(brokers, held, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC, post_again=_post_again)
     done = _run(retrying, brokers)
     if json:
@@ -138,10 +131,6 @@ def retry(
             what = f"still held: {each.reason}" if each.reason else f"went to {each.record.went_to}"
             out.print(f"{origin_text(each.record)} {what}", markup=False, soft_wrap=True)
         out.print(f"{sum(not each.reason for each in done)} of {len(done)} went where they belong")
-        if rows:
-            out.print(
-                f"{len(rows)} dòng của tệp · rows of files: import those again, under a mapping that can read them"
-            )
     if any(each.reason for each in done):
         raise typer.Exit(EXIT_FOUND)
 

@@ -49,7 +49,8 @@ class Publishing(Protocol):
 class Fed:
     """What a feed did: `events` = `published` + `duplicates` + `conflicts` + `refused`.
 
-    A conflict is another fact under an identity that is taken. It was not published; `first_conflicts` names some.
+    A conflict is another fact under an identity that is taken, in the same chunk or by what the archive had when that
+    was asked for. It was not published; `first_conflicts` names some.
     """
 
     events: int = 0

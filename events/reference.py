@@ -33,7 +33,7 @@ What a back-office may tell the ledger. This page and the JSON Schemas in `schem
 - People appear as references that mean nothing outside the office's own system. No names, no numbers, no addresses.
 - Beyond the schema: {BEYOND_SCHEMA}.
 - What breaks a rule and stands on the ledger goes to quarantine, bytes and all; `dossier publish` does not send it,
-  and names its line.
+  and names the first hundred such lines.
 - A fact that comes unexpected, late or twice is never refused.
 
 ## Gửi bằng Python · Publishing from Python

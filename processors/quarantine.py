@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
 from events.ledger import LedgerRecord
-from events.quarantine import QUARANTINE_TOPIC, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
+from events.quarantine import QUARANTINE_TOPIC, FileOrigin, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
 from schemas.cluster import Cluster
 
 #: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
@@ -20,6 +20,7 @@ MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
 #: How long a record may wait for a broker that is away, before the process gives up and starts again.
 BROKER_AWAY_SECONDS: Final = 600
 _READ_WAIT_MS: Final = 500
+_ROW: Final = "a row of a file: import that file again, under a mapping that can read it"
 
 
 def quarantine_record(
@@ -126,8 +127,8 @@ async def retry(
     *,
     post_again: PostAgain,
 ) -> list[Retry]:
-    """Read the records again with today's code; what is readable now goes to the ledger and is marked. Alarms that an
-    endpoint did not take are posted to it again.
+    """Read the records of the ledger again with today's code; what is readable now goes to the ledger and is marked.
+    Alarms that an endpoint did not take are posted to it again. Rows of files stay: it takes a mapping to read them.
 
     Safe to repeat: the event keeps its (source, id), and who has read it once takes no notice of the second.
 
@@ -139,7 +140,9 @@ async def retry(
 
 
 async def _retry(record: QuarantineRecord, writer: QuarantineWriter, ledger: str, post_again: PostAgain) -> Retry:
-    if isinstance(record.origin, WebhookOrigin):
+    if isinstance(record.origin, FileOrigin):
+        reason, went_to = _ROW, ""
+    elif isinstance(record.origin, WebhookOrigin):
         reason, went_to = await post_again(record, record.origin), record.origin.endpoint
     else:
         reason, went_to = await _to_ledger(record, writer, ledger)

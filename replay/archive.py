@@ -213,7 +213,7 @@ class Archive:
         return known
 
     def known_events(self, source: str, ids: Collection[str]) -> dict[str, list[Event]]:
-        """Those of these ids of `source` that the archive holds, each with what it holds under it, without repeats."""
+        """Those of these ids of `source` that the archive holds, each with the events under it, without repeats."""
         sql = (
             "SELECT DISTINCT event.id, raw FROM dossier_events WHERE topic = {topic:String} AND unreadable = '' "
             "AND event.source = {source:String} AND event.id IN {ids:Array(String)}"
@@ -224,7 +224,8 @@ class Archive:
             for id_, raw in chain.from_iterable(
                 zip(*block, strict=True) for block in self._columns(sql, {"source": source, "ids": some})
             ):
-                known.setdefault(_text(id_), []).append(LEDGER.decode_again(raw))
+                events = known.setdefault(_text(id_), [])
+                events += (each for each in LEDGER.decode_all_again([raw]) if type(each) is not Unreadable)
         return known
 
     def wait_until_archived(

@@ -10,8 +10,10 @@ import os
 import re
 import shlex
 import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,8 +23,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
-    ValidationInfo,
-    field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -97,7 +98,9 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """What a process needs to know about its surroundings. `None` means: ask the running `dossier up`."""
 
-    model_config = SettingsConfigDict(env_prefix="DOSSIER_", extra="forbid", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DOSSIER_", extra="forbid", frozen=True, validate_default=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(Path(".dossier"), description="where `dossier up` keeps its state")
     kafka: HostPort | None = Field(None, description="bootstrap servers, HOST:PORT[,HOST:PORT]")
@@ -162,37 +165,29 @@ class Settings(BaseSettings):
         "info", description="debug, info, warning or error"
     )
 
-    @field_validator("kafka_user", "kafka_password")
-    @classmethod
-    def _is_asked_for(cls, given: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
-        """Given without SASL they would not be used, and nobody would know."""
-        protocol = info.data.get("kafka_security_protocol")
-        if protocol is not None and bool(given) != Security(protocol).has_sasl:
-            raise ValueError(f"kafka_security_protocol is {protocol}, which " + ("has none" if given else "needs it"))
-        return given
+    @model_validator(mode="after")
+    def _kafka_can_be_entered(self) -> Self:
+        """What is given and would not be used is told, or nobody would know; so is what cannot be used."""
+        if mistakes := list(self._mistakes()):
+            raise ValueError("; ".join(f"{_named(name)}: {mistake}" for name, mistake in mistakes))
+        return self
 
-    @field_validator("kafka_ca_file", "kafka_cert_file", "kafka_key_file")
-    @classmethod
-    def _is_used(cls, file: Path | None, info: ValidationInfo) -> Path | None:
-        protocol = info.data.get("kafka_security_protocol")
-        if file is None or protocol is None:
-            return file
-        if not Security(protocol).has_tls:
-            raise ValueError(f"kafka_security_protocol is {protocol}, which has no TLS")
-        if info.field_name == "kafka_ca_file":
-            _require_certificates(Security(protocol, ca_file=file))
-        return file
-
-    @field_validator("kafka_key_password")
-    @classmethod
-    def _opens(cls, given: SecretStr, info: ValidationInfo) -> SecretStr:
-        protocol, certificate = info.data.get("kafka_security_protocol"), info.data.get("kafka_cert_file")
-        if certificate is None and info.data.get("kafka_key_file") is not None:
-            raise ValueError("there is a kafka_key_file, but no kafka_cert_file")
-        if protocol is not None and certificate is not None:
-            key = info.data.get("kafka_key_file")
-            _require_certificates(Security(protocol, cert_file=certificate, key_file=key, key_password=given))
-        return given
+    def _mistakes(self) -> Iterator[tuple[str, str]]:
+        security, protocol = self.kafka_security, f"kafka_security_protocol is {self.kafka_security_protocol}"
+        for name in ("kafka_user", "kafka_password"):
+            if bool(getattr(self, name)) != security.has_sasl:
+                yield name, f"{protocol}, which " + ("needs it" if security.has_sasl else "has none")
+        own = [name for name in ("kafka_cert_file", "kafka_key_file", "kafka_key_password") if getattr(self, name)]
+        if not security.has_tls:
+            yield from ((name, f"{protocol}, which has no TLS") for name in own)
+            if self.kafka_ca_file is not None:
+                yield "kafka_ca_file", f"{protocol}, which has no TLS"
+        elif own and self.kafka_cert_file is None:
+            yield own[0], "it belongs to a kafka_cert_file, and there is none"
+        elif why := _does_not_open(replace(security, cert_file=None)):
+            yield "kafka_ca_file", f"there is no certificate in it ({why})"
+        elif why := _does_not_open(security):
+            yield "kafka_cert_file", f"certificate, key and password do not fit each other ({why})"
 
     @property
     def kafka_security(self) -> Security:
@@ -219,11 +214,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_file())
 
 
-def _require_certificates(security: Security) -> None:
+def _does_not_open(security: Security) -> str:
+    """Why its files cannot be used; empty: they can."""
     try:
         security.tls()
     except OSError as error:
-        raise ValueError(f"no certificate, key and password that fit each other: {error}") from error
+        return str(error)
+    return ""
 
 
 def _toml_file() -> Path | None:
@@ -275,5 +272,10 @@ def _refuse_unknown_variables() -> None:
 
 def _explain(error: object) -> str:
     assert isinstance(error, dict)  # noqa: S101  # narrows pydantic's ErrorDetails for mypy
-    setting = ".".join(str(part) for part in error["loc"]) or "settings"
-    return f"{setting} (DOSSIER_{setting.upper()}): {error['msg']}"
+    if not error["loc"]:  # of several settings together: it names them
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{_named('.'.join(str(part) for part in error['loc']))}: {error['msg']}"
+
+
+def _named(setting: str) -> str:
+    return f"{setting} (DOSSIER_{setting.upper()})"

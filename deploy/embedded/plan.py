@@ -17,17 +17,19 @@ from pydantic import HttpUrl, SecretStr
 from deploy.embedded import kafka
 from deploy.embedded.child import Child
 from deploy.embedded.ports import choose_ports
-from deploy.embedded.probes import asks_clickhouse, asks_kafka, reads_health, trusts
+from deploy.embedded.probes import Sign, asks_clickhouse, asks_kafka, reads_health, trusts
 from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
 from deploy.embedded.supervisor import Plan
+from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from deploy.topics import TopicsError, apply, load_topics
 from schemas.clock import REAL, Clock
-from schemas.cluster import Cluster, Security
+from schemas.cluster import Cluster
 from schemas.settings import LOG_AS, Settings
 
 PROCESSES = ("projector", "archiver", "gateway")
 # Of the simulated province, against real time: a working day passes in about a minute.
 SIMULATION_SPEED = 600
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
         EmbeddedError: a server of the user's own does not answer, a port is taken, a jar is wrong, an extra is not
             installed.
     """
-    asyncio.run(_require_answers(settings))
+    _require_answers(settings)
     ports = choose_ports(data_dir, _wanted_ports(settings, wishes))
     cluster = _cluster(settings, ports)
     archive = _archive(data_dir, settings, ports)
@@ -93,17 +95,21 @@ def _processes(settings: Settings) -> tuple[str, ...]:
     return (*PROCESSES, *(name for name, wanted in more.items() if wanted))
 
 
-async def _require_answers(settings: Settings) -> None:
-    """A wrong address is told at once, before anything is started for it."""
-    if settings.kafka is None and settings.kafka_security != Security():
+def _require_answers(settings: Settings) -> None:
+    """A wrong address, or a wrong password, is told at once, before anything is started for it."""
+    if settings.kafka is None and settings.kafka_security_protocol != "PLAINTEXT":
         raise EmbeddedError("kafka_security_protocol is for a Kafka of your own: name it (--kafka), or take that out")
-    if settings.kafka is not None and await asks_kafka(Cluster(settings.kafka, settings.kafka_security))(0) != "ok":
-        raise EmbeddedError(
-            f"no Kafka answers at {settings.kafka}: check the address, that it runs, and how it is entered "
-            "(kafka_security_protocol)"
-        )
-    if settings.clickhouse is not None and await asks_clickhouse(_url(settings.clickhouse))(0) != "ok":
+    if settings.kafka is not None:
+        try:
+            require_entry(Cluster(settings.kafka, settings.kafka_security), _ANSWER_SECONDS)
+        except BrokerUnreachable as error:
+            raise EmbeddedError(str(error)) from error
+    if settings.clickhouse is not None and asyncio.run(_answers(_url(settings.clickhouse))) != "ok":
         raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs")
+
+
+async def _answers(clickhouse: str) -> Sign:
+    return await asks_clickhouse(clickhouse)(0)
 
 
 def _url(address: HttpUrl) -> str:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Final
 
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from schemas.cluster import Cluster
 
+#: For the brokers' word that a connection is closed, which nothing hangs on.
+_LEAVING_SECONDS: Final = 1.0
+_NOBODY: Final = "check the address (HOST:PORT), and that it runs"
 _SETTING: Final = "kafka_security_protocol says how it is entered"
 
 
@@ -26,29 +32,54 @@ def require_entry(kafka: Cluster, within_seconds: float) -> None:
     Raises:
         BrokerUnreachable: nothing listens at any of them, or none lets us in; it says why.
     """
-    with ThreadPoolExecutor(1) as apart:  # who asks may be in an event loop
-        apart.submit(asyncio.run, _enter_one(kafka, within_seconds)).result()
+    with _quiet():
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(_enter_one(kafka, within_seconds))
+            return
+        with ThreadPoolExecutor(1) as apart:  # inside a loop there is no `run`
+            apart.submit(asyncio.run, _enter_one(kafka, within_seconds)).result()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the client would log is what we answer."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _enter_one(kafka: Cluster, within_seconds: float) -> None:
     why = ""
     for server in kafka.servers:
         host, _, port = server.rpartition(":")
+        if not port.isdecimal() or int(port) > 65_535:
+            why = _NOBODY
+            continue
         try:
             async with asyncio.timeout(within_seconds):
                 return await _enter(host.strip("[]"), int(port), kafka)
-        except (OSError, KafkaError, ValueError, OverflowError) as error:  # the last two: it is no port
+        except Exception as error:  # whatever came of it: what answers may be anything
             why = _words(error, kafka, within_seconds)
     raise BrokerUnreachable(f"no Kafka broker answers at {kafka}: {why}")
 
 
 async def _enter(host: str, port: int, kafka: Cluster) -> None:
     entry = {name: value for name, value in kafka.client.items() if name != "bootstrap_servers"}
-    connection = await create_conn(host, port, **entry)
+    opened: list[object] = []
+    connection = AIOKafkaConnection(host, port, on_close=lambda *closing: opened.extend(closing), **entry)
     try:
+        await connection.connect()
         await connection.send(MetadataRequest([]))  # versions are told to anybody, this to who is let in
     finally:
-        connection.close()
+        closed = connection.close()
+        if opened:  # where nothing came about, that would be waited for in vain
+            await asyncio.wait([closed], timeout=_LEAVING_SECONDS)
 
 
 def _words(error: Exception, kafka: Cluster, within_seconds: float) -> str:
@@ -62,4 +93,4 @@ def _words(error: Exception, kafka: Cluster, within_seconds: float) -> str:
         return f"it listens and hangs up: is it a Kafka? Does it want TLS, a certificate, a password? ({_SETTING})"
     if isinstance(error, KafkaError):
         return f"it does not let {kafka.security.user or 'us'} in, {error} ({_SETTING})"
-    return "check the address (HOST:PORT), and that it runs"
+    return _NOBODY if isinstance(error, OSError) else f"what it says is not Kafka's ({type(error).__name__})"

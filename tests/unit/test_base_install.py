@@ -51,7 +51,8 @@ def answers(_address):
     async def probe(_pid):
         return "ok"
     return probe
-plan.asks_kafka = plan.asks_clickhouse = answers
+plan.asks_clickhouse = answers
+plan.require_entry = lambda _kafka, _seconds: None
 def tell(**given):
     try:
         made = plan.make_plan(Path(sys.argv[2]), Settings(nightly_at=None, **given), plan.Wishes(), print)

@@ -14,6 +14,7 @@ from events.catalogue import Processed, Received, Returned
 from events.publisher import Outcome, Publisher, new_event
 from projections.dossier import new_dossier, pack
 from projections.live import LIVE_TOPIC
+from schemas.cluster import Cluster
 from tests.installation import Installation, eventually
 
 pytestmark = pytest.mark.integration
@@ -54,7 +55,7 @@ FACTS = (
 
 def publish_one(installation: Installation) -> None:
     events = [new_event(fact, subject="H01-9", source="test", time=at) for fact, at in FACTS]
-    with Publisher(installation.status()["addresses"]["kafka"]) as publisher:
+    with Publisher(Cluster(installation.status()["addresses"]["kafka"])) as publisher:
         assert [each.outcome for each in publisher.publish_many(events)] == [Outcome.CONFIRMED] * len(FACTS)
 
 

@@ -15,6 +15,7 @@ from deploy.embedded.plan import Wishes, make_plan
 from deploy.embedded.probes import Probe, Sign
 from deploy.embedded.runtime import EmbeddedError, read_credentials
 from deploy.embedded.supervisor import Plan
+from deploy.kafka.entrance import BrokerUnreachable
 from schemas.cluster import Cluster
 from schemas.settings import load_settings
 
@@ -34,14 +35,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The servers that were asked whether they answer, before anything starts; all of them do."""
     addresses: list[str] = []
 
-    def answering(server: Cluster | str) -> Probe:
+    def answering(address: str) -> Probe:
         async def probe(_pid: int) -> Sign:
-            addresses.append(str(server))
+            addresses.append(address)
             return "ok"
 
         return probe
 
-    monkeypatch.setattr(plan, "asks_kafka", answering)
+    monkeypatch.setattr(plan, "require_entry", lambda kafka, _seconds: addresses.append(str(kafka)))
     monkeypatch.setattr(plan, "asks_clickhouse", answering)
     return addresses
 
@@ -137,15 +138,20 @@ def test_a_port_wished_for_a_server_that_is_not_embedded_takes_none(tmp_path: Pa
 
 
 def test_a_wrong_address_is_told_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(_address: str) -> Probe:
-        async def probe(_pid: int) -> Sign:
-            return "silent"
+    def shut(kafka: Cluster, _seconds: float) -> None:
+        raise BrokerUnreachable(f"no Kafka broker answers at {kafka}: it does not let archiver in")
 
-        return probe
-
-    monkeypatch.setattr(plan, "asks_kafka", silent)
-    with pytest.raises(EmbeddedError, match=f"no Kafka answers at {THEIR_KAFKA}"):
+    monkeypatch.setattr(plan, "require_entry", shut)
+    with pytest.raises(EmbeddedError, match=f"no Kafka broker answers at {THEIR_KAFKA}: it does not let archiver in"):
         planned(tmp_path, kafka=THEIR_KAFKA)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_embedded_kafka_asks_nobody(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedError, match="kafka_security_protocol is for a Kafka of your own"):
+        planned(
+            tmp_path, kafka_security_protocol="SASL_PLAINTEXT", kafka_user="archiver", kafka_password="secret"
+        )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
 

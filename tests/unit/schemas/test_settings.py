@@ -82,6 +82,7 @@ def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: p
         ("kafka_user", "archiver"),  # nobody would ask for it
         ("kafka_password", "secret"),
         ("kafka_ca_file", "nowhere.pem"),
+        ("kafka_key_password", "secret"),
         ("log_level", "loud"),
     ],
 )
@@ -136,6 +137,10 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("DOSSIER_CLICKHOUSE_PASSWORD", "hush-hush")
     settings = load_settings()
     assert "hush-hush" not in repr(settings)
+    monkeypatch.setenv("DOSSIER_KAFKA_PASSWORD", "psst-psst")  # nobody would ask for it
+    with pytest.raises(SettingsError) as told:
+        load_settings()
+    assert "psst-psst" not in f"{told.value} {told.value.__cause__}"
     assert settings.clickhouse_password.get_secret_value() == "hush-hush"
 
 
@@ -166,7 +171,7 @@ def test_certificates_that_do_not_open_are_told_at_the_start(monkeypatch: pytest
     with pytest.raises(SettingsError, match=r"^kafka_ca_file .*PLAINTEXT, which has no TLS"):
         load_settings()
     monkeypatch.setenv("DOSSIER_KAFKA_SECURITY_PROTOCOL", "SSL")
-    with pytest.raises(SettingsError, match=r"^kafka_ca_file .*no certificate"):
+    with pytest.raises(SettingsError, match=r"^kafka_ca_file .*there is no certificate in it"):
         load_settings()
 
 
@@ -178,10 +183,10 @@ def test_a_locked_key_asks_nobody_at_the_terminal(monkeypatch: pytest.MonkeyPatc
     issued.cert_chain_pems[0].write_to_path("cert.pem")
     monkeypatch.setenv("DOSSIER_KAFKA_SECURITY_PROTOCOL", "SSL")
     monkeypatch.setenv("DOSSIER_KAFKA_KEY_FILE", "key.pem")
-    with pytest.raises(SettingsError, match="no kafka_cert_file"):
+    with pytest.raises(SettingsError, match=r"^kafka_key_file .*kafka_cert_file, and there is none$"):
         load_settings()
     monkeypatch.setenv("DOSSIER_KAFKA_CERT_FILE", "cert.pem")
-    with pytest.raises(SettingsError, match=r"^kafka_key_password .*no certificate, key and password that fit"):
+    with pytest.raises(SettingsError, match=r"^kafka_cert_file .*do not fit each other"):
         load_settings()
     monkeypatch.setenv("DOSSIER_KAFKA_KEY_PASSWORD", "opens")
     assert load_settings().kafka_security.tls() is not None
