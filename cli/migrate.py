@@ -36,6 +36,7 @@ def migrate(
             user=found.clickhouse_user,
             password=found.clickhouse_password.get_secret_value(),
             database=found.clickhouse_database,
+            ca_file=found.clickhouse_ca_file,
         ) as client:
             applied = apply(client)
     except MigrationError as error:

@@ -45,6 +45,7 @@ def _connect(around: Surroundings, user: str, password: SecretStr, **patience: i
         user=user,
         password=password.get_secret_value(),
         database=around.clickhouse_database,
+        ca_file=around.clickhouse_ca_file,
         **patience,
     )
 

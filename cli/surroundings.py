@@ -28,6 +28,7 @@ class Archive:
     password: SecretStr
     report_user: str
     report_password: SecretStr
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,10 @@ class Surroundings:
     @property
     def clickhouse_password(self) -> SecretStr:
         return self._archive().password
+
+    @property
+    def clickhouse_ca_file(self) -> Path | None:
+        return self._archive().ca_file
 
     @property
     def report_user(self) -> str:
@@ -158,5 +163,5 @@ def _own_archive(settings: Settings, url: str) -> Archive:
     return Archive(
         url, settings.clickhouse_database,
         settings.clickhouse_user, settings.clickhouse_password,
-        settings.clickhouse_report_user, settings.clickhouse_report_password,
+        settings.clickhouse_report_user, settings.clickhouse_report_password, settings.clickhouse_ca_file,
     )  # fmt: skip

@@ -50,7 +50,10 @@ class Security:
         Raises:
             OSError: a file cannot be read, or is not what it should be (ssl.SSLError).
         """
-        return _tls(self) if self.has_tls else None
+        if not self.has_tls:
+            return None
+        files = (each for each in (self.ca_file, self.cert_file, self.key_file) if each is not None)
+        return _tls(self, tuple(each.stat().st_mtime_ns for each in files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ def _entry(security: Security) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _tls(security: Security) -> ssl.SSLContext:
+def _tls(security: Security, _written: tuple[int, ...]) -> ssl.SSLContext:
+    """Made once for each state of its files: many clients are made, and reading whom the system trusts takes long."""
     context = ssl.create_default_context(cafile=security.ca_file)
     if security.cert_file is not None:
         # A password is always given: where one is wanted and there is none, OpenSSL would ask at the terminal.

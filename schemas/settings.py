@@ -122,6 +122,9 @@ class Settings(BaseSettings):
     kafka_key_file: FilePath | None = Field(None, description="its private key, PEM, if that is in a file of its own")
     kafka_key_password: SecretStr = Field(SecretStr(""), description="the private key's password, if it has one")
     clickhouse: Address | None = Field(None, description="address of ClickHouse's HTTP interface")
+    clickhouse_ca_file: FilePath | None = Field(
+        None, description="who vouches for its certificate where the address is https, PEM; default: public authorities"
+    )
     clickhouse_database: Name = Field("default", description="database of the archive")
     clickhouse_user: str = Field("archiver", description="user that may write the archive")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="its password")
@@ -166,13 +169,20 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _kafka_can_be_entered(self) -> Self:
+    def _servers_can_be_entered(self) -> Self:
         """What is given and would not be used is told, or nobody would know; so is what cannot be used."""
-        if mistakes := list(self._mistakes()):
+        if mistakes := [*self._kafka_mistakes(), *self._clickhouse_mistakes()]:
             raise ValueError("; ".join(f"{_named(name)}: {mistake}" for name, mistake in mistakes))
         return self
 
-    def _mistakes(self) -> Iterator[tuple[str, str]]:
+    def _clickhouse_mistakes(self) -> Iterator[tuple[str, str]]:
+        if self.clickhouse_ca_file is not None:
+            if self.clickhouse is not None and self.clickhouse.scheme != "https":
+                yield "clickhouse_ca_file", f"clickhouse is {self.clickhouse}, and not https"
+            elif why := _does_not_open(Security("SSL", ca_file=self.clickhouse_ca_file)):
+                yield "clickhouse_ca_file", f"there is no certificate in it ({why})"
+
+    def _kafka_mistakes(self) -> Iterator[tuple[str, str]]:
         security, protocol = self.kafka_security, f"kafka_security_protocol is {self.kafka_security_protocol}"
         for name in ("kafka_user", "kafka_password"):
             if bool(getattr(self, name)) != security.has_sasl:

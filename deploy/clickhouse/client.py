@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,8 +12,13 @@ import clickhouse_connect
 _DEFAULT_PORTS: Final = {"http": 8123, "https": 8443}
 
 
-def connect(url: str, *, user: str, password: str, database: str, timeout_seconds: int = 300) -> Any:
+def connect(
+    url: str, *, user: str, password: str, database: str, timeout_seconds: int = 300, ca_file: Path | None = None
+) -> Any:
     """A clickhouse-connect client for `url` (http or https), to be used by several threads, closed by the caller.
+
+    Args:
+        ca_file: who vouches for the server's certificate, PEM; None: the public authorities.
 
     Raises:
         clickhouse_connect.driver.exceptions.ClickHouseError: nothing answers there, or it refuses the user.
@@ -22,6 +28,7 @@ def connect(url: str, *, user: str, password: str, database: str, timeout_second
         host=parts.hostname or "127.0.0.1",
         port=parts.port or _DEFAULT_PORTS[parts.scheme],
         secure=parts.scheme == "https",
+        ca_cert=None if ca_file is None else str(ca_file),
         username=user,
         password=password,
         database=database,

@@ -104,12 +104,17 @@ def _require_answers(settings: Settings) -> None:
             require_entry(Cluster(settings.kafka, settings.kafka_security), _ANSWER_SECONDS)
         except BrokerUnreachable as error:
             raise EmbeddedError(str(error)) from error
-    if settings.clickhouse is not None and asyncio.run(_answers(_url(settings.clickhouse))) != "ok":
+    if settings.clickhouse is None and settings.clickhouse_ca_file is not None:
+        raise EmbeddedError(
+            "clickhouse_ca_file is for a ClickHouse of your own: name it (--clickhouse), or take that out"
+        )
+    if settings.clickhouse is not None and asyncio.run(_answers(settings)) != "ok":
         raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs")
 
 
-async def _answers(clickhouse: str) -> Sign:
-    return await asks_clickhouse(clickhouse)(0)
+async def _answers(settings: Settings) -> Sign:
+    assert settings.clickhouse is not None  # noqa: S101  # narrows for mypy
+    return await asks_clickhouse(_url(settings.clickhouse), settings.clickhouse_ca_file)(0)
 
 
 def _url(address: HttpUrl) -> str:
@@ -142,6 +147,7 @@ def _migrate(settings: Settings, archive: _Archive) -> None:
                 user=archive.user,
                 password=archive.password.get_secret_value(),
                 database=settings.clickhouse_database,
+                ca_file=settings.clickhouse_ca_file,
             )
         ) as client:
             migrate(client)

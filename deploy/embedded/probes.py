@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,9 +44,10 @@ def asks_kafka(kafka: Cluster) -> Probe:
     return probe
 
 
-def asks_clickhouse(url: str) -> Probe:
-    """`GET /ping` answers `Ok.`"""
-    tls = httpx.create_ssl_context(trust_env=False)  # reading the world's certificates costs more than the question
+def asks_clickhouse(url: str, ca_file: Path | None = None) -> Probe:
+    """`GET /ping` answers `Ok.`; `ca_file` as `deploy.clickhouse.client.connect` has it."""
+    # Made once: reading the world's certificates costs more than the question.
+    tls = httpx.create_ssl_context(trust_env=False) if ca_file is None else ssl.create_default_context(cafile=ca_file)
 
     async def probe(_pid: int) -> Sign:
         try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import queue
+import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +90,40 @@ def run_secured_broker(folder: Path) -> Iterator[Secured]:
     with leash(command, log, kafka.java_environment()) as process:
         until(lambda: is_kafka(server.open), process, log)
         yield server
+
+
+@contextlib.contextmanager
+def tls_before(port: int, kafka: Secured) -> Iterator[str]:
+    """An https address, with a certificate by the same authority, of what listens on `port` without TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(_certificate(kafka, HOST))
+    started: queue.Queue[tuple[asyncio.AbstractEventLoop, asyncio.Server]] = queue.Queue()
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while some := await reader.read(64 * 1024):
+                writer.write(some)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(HOST, port)
+        await asyncio.gather(pipe(reader, there[1]), pipe(there[0], writer))
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, HOST, 0, ssl=context)
+        started.put((asyncio.get_running_loop(), server))
+        with contextlib.suppress(asyncio.CancelledError):
+            await server.serve_forever()
+
+    thread = threading.Thread(target=asyncio.run, args=(run(),))
+    thread.start()
+    loop, server = started.get(timeout=10)
+    try:
+        yield f"https://{HOST}:{server.sockets[0].getsockname()[1]}"
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        thread.join(10)
 
 
 def _secure(properties: Path, server: Secured, controller: str) -> None:

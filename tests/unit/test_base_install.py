@@ -47,7 +47,7 @@ from pathlib import Path
 from deploy.embedded import plan
 from deploy.embedded.runtime import EmbeddedError
 from schemas.settings import Settings
-def answers(_address):
+def answers(_address, _ca_file=None):
     async def probe(_pid):
         return "ok"
     return probe

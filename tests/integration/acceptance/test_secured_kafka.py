@@ -1,4 +1,5 @@
-"""On a Kafka that asks who they are, each process does its work under the rules of docs/kafka.md, and no more."""
+"""On a Kafka that asks who they are, each process does its work under the rules of docs/kafka.md, and no more; the
+archive is behind TLS too."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ from schemas.cluster import Cluster, SaslMechanism, Security
 from schemas.health import read_health
 from tests.installation import REPOSITORY, Installation, eventually
 from tests.integration.conftest import ClickHouse, leash, run_clickhouse
-from tests.integration.secured import Secured, run_secured_broker
+from tests.integration.secured import Secured, run_secured_broker, tls_before
 from tests.integration.waiting import records_on
 
 pytestmark = pytest.mark.integration
@@ -110,7 +111,8 @@ def office(kafka: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder = Path(tmp_path_factory.mktemp("office"))
     with ExitStack() as stack:
         archive = stack.enter_context(run_clickhouse(folder))
-        office = Office(kafka, _settings(archive, folder), folder)
+        address = stack.enter_context(tls_before(archive.port, kafka))
+        office = Office(kafka, _settings(replace(archive, url=address), kafka, folder), folder)
         _do(office.user("installer"), "keys", "new", "office", "--out", str(folder))
         _do(office.user("installer"), "topics", "apply")
         _do(office.user("installer"), "migrate")
@@ -120,9 +122,10 @@ def office(kafka: Secured, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield office
 
 
-def _settings(archive: ClickHouse, folder: Path) -> dict[str, str]:
+def _settings(archive: ClickHouse, kafka: Secured, folder: Path) -> dict[str, str]:
     return {
         "DOSSIER_CLICKHOUSE": archive.url,
+        "DOSSIER_CLICKHOUSE_CA_FILE": str(kafka.ca_file),
         "DOSSIER_CLICKHOUSE_USER": archive.user,
         "DOSSIER_CLICKHOUSE_PASSWORD": archive.password,
         "DOSSIER_CLICKHOUSE_REPORT_USER": archive.report_user,

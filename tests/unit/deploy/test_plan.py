@@ -35,7 +35,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The servers that were asked whether they answer, before anything starts; all of them do."""
     addresses: list[str] = []
 
-    def answering(address: str) -> Probe:
+    def answering(address: str, _ca_file: Path | None = None) -> Probe:
         async def probe(_pid: int) -> Sign:
             addresses.append(address)
             return "ok"

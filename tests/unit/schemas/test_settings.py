@@ -83,6 +83,7 @@ def test_the_command_line_beats_the_environment_and_that_the_file(monkeypatch: p
         ("kafka_password", "secret"),
         ("kafka_ca_file", "nowhere.pem"),
         ("kafka_key_password", "secret"),
+        ("clickhouse_ca_file", "nowhere.pem"),
         ("log_level", "loud"),
     ],
 )
@@ -172,6 +173,18 @@ def test_certificates_that_do_not_open_are_told_at_the_start(monkeypatch: pytest
         load_settings()
     monkeypatch.setenv("DOSSIER_KAFKA_SECURITY_PROTOCOL", "SSL")
     with pytest.raises(SettingsError, match=r"^kafka_ca_file .*there is no certificate in it"):
+        load_settings()
+
+
+def test_an_authority_is_for_an_archive_behind_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    trustme.CA().cert_pem.write_to_path("ca.pem")
+    monkeypatch.setenv("DOSSIER_CLICKHOUSE_CA_FILE", "ca.pem")
+    assert load_settings().clickhouse_ca_file == Path("ca.pem")
+    with pytest.raises(SettingsError, match=r"^clickhouse_ca_file .*and not https$"):
+        load_settings(clickhouse="http://clickhouse:8123")
+    assert load_settings(clickhouse="https://clickhouse:8443").clickhouse_ca_file == Path("ca.pem")
+    Path("ca.pem").write_text("no certificate", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"^clickhouse_ca_file .*there is no certificate in it"):
         load_settings()
 
 
