@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cli.access import record_read
 from cli.asking import VIETNAM, freshness_line
-from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, surroundings
 from replay.words import EVENT_NAMES
@@ -70,7 +70,7 @@ def replayed(
     freshness = archive_freshness(archive.reached(), ends)
     records = readable(archive.events_of(dossier))
     if not records:
-        raise CommandError(f"the archive has no events of dossier {dossier}; ids are case-sensitive", EXIT_USAGE)
+        raise CommandError(f"the archive has no events of dossier {dossier}; ids are case-sensitive", EXIT_FOUND)
     told = timeline(dossier, records, as_of, known_at)
     return api.Replay(
         dossier=dossier,
