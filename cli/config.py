@@ -32,5 +32,9 @@ def config(json: Annotated[bool, typer.Option("--json", help="One JSON object.")
     table.add_column("value", overflow="fold")
     table.add_column("meaning", overflow="fold")
     for name, value in values.items():
-        table.add_row(f"DOSSIER_{name.upper()}", str(value), type(settings).model_fields[name].description)
+        table.add_row(
+            f"DOSSIER_{name.upper()}",
+            "–" if value is None else str(value),
+            type(settings).model_fields[name].description,
+        )
     out.print(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
@@ -92,12 +92,22 @@ def show(
     if json:
         emit_json(details)
         return
-    for name in ("origin", "reason", "recorded_at", "quarantined_at", "status", "went_to"):
-        out.print(f"{name:15}{details[name]}", markup=False, soft_wrap=True)
-    out.print(f"{'key':15}{_visible(record.key)}", markup=False, soft_wrap=True)
-    for name, value in record.headers:
-        out.print(f"{'header':15}{_printable(name)}: {_visible(value)}", markup=False, soft_wrap=True)
+    for name, value in _lines(record):
+        out.print(f"{name:<31}{value}", markup=False, soft_wrap=True)
     _print_bytes(record.value)
+
+
+def _lines(record: QuarantineRecord) -> Iterator[tuple[str, str]]:
+    yield "nguồn · origin", origin_text(record)
+    yield "lý do · reason", record.reason
+    yield "ghi nhận lúc · recorded at", moment(record.recorded_at)
+    yield "cách ly lúc · quarantined at", moment(record.quarantined_at)
+    yield "tình trạng · status", _STATUSES[record.status]
+    if record.went_to:
+        yield "đã đến · went to", record.went_to
+    yield "khóa · key", _visible(record.key)
+    for name, value in record.headers:
+        yield "đầu mục · header", f"{_printable(name)}: {_visible(value)}"
 
 
 def retry(
@@ -208,7 +218,7 @@ def _printable(text: str) -> str:
 
 def _print_bytes(value: bytes | None) -> None:
     if not value:
-        out.print(f"{'value':15}{_visible(value)}")
+        out.print(f"{'nội dung · value':<31}{_visible(value)}")
         return
     for start in range(0, min(len(value), _SHOWN_BYTES), _BYTES_A_LINE):
         some = value[start : start + _BYTES_A_LINE]
