@@ -180,7 +180,7 @@ def test_servers_of_the_users_own_are_used_instead(own: Installation, running: I
     [
         ([], {"DOSSIER_PARTITIONS": "many"}, "DOSSIER_PARTITIONS"),
         (["--kafka", "nowhere"], {}, "DOSSIER_KAFKA"),
-        (["--kafka", "127.0.0.1:9"], {}, "no Kafka answers at 127.0.0.1:9"),
+        (["--kafka", "127.0.0.1:9"], {}, "no Kafka broker answers at 127.0.0.1:9"),
         (["--clickhouse", "http://127.0.0.1:9"], {}, "no ClickHouse answers at http://127.0.0.1:9"),
         (["--gateway-port", "70000"], {}, "--gateway-port"),
     ],
