@@ -9,7 +9,8 @@ from typing import Final
 from pydantic import SecretStr
 
 from cli.console import CommandError
-from deploy.embedded.runtime import Running, find, read_credentials
+from deploy.embedded.kafka import security
+from deploy.embedded.runtime import Credentials, Running, find, read_credentials
 from schemas.clock import REAL, Clock
 from schemas.cluster import Cluster
 from schemas.settings import Settings
@@ -141,7 +142,10 @@ def _find_kafka(settings: Settings, running: Running | None) -> Cluster | None:
         return Cluster(settings.kafka, settings.kafka_security)
     if running is None:
         return None
-    return Cluster(running.kafka) if running.embedded_kafka else Cluster(running.kafka, settings.kafka_security)
+    if not running.embedded_kafka:
+        return Cluster(running.kafka, settings.kafka_security)
+    password = _passwords(settings).kafka
+    return Cluster(running.kafka) if password is None else Cluster(running.kafka, security(password))
 
 
 def _find_archive(settings: Settings, running: Running | None) -> Archive | None:
@@ -151,12 +155,17 @@ def _find_archive(settings: Settings, running: Running | None) -> Archive | None
         return None
     if not running.embedded_clickhouse:  # the user's own server: its passwords are the user's settings, never kept
         return _own_archive(settings, running.clickhouse)
-    passwords = read_credentials(settings.data_dir)
-    if passwords is None:
-        raise CommandError(f"{settings.data_dir}/run/credentials.json cannot be read: run as the user of `dossier up`")
+    passwords = _passwords(settings)
     return Archive(
         running.clickhouse, settings.clickhouse_database, "archiver", passwords.archiver, "report", passwords.report
     )
+
+
+def _passwords(settings: Settings) -> Credentials:
+    passwords = read_credentials(settings.data_dir)
+    if passwords is None:
+        raise CommandError(f"{settings.data_dir}/run/credentials.json cannot be read: run as the user of `dossier up`")
+    return passwords
 
 
 def _own_archive(settings: Settings, url: str) -> Archive:

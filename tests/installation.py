@@ -17,7 +17,9 @@ from typing import Any
 import psutil
 
 from deploy.clickhouse.client import connect
+from deploy.embedded.kafka import security
 from deploy.embedded.runtime import read_credentials
+from schemas.cluster import Cluster
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 #: Public event logs and their independent reference figures; not part of this repository.
@@ -97,6 +99,14 @@ class Installation:
         victim = psutil.Process(self.pid(process))
         victim.send_signal(signal.SIGKILL)
         psutil.wait_procs([victim], timeout=10)
+
+    @property
+    def kafka(self) -> Cluster:
+        """Its embedded Kafka, as its user enters it."""
+        passwords = read_credentials(self.data_dir)
+        assert passwords is not None
+        assert passwords.kafka is not None
+        return Cluster(self.status()["addresses"]["kafka"], security(passwords.kafka))
 
     def environment(self) -> dict[str, str]:
         """What its commands are given."""

@@ -49,7 +49,7 @@ def _live(folder: Path, cache: Path) -> Path:
         producer = KafkaProducer(bootstrap_servers=[address], acks="all", enable_idempotence=True)
         producer.send(LEDGER_TOPIC, b"{", b"D-1").get(30)
         producer.close()
-        assert len(records_on(address, LEDGER_TOPIC)) == 1
+        assert len(records_on(Cluster(address), LEDGER_TOPIC)) == 1
     finally:
         process.terminate()
         process.wait(_ENDS_WITHIN_SECONDS)

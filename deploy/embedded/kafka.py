@@ -12,10 +12,14 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from pydantic import SecretStr
+
 from deploy.embedded.jars import checked_jars
-from deploy.embedded.runtime import EmbeddedError
+from deploy.embedded.runtime import EmbeddedError, replace_file
+from schemas.cluster import Security
 
 HEAP_MIB = 512
+_USER = "dossier"
 FOREIGN_JAVA_OPTIONS = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"})
 
 
@@ -23,13 +27,23 @@ class KafkaError(EmbeddedError):
     """The embedded Kafka cannot run here; the message says what to do."""
 
 
+def security(password: SecretStr) -> Security:
+    """How a broker that was prepared with this password is entered."""
+    return Security("SASL_PLAINTEXT", "PLAIN", _USER, password)
+
+
 def prepare(
-    data_dir: Path, kafka_port: int, controller_port: int, say: Callable[[str], None], java_options: str = ""
+    data_dir: Path,
+    kafka_port: int,
+    controller_port: int,
+    say: Callable[[str], None],
+    java_options: str = "",
+    password: SecretStr | None = None,
 ) -> tuple[str, ...]:
     """Check the jars, write the broker's settings, format its storage if it is new; gives the command that runs it.
 
     Everything lies under `<data_dir>/kafka/`. Blocking; may download. `java_options` come after ours and win; they are
-    split as a shell would.
+    split as a shell would. `password`: who enters must have it (`security`); letters, digits, - and _.
 
     Raises:
         JarError: a jar cannot be had or is not the locked one.
@@ -40,7 +54,7 @@ def prepare(
     java = (_java(), *_java_options(), *shlex.split(java_options), "-cp", os.pathsep.join(map(str, checked_jars(say))))
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    properties = _write_properties(home, kafka_port, controller_port)
+    properties = _write_properties(home, kafka_port, controller_port, password)
     if not (home / "log" / "meta.properties").exists():
         _format(java, home, properties)
     return (*java, "kafka.Kafka", str(properties))
@@ -72,16 +86,22 @@ def _java_options() -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _write_properties(home: Path, kafka_port: int, controller_port: int) -> Path:
-    template = Template(files("deploy.kafka").joinpath("broker.properties").read_text(encoding="utf-8"))
-    path = home / "server.properties"
-    path.write_text(
-        template.substitute(
-            kafka_port=kafka_port, controller_port=controller_port, log_dir=_escaped(str(home.resolve() / "log"))
-        ),
-        encoding="ascii",
+def _write_properties(home: Path, kafka_port: int, controller_port: int, password: SecretStr | None) -> Path:
+    text = _template("broker.properties").substitute(
+        kafka_port=kafka_port,
+        controller_port=controller_port,
+        log_dir=_escaped(str(home.resolve() / "log")),
+        protocol="PLAINTEXT" if password is None else "SASL_PLAINTEXT",
     )
+    if password is not None:
+        text += _template("password.properties").substitute(user=_USER, password=password.get_secret_value())
+    path = home / "server.properties"
+    replace_file(path, text)
     return path
+
+
+def _template(name: str) -> Template:
+    return Template(files("deploy.kafka").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _escaped(value: str) -> str:

@@ -23,7 +23,7 @@ from deploy.embedded.supervisor import Plan
 from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from deploy.topics import TopicsError, apply, load_topics
 from schemas.clock import REAL, Clock
-from schemas.cluster import Cluster
+from schemas.cluster import Cluster, Security
 from schemas.settings import LOG_AS, Settings
 
 PROCESSES = ("projector", "archiver", "gateway")
@@ -62,12 +62,12 @@ def make_plan(data_dir: Path, settings: Settings, wishes: Wishes, say: Callable[
     """
     _require_answers(settings)
     ports = choose_ports(data_dir, _wanted_ports(settings, wishes))
-    cluster = _cluster(settings, ports)
+    cluster = _cluster(data_dir, settings, ports)
     archive = _archive(data_dir, settings, ports)
     gateway = f"http://{settings.gateway_host}:{ports['gateway']}"
     servers: list[Child] = []
     if settings.kafka is None:
-        servers.append(_kafka(data_dir, ports, settings.kafka_java_options, say))
+        servers.append(_kafka(data_dir, ports, cluster, settings.kafka_java_options, say))
     if settings.clickhouse is None:
         servers.append(_clickhouse(data_dir, ports["clickhouse"], archive, settings.log_level))
     goes_on = None if settings.clock else REAL
@@ -166,10 +166,12 @@ def _wanted_ports(settings: Settings, wishes: Wishes) -> dict[str, int]:
     return wanted
 
 
-def _cluster(settings: Settings, ports: Mapping[str, int]) -> Cluster:
+def _cluster(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> Cluster:
     if settings.kafka is not None:
         return Cluster(settings.kafka, settings.kafka_security)
-    return Cluster(f"127.0.0.1:{ports['kafka']}")
+    password = credentials(data_dir).kafka
+    assert password is not None  # noqa: S101  # `credentials` makes what is not there
+    return Cluster(f"127.0.0.1:{ports['kafka']}", kafka.security(password))
 
 
 def _archive(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> _Archive:
@@ -183,12 +185,14 @@ def _archive(data_dir: Path, settings: Settings, ports: Mapping[str, int]) -> _A
     return _Archive(f"http://127.0.0.1:{ports['clickhouse']}", "archiver", kept.archiver, "report", kept.report)
 
 
-def _kafka(data_dir: Path, ports: Mapping[str, int], java_options: str, say: Callable[[str], None]) -> Child:
+def _kafka(
+    data_dir: Path, ports: Mapping[str, int], cluster: Cluster, java_options: str, say: Callable[[str], None]
+) -> Child:
     return Child(
         "kafka",
-        kafka.prepare(data_dir, ports["kafka"], ports["controller"], say, java_options),
+        kafka.prepare(data_dir, ports["kafka"], ports["controller"], say, java_options, cluster.security.password),
         kafka.java_environment(),
-        asks_kafka(Cluster(f"127.0.0.1:{ports['kafka']}")),
+        asks_kafka(cluster),
         first_sign_seconds=120,  # a large log that was not closed is read again first
         silence_seconds=30,
         stop_seconds=20,
@@ -243,6 +247,7 @@ def _environment(
         "PYTHONUNBUFFERED": "1",
         "DOSSIER_DATA_DIR": str(data_dir),
         "DOSSIER_KAFKA": cluster.bootstrap,
+        **(_entering(cluster.security) if settings.kafka is None else {}),
         "DOSSIER_CLICKHOUSE": archive.url,
         "DOSSIER_CLICKHOUSE_USER": archive.user,
         "DOSSIER_CLICKHOUSE_PASSWORD": archive.password.get_secret_value(),
@@ -256,6 +261,16 @@ def _environment(
         **_given("DOSSIER_CLOCK", settings.clock),
         **_given("DOSSIER_SIGNING_KEY", settings.signing_key),
         **_given("DOSSIER_CHECKPOINT_FILE", settings.checkpoint_file),
+    }
+
+
+def _entering(security: Security) -> dict[str, str]:
+    """The settings by which the embedded Kafka is entered; one of the user's own is by theirs, which are there."""
+    return {
+        "DOSSIER_KAFKA_SECURITY_PROTOCOL": security.protocol,
+        "DOSSIER_KAFKA_SASL_MECHANISM": security.mechanism,
+        "DOSSIER_KAFKA_USER": security.user,
+        "DOSSIER_KAFKA_PASSWORD": security.password.get_secret_value(),
     }
 
 

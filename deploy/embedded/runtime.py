@@ -1,7 +1,7 @@
 """What a running `dossier up` leaves for the other commands to find: who runs, where, and the keys to the archive.
 
 <data_dir>/run/up.json            written by the supervisor on every change, removed when it stops
-<data_dir>/run/credentials.json   passwords of the embedded archive; 0600, kept from run to run
+<data_dir>/run/credentials.json   passwords of the embedded servers; 0600, kept from run to run
 <data_dir>/run/<name>.health.json each child's own word (schemas.health)
 <data_dir>/run/clock              the clock that it went by: where a simulated one stopped, for the next run to go on
 """
@@ -64,12 +64,15 @@ class Running(BaseModel):
 
 
 class Credentials(BaseModel):
-    """Passwords of the embedded archive's two users: `archiver` may write, `report` may only read."""
+    """Passwords of the embedded servers: of the archive's two users, `archiver` who may write and `report` who may only
+    read, and of Kafka's one. `kafka` None: an earlier release ran, whose Kafka asked nobody.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     archiver: SecretStr
     report: SecretStr
+    kafka: SecretStr | None = None
 
 
 def run_dir(data_dir: Path) -> Path:
@@ -172,12 +175,13 @@ def read_credentials(data_dir: Path) -> Credentials | None:
 
 
 def credentials(data_dir: Path) -> Credentials:
-    """The passwords of this folder's archive, made on the first run."""
+    """The passwords of this folder's servers, made on the first run; what an earlier release did not have, now."""
     kept = read_credentials(data_dir)
+    made = {name: secrets.token_urlsafe(24) for name in Credentials.model_fields}
     if kept is not None:
-        return kept
-    made = {"archiver": secrets.token_urlsafe(24), "report": secrets.token_urlsafe(24)}
-    replace_file(run_dir(data_dir) / "credentials.json", json.dumps(made))
+        made |= {name: value.get_secret_value() for name, value in kept if value is not None}
+    if kept is None or kept.kafka is None:
+        replace_file(run_dir(data_dir) / "credentials.json", json.dumps(made))
     return Credentials.model_validate(made)
 
 

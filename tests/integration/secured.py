@@ -128,13 +128,13 @@ def tls_before(port: int, kafka: Secured) -> Iterator[str]:
 
 def _secure(properties: Path, server: Secured, controller: str) -> None:
     """Add what a cluster that strangers can reach has."""
-    clients = f"PLAINTEXT://{server.open},SASL://{server.sasl},TLS://{server.tls}"
+    clients = f"LOOPBACK://{server.open},SASL://{server.sasl},TLS://{server.tls}"
     scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
     plain = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_plain="plain-secret";'
     more = {
         "listeners": f"{clients},CONTROLLER://{controller}",
         "advertised.listeners": clients,
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL",
+        "listener.security.protocol.map": "LOOPBACK:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_SSL,TLS:SSL",
         "listener.name.sasl.sasl.enabled.mechanisms": "SCRAM-SHA-512,SCRAM-SHA-256,PLAIN",
         "listener.name.sasl.scram-sha-256.sasl.jaas.config": scram,
         "listener.name.sasl.scram-sha-512.sasl.jaas.config": scram,

@@ -14,6 +14,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
+from schemas.cluster import Cluster
+
 
 def until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path, within_seconds: float = 60) -> None:
     """Poll until the server answers.
@@ -49,9 +51,9 @@ def answers_ping(url: str) -> bool:
         return False
 
 
-def records_on(address: str, topic: str) -> list[ConsumerRecord]:
+def records_on(kafka: Cluster, topic: str) -> list[ConsumerRecord]:
     """Every record on the topic up to its end now, read without a group."""
-    consumer = KafkaConsumer(bootstrap_servers=[address], auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = KafkaConsumer(**kafka.client, auto_offset_reset="earliest", enable_auto_commit=False)
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         ends = consumer.end_offsets(partitions)

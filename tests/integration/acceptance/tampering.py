@@ -17,7 +17,6 @@ from events.catalogue import Received
 from events.envelope import encode, make_event
 from events.ledger import LEDGER_TOPIC
 from replay.checkpoint import parse
-from schemas.cluster import Cluster
 from schemas.settings import Settings
 from tests.installation import Installation, eventually
 
@@ -49,7 +48,7 @@ def publish(installation: Installation, *dossier_ids: str) -> None:
 
 def wait_until_signed(installation: Installation) -> dict[int, int]:
     """Until all that is on the ledger is signed; gives how many leaves each partition has."""
-    ends = {each: end for each, end in ledger_ends(Cluster(running(installation).kafka)).items() if end}
+    ends = {each: end for each, end in ledger_ends(installation.kafka).items() if end}
 
     def is_signed() -> bool:
         return {each: max(signed_sizes(installation, each), default=0) for each in ends} == ends

@@ -81,10 +81,7 @@ def test_who_looked_at_what_is_on_record(running: Installation) -> None:
         ("diff", "READ-1"), ("diff", "READ-1"), ("replay", "NOBODY"),
     ]  # fmt: skip
     require_reported(running, began, *reads)
-    told = [
-        ACCESS.decode_record(each.key, each.value)
-        for each in records_on(running.status()["addresses"]["kafka"], ACCESS_TOPIC)
-    ]
+    told = [ACCESS.decode_record(each.key, each.value) for each in records_on(running.kafka, ACCESS_TOPIC)]
     mine = sorted((each for each in told if each.time >= began), key=lambda each: each.time)
     assert [(each.data.command, each.subject) for each in mine] == reads
     read = mine[0].data
@@ -134,7 +131,7 @@ def test_what_is_taken_away_is_on_record(running: Installation, tmp_path: Path) 
 
 
 def test_whose_unreadable_bytes_were_looked_at_is_on_record(running: Installation) -> None:
-    producer = KafkaProducer(bootstrap_servers=running.status()["addresses"]["kafka"], acks="all")
+    producer = KafkaProducer(**running.kafka.client, acks="all")
     at = producer.send(LEDGER_TOPIC, b"no event: access", b"D-1").get(20)
     producer.close()
     origin = f"{LEDGER_TOPIC}/{at.partition}@{at.offset}"

@@ -18,6 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from events.catalogue import AnyFact, LegalTime, Processed, Received, Routed
 from events.envelope import encode, make_event
 from events.rulebook import RULEBOOKS_TOPIC
+from schemas.cluster import Cluster
 from schemas.rulebook import shipped
 from tests.installation import REPOSITORY, Installation
 
@@ -152,7 +153,7 @@ def test_history_under_other_rules_counts_otherwise_and_nothing_is_published(ask
     april = datetime(2026, 4, 6, 1, 30, tzinfo=UTC)  # a Monday
     publish(asked, "WHAT-1", fact, at=april)
     publish(asked, "WHAT-1", DONE, at=april + timedelta(days=4))
-    kafka = asked.status()["addresses"]["kafka"]
+    kafka = asked.kafka
     before = end_offsets(kafka, RULEBOOKS_TOPIC)
     asked.json("replay", "WHAT-1")
     told = asked.json(
@@ -176,7 +177,7 @@ def test_the_balance_is_that_of_any_day(asked: Installation) -> None:
 
 
 def test_what_a_rulebook_would_move_is_told_and_nothing_is_published(asked: Installation, tmp_path: Path) -> None:
-    kafka = asked.status()["addresses"]["kafka"]
+    kafka = asked.kafka
     before = end_offsets(kafka, RULEBOOKS_TOPIC)
     in_force = files("schemas").joinpath("rulebooks", "gia-lai.yaml").read_text(encoding="utf-8")
     storm = "    announcements:\n      - {basis: storm, announced: 2026-03-03, off: [2026-03-04]}\n"
@@ -191,8 +192,8 @@ def test_what_a_rulebook_would_move_is_told_and_nothing_is_published(asked: Inst
     assert end_offsets(kafka, RULEBOOKS_TOPIC) == before
 
 
-def end_offsets(kafka: str, topic: str) -> dict[TopicPartition, int]:
-    consumer = KafkaConsumer(bootstrap_servers=kafka)
+def end_offsets(kafka: Cluster, topic: str) -> dict[TopicPartition, int]:
+    consumer = KafkaConsumer(**kafka.client)
     try:
         found: dict[TopicPartition, int] = consumer.end_offsets(
             [TopicPartition(topic, each) for each in consumer.partitions_for_topic(topic) or ()]

@@ -33,13 +33,13 @@ MONDAY = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)  # 08:30 in Việt Nam
 
 
 @pytest.fixture(scope="module")
-def kafka(installation: Installation) -> str:
-    return str(installation.status()["addresses"]["kafka"])
+def kafka(installation: Installation) -> Cluster:
+    return installation.kafka
 
 
-def on_topic(kafka: str, topic: str = LEDGER_TOPIC) -> int:
+def on_topic(kafka: Cluster, topic: str = LEDGER_TOPIC) -> int:
     """How many records are on the topic."""
-    return sum(topic_ends(Cluster(kafka), topic).values())
+    return sum(topic_ends(kafka, topic).values())
 
 
 def event(event_id: str, fact: AnyFact, dossier: str, at: datetime = MONDAY) -> Event:
@@ -65,7 +65,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_dry_run_of_an_import_tells_all_and_writes_nothing(
-    installation: Installation, kafka: str, book: Path
+    installation: Installation, kafka: Cluster, book: Path
 ) -> None:
     before = on_topic(kafka), on_topic(kafka, QUARANTINE_TOPIC)
     told = installation.json("import", str(book), "--mapping", MAPPING, "--dry-run")
@@ -81,7 +81,7 @@ def imported(installation: Installation, book: Path) -> Any:
 
 
 def test_a_bad_row_of_a_log_is_quarantined_with_its_line_and_the_rest_goes_on(
-    installation: Installation, kafka: str, imported: Any
+    installation: Installation, kafka: Cluster, imported: Any
 ) -> None:
     assert (imported["rows"], imported["quarantined"], imported["complete"]) == (13, 1, True)
     assert (imported["published"], imported["duplicates"], imported["refused"]) == (13, 0, 0)
@@ -103,7 +103,7 @@ def test_a_bad_row_of_a_log_is_quarantined_with_its_line_and_the_rest_goes_on(
 
 
 def test_importing_again_publishes_and_quarantines_nothing_new(
-    installation: Installation, kafka: str, book: Path, imported: Any
+    installation: Installation, kafka: Cluster, book: Path, imported: Any
 ) -> None:
     before = on_topic(kafka)
     again = installation.json("import", str(book), "--mapping", MAPPING)
@@ -138,7 +138,9 @@ def test_a_row_that_a_repaired_mapping_can_read_is_held_no_more(installation: In
     assert (released["status"], released["went_to"][:21]) == ("retried", "urn:log:kenh row-0000")
 
 
-def test_another_fact_under_an_id_that_is_taken_is_told(installation: Installation, kafka: str, tmp_path: Path) -> None:
+def test_another_fact_under_an_id_that_is_taken_is_told(
+    installation: Installation, kafka: Cluster, tmp_path: Path
+) -> None:
     first, other = step(1, "HS-TAKEN"), step(2, "HS-TAKEN")
     file = tmp_path / "taken.jsonl"
     file.write_bytes(b"".join(lines([first])))
@@ -153,7 +155,7 @@ def test_another_fact_under_an_id_that_is_taken_is_told(installation: Installati
 
 
 def test_lines_that_are_no_events_are_told_with_their_numbers_and_the_rest_is_published(
-    installation: Installation, kafka: str, tmp_path: Path
+    installation: Installation, kafka: Cluster, tmp_path: Path
 ) -> None:
     good = lines([step(number, "HS-LINES") for number in range(4)])
     endless = b'{"note": "' + b"x" * 3 * MAX_EVENT_BYTES + b'"}\n'
@@ -176,7 +178,7 @@ def test_lines_that_are_no_events_are_told_with_their_numbers_and_the_rest_is_pu
     assert on_topic(kafka) == before + 4
 
 
-def interrupted(installation: Installation, kafka: str, file: Path, interrupt: signal.Signals) -> int:
+def interrupted(installation: Installation, kafka: Cluster, file: Path, interrupt: signal.Signals) -> int:
     """Publish for so long that twenty events more are on the ledger; the exit code."""
     before = on_topic(kafka)
     with installation.start("publish", str(file), "--rate", "25") as publishing:
@@ -187,7 +189,9 @@ def interrupted(installation: Installation, kafka: str, file: Path, interrupt: s
     return publishing.returncode
 
 
-def test_publishing_goes_on_where_it_was_interrupted(installation: Installation, kafka: str, tmp_path: Path) -> None:
+def test_publishing_goes_on_where_it_was_interrupted(
+    installation: Installation, kafka: Cluster, tmp_path: Path
+) -> None:
     events = [step(number, "HS-STOPPED") for number in range(1_000)]
     file = tmp_path / "events.jsonl"
     file.write_bytes(b"".join(lines(events)))
@@ -204,16 +208,17 @@ def test_publishing_goes_on_where_it_was_interrupted(installation: Installation,
     assert [each["id"] for each in replayed] == [each.id for each in events]
 
 
-def test_the_example_for_publishers_in_python_publishes(installation: Installation, kafka: str) -> None:
+def test_the_example_for_publishers_in_python_publishes(installation: Installation, kafka: Cluster) -> None:
     page = (REPOSITORY / "docs" / "events.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert "localhost:9092" in example
-    names: dict[str, Any] = {}
-    exec(example.replace("localhost:9092", kafka), names)  # noqa: S102  # our own page
+    there = 'Cluster("localhost:9092")'
+    assert there in example
+    names: dict[str, Any] = {"kafka": kafka}
+    exec(example.replace(there, "kafka"), names)  # noqa: S102  # our own page
     delivery, made = names["delivery"], names["event"]
     assert isinstance(delivery, Delivery)
     assert delivery.outcome is Outcome.CONFIRMED
-    with Publisher(Cluster(kafka)) as publisher:
+    with Publisher(kafka) as publisher:
         assert publisher.publish(made).outcome is Outcome.CONFIRMED
     (told,) = installation.json("replay", made.subject)["timeline"]
     assert (told["id"], told["repeats"]) == (made.id, 1), "sent again it is the same event"

@@ -44,7 +44,7 @@ def load() -> Iterator[Event]:
 class Load(threading.Thread):
     """Publishes the load as a careful publisher does: what is unknown is sent again under the same id."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: Cluster) -> None:
         super().__init__(daemon=True)
         self.kafka = kafka
         self.confirmed = 0
@@ -56,7 +56,7 @@ class Load(threading.Thread):
 
     def run(self) -> None:
         try:
-            with Publisher(Cluster(self.kafka), client_id="load") as publisher:
+            with Publisher(self.kafka, client_id="load") as publisher:
                 batch: list[Event] = []
                 for event in load():
                     batch.append(event)
@@ -88,7 +88,7 @@ class Load(threading.Thread):
 
 
 def test_every_acknowledged_event_is_there_once(installation: Installation) -> None:
-    sender = Load(installation.status()["addresses"]["kafka"])
+    sender = Load(installation.kafka)
     sender.start()
     for turn, victim in enumerate(VICTIMS, start=1):
         sender.wait_for(EVENTS * turn // (len(VICTIMS) + 1))

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.integration
 
 
 def test_poison_goes_to_quarantine_and_stops_nothing(installation: Installation) -> None:
-    kafka = installation.status()["addresses"]["kafka"]
-    producer = KafkaProducer(bootstrap_servers=kafka, acks="all", max_request_size=2_000_000)
+    kafka = installation.kafka
+    producer = KafkaProducer(**kafka.client, acks="all", max_request_size=2_000_000)
     for number, row in enumerate(POISON):
         nothing = row.key is None and row.value is None  # kafka-python does not send that: an empty key comes closest
         producer.send("dossier.events.v1", key=b"" if nothing else row.key, value=row.value)

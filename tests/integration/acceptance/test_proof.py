@@ -40,7 +40,7 @@ def key_of(installation: Installation) -> str:
 @pytest.fixture(scope="module")
 def signed(installation: Installation) -> Installation:
     """Some hundred events and what is none, archived and signed to the last one."""
-    producer = KafkaProducer(bootstrap_servers=installation.status()["addresses"]["kafka"], acks="all")
+    producer = KafkaProducer(**installation.kafka.client, acks="all")
     for row in (*POISON[::20], *ODD_BUT_GOOD[::5]):
         producer.send(LEDGER_TOPIC, row.value, row.key, [("odd", b""), ("odd", row.value or b"")]).get(20)
     producer.close()
@@ -74,8 +74,8 @@ def test_a_ledger_that_is_lost_is_restored_to_the_last_bit(
         assert restored["written"] == {topic: rows.get(topic, 0) for topic in restored["written"]} | {
             LEDGER_TOPIC: rows[LEDGER_TOPIC] - before
         }
-        lost = signed.status()["addresses"]["kafka"]
-        assert everything_on(address) == everything_on(lost)
+        lost = signed.kafka
+        assert everything_on(Cluster(address)) == everything_on(lost)
 
         used = signed.run("restore", "--to", address)
         assert (used.returncode, "is in use" in used.stderr) == (1, True)
@@ -98,10 +98,10 @@ def test_a_broker_that_has_something_else_is_left_alone(
         producer.close()
         refused = signed.run("restore", "--to", address)
         assert (refused.returncode, "other records than the archive" in refused.stderr) == (1, True)
-        assert len(records_on(address, LEDGER_TOPIC)) == 1
+        assert len(records_on(Cluster(address), LEDGER_TOPIC)) == 1
 
 
-def everything_on(kafka: str) -> set[tuple[Any, ...]]:
+def everything_on(kafka: Cluster) -> set[tuple[Any, ...]]:
     return {
         (each.partition, each.offset, each.timestamp, each.key, each.value, tuple(each.headers))
         for each in records_on(kafka, LEDGER_TOPIC)

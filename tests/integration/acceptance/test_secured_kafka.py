@@ -155,7 +155,11 @@ def test_each_does_its_work_under_the_rules_of_the_page(office: Office, tmp_path
     assert auditor.json("verify", "--all", "--key", str(office.data_dir / "office.pub"))["ok"]
     dossier = json.loads(file.read_text(encoding="utf-8").splitlines()[0])["subject"]
     assert auditor.json("replay", dossier)
-    assert [record for record in records_on(office.kafka.open, "dossier.access.v1") if record.key == dossier.encode()]
+    assert [
+        record
+        for record in records_on(Cluster(office.kafka.open), "dossier.access.v1")
+        if record.key == dossier.encode()
+    ]
     _do(office.user("clerk"), "rulebook", "publish", str(REPOSITORY / "schemas" / "rulebooks" / "gia-lai.yaml"))
     # What the process `nightly` runs, and it may publish what it finds.
     assert office.user("nightly").json("rebuild", "--compare-only", "--announce")["differing"] == 0
@@ -210,14 +214,14 @@ def test_nobody_does_the_work_of_another(office: Office) -> None:
         ("nightly", "dossier.live.v1"), ("installer", "dossier.events.v1"), ("importer", "dossier.live.v1"),
         ("operator", "dossier.checkpoints.v1"),
     ):  # fmt: skip
-        before = len(records_on(office.kafka.open, topic))
+        before = len(records_on(Cluster(office.kafka.open), topic))
         producer = KafkaProducer(**office.kafka.as_user(user, PASSWORD).client, acks="all")
         try:
             with pytest.raises(KafkaError, match="AuthorizationFailed"):
                 producer.send(topic, b"{}", b"D-1", partition=0).get(20)
         finally:
             producer.close(1)
-        assert len(records_on(office.kafka.open, topic)) == before
+        assert len(records_on(Cluster(office.kafka.open), topic)) == before
 
 
 def test_all_of_it_runs_as_one_user_who_has_a_certificate(tmp_path: Path) -> None:

@@ -270,7 +270,7 @@ def evidence(installation: Installation, exported: Path) -> Evidence:
 
 def replace_evidence(installation: Installation, by: Evidence) -> None:
     own_file(installation).write_text(by.file, encoding="utf-8")
-    producer = KafkaProducer(bootstrap_servers=running(installation).kafka, acks="all")
+    producer = KafkaProducer(**installation.kafka.client, acks="all")
     for each in by.newest:
         producer.send(CHECKPOINTS_TOPIC, each.text.encode(), each.checkpoint.origin.encode()).get(20)
     producer.close()

@@ -24,6 +24,7 @@ from processors.archive_table import ArchiveTable, Count
 from processors.batches import make_batch
 from replay.checkpoint import Signer
 from replay.log_table import LogTable, Missing
+from schemas.cluster import Cluster
 from tests.integration.archive.archiving import Archiving, Process, client_of, eventually
 from tests.integration.archive.proxy import CuttingProxy
 from tests.integration.clickhouse.conftest import command_line, environment
@@ -273,7 +274,7 @@ def test_the_same_batch_of_another_run_is_nothing(archiving: Archiving) -> None:
 def test_a_token_that_other_data_was_written_under_loses_no_rows(archiving: Archiving) -> None:
     """ClickHouse takes the archiver's batch for one that it has, and says that all is well."""
     archiving.publish_events(0, 400)
-    mine = [each for each in records_on(archiving.broker, archiving.topic) if each.partition == 0]
+    mine = [each for each in records_on(Cluster(archiving.broker), archiving.topic) if each.partition == 0]
     batch = make_batch(archiving.topic, 0, mine, UUID(int=1))
     foreign = make_batch("foreign", 0, [a_record(0, mine[0].timestamp)], UUID(int=1))  # a token is known by the month
     table = ArchiveTable(lambda: client_of(archiving.clickhouse), "foreign")

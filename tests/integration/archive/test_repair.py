@@ -152,7 +152,7 @@ def test_of_two_rows_whose_columns_differ_the_archiver_takes_out_neither(
 ) -> None:
     """The forged one names a smaller run, whose row would be kept if both said the same."""
     (record,) = [
-        each for each in records_on(archived.broker, archived.topic) if (each.partition, each.offset) == (1, 9)
+        each for each in records_on(Cluster(archived.broker), archived.topic) if (each.partition, each.offset) == (1, 9)
     ]
     true = make_batch(archived.topic, 1, [record], UUID(int=2**127), ":again")
     forge(archived, 9, *other(column))

@@ -31,7 +31,7 @@ def test_acknowledged_records_outlive_a_kill_in_a_folder_with_a_vietnamese_name(
         broker.kill()
     with run_broker(folder) as again:
         assert again == address
-        assert [record.value for record in records_on(again, "dossier.events.v1")] == [
+        assert [record.value for record in records_on(Cluster(again), "dossier.events.v1")] == [
             str(number).encode() for number in range(100)
         ]
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from kafka import KafkaProducer
+from pydantic import SecretStr
 
 from deploy.embedded.runtime import kept_clock
+from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from schemas.clock import Clock
+from schemas.cluster import Cluster, Security
 from tests.installation import Installation, eventually
 from tests.integration.waiting import records_on
 
@@ -69,6 +73,21 @@ def test_other_commands_find_it(running: Installation) -> None:
     assert running.json("topics", "apply") == {"dry_run": False, "changes": []}
 
 
+def test_an_account_of_this_machine_that_has_not_the_password_does_not_get_in(running: Installation) -> None:
+    """By neither door: who speaks to the controller could have topics deleted."""
+    own = running.kafka
+    require_entry(own, 10.0)
+    ports = json.loads((running.data_dir / "run" / "ports.json").read_text(encoding="utf-8"))
+    guess = replace(own.security, password=SecretStr("a-guess"))
+    for port in (ports["kafka"], ports["controller"]):
+        for security in (Security(), guess):
+            with pytest.raises(BrokerUnreachable):
+                require_entry(Cluster(f"127.0.0.1:{port}", security), 10.0)
+    for name in ("kafka/server.properties", "run/credentials.json"):
+        assert (running.data_dir / name).stat().st_mode & 0o077 == 0
+    assert own.security.password.get_secret_value() not in running.logs()
+
+
 def test_another_number_of_partitions_is_refused_with_the_one_that_is(running: Installation) -> None:
     running.settings["DOSSIER_PARTITIONS"] = "7"
     try:
@@ -83,7 +102,7 @@ def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Instal
     own.up()
     first = own.status()
     pids = processes(own)
-    with_producer(first["addresses"]["kafka"], b"D-1")
+    with_producer(own.kafka, b"D-1")
     psutil.Process(first["pid"]).kill()
     psutil.wait_procs(pids.values(), timeout=10)
     assert still_there(pids) == []
@@ -93,7 +112,7 @@ def test_a_second_run_continues_after_a_kill_and_down_leaves_nothing(own: Instal
     second = own.status()
     pids = processes(own)
     assert second["addresses"] == first["addresses"]
-    assert [record.key for record in records_on(second["addresses"]["kafka"], LEDGER)] == [b"D-1"]
+    assert [record.key for record in records_on(own.kafka, LEDGER)] == [b"D-1"]
     own.down()
     assert still_there(pids) == []
     assert own.run("status").returncode == 3
@@ -167,6 +186,10 @@ def test_servers_of_the_users_own_are_used_instead(own: Installation, running: I
     own.settings |= {
         "DOSSIER_CLICKHOUSE_PASSWORD": passwords["archiver"],
         "DOSSIER_CLICKHOUSE_REPORT_PASSWORD": passwords["report"],
+        "DOSSIER_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "DOSSIER_KAFKA_SASL_MECHANISM": "PLAIN",
+        "DOSSIER_KAFKA_USER": "dossier",
+        "DOSSIER_KAFKA_PASSWORD": passwords["kafka"],
     }
     own.up("--kafka", theirs["kafka"], "--clickhouse", theirs["clickhouse"])
     status = own.status()
@@ -223,8 +246,8 @@ def still_there(processes: dict[str, psutil.Process]) -> list[str]:
     return [name for name, process in processes.items() if process.is_running()]
 
 
-def with_producer(kafka: str, key: bytes) -> None:
+def with_producer(kafka: Cluster, key: bytes) -> None:
     """One record on the ledger, not readable as an event."""
-    producer = KafkaProducer(bootstrap_servers=[kafka], acks="all")
+    producer = KafkaProducer(**kafka.client, acks="all")
     producer.send(LEDGER, key=key, value=b"not an event").get(timeout=30)
     producer.close()

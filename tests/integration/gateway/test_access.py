@@ -34,7 +34,7 @@ def test_what_was_shown_is_on_the_topic_without_a_word_of_who_asked(
         await access.close()
 
     asyncio.run(scenario())
-    told = [ACCESS.decode_record(each.key, each.value) for each in records_on(broker, topic)]
+    told = [ACCESS.decode_record(each.key, each.value) for each in records_on(Cluster(broker), topic)]
     assert {each.subject for each in told} == {"D/1 á", *(f"D-{number}" for number in range(20))}
     first = next(each for each in told if each.subject == "D/1 á")
     assert isinstance(first.data, Read)
@@ -59,7 +59,7 @@ def test_a_read_that_cannot_be_recorded_is_refused_until_the_broker_is_back(
             assert again == broker
             await access.record("gateway events", "D-3")
             await access.close()
-            recorded = [each.key for each in records_on(again, ACCESS_TOPIC)]
+            recorded = [each.key for each in records_on(Cluster(again), ACCESS_TOPIC)]
         assert recorded == [b"D-1", b"D-3"]
 
     asyncio.run(scenario())

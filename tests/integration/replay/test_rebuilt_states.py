@@ -14,7 +14,6 @@ from events.catalogue import Processed, Received, Returned
 from events.publisher import Outcome, Publisher, new_event
 from projections.dossier import new_dossier, pack
 from projections.live import LIVE_TOPIC
-from schemas.cluster import Cluster
 from tests.installation import Installation, eventually
 
 pytestmark = pytest.mark.integration
@@ -55,7 +54,7 @@ FACTS = (
 
 def publish_one(installation: Installation) -> None:
     events = [new_event(fact, subject="H01-9", source="test", time=at) for fact, at in FACTS]
-    with Publisher(Cluster(installation.status()["addresses"]["kafka"])) as publisher:
+    with Publisher(installation.kafka) as publisher:
         assert [each.outcome for each in publisher.publish_many(events)] == [Outcome.CONFIRMED] * len(FACTS)
 
 
@@ -73,7 +72,7 @@ def require_one(installation: Installation, version: int) -> None:
 
 def forge_state(installation: Installation, dossier_id: str) -> None:
     """On the live topic the dossier becomes one that nothing is known of."""
-    producer = KafkaProducer(bootstrap_servers=installation.status()["addresses"]["kafka"], acks="all")
+    producer = KafkaProducer(**installation.kafka.client, acks="all")
     producer.send(LIVE_TOPIC, pack(new_dossier(dossier_id)), dossier_id.encode()).get(30)
     producer.close()
 

@@ -45,8 +45,8 @@ def test_it_is_the_setting(words: list[str], folder: str, capsys: pytest.Capture
 def test_a_command_finds_the_run_of_that_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     here = psutil.Process()
     Running(
-        pid=os.getpid(), created=here.create_time(), kafka="k:1", clickhouse="http://c:1", embedded_clickhouse=False,
-        gateway="http://127.0.0.1:1",
+        pid=os.getpid(), created=here.create_time(), kafka="k:1", clickhouse="http://c:1", embedded_kafka=False,
+        embedded_clickhouse=False, gateway="http://127.0.0.1:1",
     ).write(tmp_path / "demo")  # fmt: skip
     assert _run("summary") == 3
     assert "nothing runs for of-the-setting" in capsys.readouterr().err

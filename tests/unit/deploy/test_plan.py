@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from deploy.embedded import kafka, plan
 from deploy.embedded.child import Child
@@ -51,7 +52,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded broker's command, without looking for jars and formatting a log."""
 
-    def prepare(_folder: Path, port: int, controller: int, _say: object, java_options: str) -> tuple[str, ...]:
+    def prepare(
+        _folder: Path, port: int, controller: int, _say: object, java_options: str, _password: SecretStr
+    ) -> tuple[str, ...]:
         return "java", *java_options.split(), str(port), str(controller)
 
     monkeypatch.setattr(kafka, "prepare", prepare)
@@ -79,6 +82,13 @@ def test_without_servers_of_the_users_own_both_are_embedded(tmp_path: Path, aske
     assert names(made.servers) == ["kafka", "clickhouse"]
     assert names(made.processes) == OURS
     assert asked == []
+    passwords = read_credentials(tmp_path)
+    assert passwords is not None
+    assert passwords.kafka is not None
+    for name in OURS:
+        environment = told(made, name)
+        assert environment["DOSSIER_KAFKA_SECURITY_PROTOCOL"] == "SASL_PLAINTEXT"
+        assert environment["DOSSIER_KAFKA_PASSWORD"] == passwords.kafka.get_secret_value()
 
 
 def test_a_kafka_of_the_users_own_alone(tmp_path: Path, asked: list[str]) -> None:
@@ -94,6 +104,7 @@ def test_a_kafka_of_the_users_own_alone(tmp_path: Path, asked: list[str]) -> Non
     for name in OURS:
         environment = told(made, name)
         assert environment["DOSSIER_KAFKA"] == THEIR_KAFKA
+        assert "DOSSIER_KAFKA_PASSWORD" not in environment  # it is where `up` has it from
         assert environment["DOSSIER_CLICKHOUSE"] == made.clickhouse
         assert environment["DOSSIER_CLICKHOUSE_USER"] == "archiver"
         assert environment["DOSSIER_CLICKHOUSE_PASSWORD"] == passwords.archiver.get_secret_value()
@@ -128,7 +139,8 @@ def test_a_clickhouse_of_the_users_own_alone(tmp_path: Path, asked: list[str]) -
         assert (environment["DOSSIER_CLICKHOUSE_USER"], environment["DOSSIER_CLICKHOUSE_PASSWORD"]) == ("writer", "w")
         assert environment["DOSSIER_CLICKHOUSE_REPORT_USER"] == "reader"
         assert environment["DOSSIER_CLICKHOUSE_REPORT_PASSWORD"] == "r"
-    assert read_credentials(tmp_path) is None, "passwords of the user's own server are the user's settings, never kept"
+    kept = (tmp_path / "run" / "credentials.json").read_text(encoding="utf-8")
+    assert '"w"' not in kept, "passwords of the user's own server are the user's settings, never kept"
 
 
 def test_a_port_wished_for_a_server_that_is_not_embedded_takes_none(tmp_path: Path, asked: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from cli.console import CommandError
 from cli.surroundings import surroundings
+from deploy.embedded.kafka import security
 from deploy.embedded.runtime import Running, credentials, find, forget, run_dir
 from schemas.cluster import Cluster, Security
 from schemas.settings import Settings, load_settings
@@ -59,10 +61,24 @@ def test_passwords_are_kept_from_run_to_run_and_read_by_the_owner_alone(tmp_path
     assert first.archiver.get_secret_value() not in repr(first)
 
 
+def test_a_folder_of_an_earlier_release_gets_the_password_that_it_has_not(tmp_path: Path, up: Running) -> None:
+    first = credentials(tmp_path)
+    path = run_dir(tmp_path) / "credentials.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "kafka"}))
+    assert surroundings(settings(tmp_path)).kafka == Cluster(up.kafka)  # it runs as it was started, and asks nobody
+    now = credentials(tmp_path)
+    assert (now.archiver, now.report) == (first.archiver, first.report)
+    assert now.kafka is not None
+    assert credentials(tmp_path) == now
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_commands_find_the_running_up(tmp_path: Path, up: Running) -> None:
     kept = credentials(tmp_path)
     found = surroundings(settings(tmp_path))
-    assert (found.kafka, found.clickhouse, found.gateway) == (Cluster(up.kafka), up.clickhouse, up.gateway)
+    assert kept.kafka is not None
+    assert found.kafka == Cluster(up.kafka, security(kept.kafka))
+    assert (found.clickhouse, found.gateway) == (up.clickhouse, up.gateway)
     assert (found.clickhouse_user, found.clickhouse_password) == ("archiver", kept.archiver)
     assert (found.report_user, found.report_password) == ("report", kept.report)
 
@@ -72,21 +88,22 @@ def test_settings_win_over_the_running_up_each_alone(tmp_path: Path, up: Running
     assert surroundings(settings(tmp_path, kafka="broker:9092")).kafka == Cluster("broker:9092")
     assert surroundings(settings(tmp_path, kafka="broker:9092")).clickhouse == up.clickhouse
     own = surroundings(settings(tmp_path, clickhouse="http://archive:8123", clickhouse_user="writer"))
-    assert (own.kafka, own.clickhouse, own.clickhouse_user) == (Cluster(up.kafka), "http://archive:8123", "writer")
+    assert (str(own.kafka), own.clickhouse, own.clickhouse_user) == (up.kafka, "http://archive:8123", "writer")
 
 
 def test_how_a_kafka_of_the_users_own_is_entered_comes_from_the_settings(tmp_path: Path, up: Running) -> None:
-    credentials(tmp_path)
+    kept = credentials(tmp_path).kafka
+    assert kept is not None
     entered = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_user": "archiver", "kafka_password": "k"}
-    security = Security("SASL_PLAINTEXT", user="archiver", password=SecretStr("k"))
-    assert surroundings(settings(tmp_path, kafka="broker:9092", **entered)).kafka == Cluster("broker:9092", security)
-    assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka)  # the embedded one asks nobody
+    theirs = Security("SASL_PLAINTEXT", user="archiver", password=SecretStr("k"))
+    assert surroundings(settings(tmp_path, kafka="broker:9092", **entered)).kafka == Cluster("broker:9092", theirs)
+    assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka, security(kept))
     up.model_copy(update={"embedded_kafka": False}).write(tmp_path)
-    assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka, security)
+    assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka, theirs)
 
 
 def test_passwords_of_a_server_of_the_users_own_come_from_the_settings(tmp_path: Path, up: Running) -> None:
-    up.model_copy(update={"embedded_clickhouse": False}).write(tmp_path)
+    up.model_copy(update={"embedded_kafka": False, "embedded_clickhouse": False}).write(tmp_path)
     found = surroundings(settings(tmp_path, clickhouse_user="writer", clickhouse_password="w"))
     assert (found.clickhouse, found.clickhouse_user) == (up.clickhouse, "writer")
     assert found.clickhouse_password.get_secret_value() == "w"
