@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from cli.console import CommandError
 from deploy.embedded.kafka import security
-from deploy.embedded.runtime import Credentials, Running, find, read_credentials
+from deploy.embedded.runtime import Credentials, Running, find, read_credentials, run_dir
 from schemas.clock import REAL, Clock
-from schemas.cluster import Cluster
+from schemas.cluster import Cluster, Security
 from schemas.settings import Settings
 
 #: urllib3's words, inside an error of the ClickHouse client, for an address where nothing answers.
@@ -138,14 +138,21 @@ def surroundings(settings: Settings) -> Surroundings:
 
 
 def _find_kafka(settings: Settings, running: Running | None) -> Cluster | None:
-    if settings.kafka is not None:
-        return Cluster(settings.kafka, settings.kafka_security)
-    if running is None:
+    named = settings.kafka or (running.kafka if running else None)
+    if named is None:
         return None
-    if not running.embedded_kafka:
-        return Cluster(running.kafka, settings.kafka_security)
-    password = _passwords(settings).kafka
-    return Cluster(running.kafka) if password is None else Cluster(running.kafka, security(password))
+    is_ours = running is not None and running.embedded_kafka and named == running.kafka
+    if is_ours and (settings.kafka is None or settings.kafka_security == Security()):  # its address may be written out
+        password = _kafka_password(settings)
+        return Cluster(named) if password is None else Cluster(named, security(password))
+    return Cluster(named, settings.kafka_security)
+
+
+def _kafka_password(settings: Settings) -> SecretStr | None:
+    """Of the embedded Kafka; None: `up` of an earlier release runs, whose Kafka asks nobody."""
+    if not (run_dir(settings.data_dir) / "credentials.json").exists():
+        return None
+    return _passwords(settings).kafka
 
 
 def _find_archive(settings: Settings, running: Running | None) -> Archive | None:

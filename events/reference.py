@@ -57,6 +57,12 @@ with Publisher(Cluster("localhost:9092")) as publisher:
         delivery = publisher.publish(event)
 ```
 
+Where Kafka asks who you are,
+`Cluster("kafka:9093", Security("SASL_SSL", user="publisher", password=SecretStr(…)))` says it (`SecretStr` is
+pydantic's). The Kafka of `dossier up` is
+`Cluster(address, Security("SASL_PLAINTEXT", "PLAIN", "dossier", SecretStr(password)))`, with the address of `dossier
+status` and the password that is `kafka` in `.dossier/run/credentials.json`.
+
 `delivery` says what became of it: confirmed, with its position on the ledger, or refused, with the reason. Other
 languages send the same JSON by any Kafka client; `dossier publish` does so for a file.
 """

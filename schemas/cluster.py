@@ -16,6 +16,8 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 _NONE: Final = SecretStr("")
+#: Who enters the Kafka of `dossier up`.
+EMBEDDED_USER: Final = "dossier"
 _THEIR_LOGS: Final = ("aiokafka.conn", "kafka.net.sasl.plain")
 
 
@@ -75,14 +77,10 @@ class Cluster:
     @property
     def client(self) -> dict[str, Any]:
         """The arguments that make a client of this cluster; aiokafka and kafka-python have the same words for them."""
-        if self.security.protocol == "SASL_PLAINTEXT" and all(map(_is_loopback, self.servers)):
+        if self.security.user == EMBEDDED_USER and all(each.startswith("127.0.0.1:") for each in self.servers):
             for name in _THEIR_LOGS:
                 logging.getLogger(name).addFilter(_says_more)
         return {"bootstrap_servers": self.servers, **_entry(self.security)}
-
-
-def _is_loopback(server: str) -> bool:
-    return server.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
 
 
 def _says_more(record: logging.LogRecord) -> bool:

@@ -123,7 +123,8 @@ class Settings(BaseSettings):
     kafka_key_password: SecretStr = Field(SecretStr(""), description="the private key's password, if it has one")
     clickhouse: Address | None = Field(None, description="address of ClickHouse's HTTP interface")
     clickhouse_ca_file: FilePath | None = Field(
-        None, description="who vouches for its certificate where the address is https, PEM; default: public authorities"
+        None,
+        description="who vouches for its certificate (https), PEM; default: whom the operating system trusts",
     )
     clickhouse_database: Name = Field("default", description="database of the archive")
     clickhouse_user: str = Field("archiver", description="user that may write the archive")

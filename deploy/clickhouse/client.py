@@ -18,7 +18,7 @@ def connect(
     """A clickhouse-connect client for `url` (http or https), to be used by several threads, closed by the caller.
 
     Args:
-        ca_file: who vouches for the server's certificate, PEM; None: the public authorities.
+        ca_file: who vouches for the server's certificate, PEM; None: whom the operating system trusts.
 
     Raises:
         clickhouse_connect.driver.exceptions.ClickHouseError: nothing answers there, or it refuses the user.

@@ -16,10 +16,9 @@ from pydantic import SecretStr
 
 from deploy.embedded.jars import checked_jars
 from deploy.embedded.runtime import EmbeddedError, replace_file
-from schemas.cluster import Security
+from schemas.cluster import EMBEDDED_USER, Security
 
 HEAP_MIB = 512
-_USER = "dossier"
 FOREIGN_JAVA_OPTIONS = frozenset({"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH"})
 
 
@@ -29,7 +28,7 @@ class KafkaError(EmbeddedError):
 
 def security(password: SecretStr) -> Security:
     """How a broker that was prepared with this password is entered."""
-    return Security("SASL_PLAINTEXT", "PLAIN", _USER, password)
+    return Security("SASL_PLAINTEXT", "PLAIN", EMBEDDED_USER, password)
 
 
 def prepare(
@@ -94,7 +93,7 @@ def _write_properties(home: Path, kafka_port: int, controller_port: int, passwor
         protocol="PLAINTEXT" if password is None else "SASL_PLAINTEXT",
     )
     if password is not None:
-        text += _template("password.properties").substitute(user=_USER, password=password.get_secret_value())
+        text += _template("password.properties").substitute(user=EMBEDDED_USER, password=password.get_secret_value())
     path = home / "server.properties"
     replace_file(path, text)
     return path

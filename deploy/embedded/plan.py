@@ -109,7 +109,8 @@ def _require_answers(settings: Settings) -> None:
             "clickhouse_ca_file is for a ClickHouse of your own: name it (--clickhouse), or take that out"
         )
     if settings.clickhouse is not None and asyncio.run(_answers(settings)) != "ok":
-        raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs")
+        tls = " (clickhouse_ca_file names who vouches for it)" if settings.clickhouse.scheme == "https" else ""
+        raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs{tls}")
 
 
 async def _answers(settings: Settings) -> Sign:

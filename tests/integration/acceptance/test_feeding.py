@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 
 from cli.past import topic_ends
 from events.catalogue import Actor, AnyFact, Received, StepCompleted, Submitted
@@ -21,7 +22,7 @@ from events.ledger import LEDGER_TOPIC
 from events.publisher import Delivery, Outcome, Publisher
 from events.quarantine import QUARANTINE_TOPIC
 from schemas import api
-from schemas.cluster import Cluster
+from schemas.cluster import Cluster, Security
 from tests.installation import REPOSITORY, Installation, eventually
 
 pytestmark = pytest.mark.integration
@@ -211,6 +212,9 @@ def test_publishing_goes_on_where_it_was_interrupted(
 def test_the_example_for_publishers_in_python_publishes(installation: Installation, kafka: Cluster) -> None:
     page = (REPOSITORY / "docs" / "events.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (entered,) = re.findall(r"^`(Cluster\(address, Security\(.*?\)\)\))`", page, re.MULTILINE)
+    known = {"address": str(kafka), "password": kafka.security.password.get_secret_value()}
+    assert eval(entered, {**known, "Cluster": Cluster, "Security": Security, "SecretStr": SecretStr}) == kafka  # noqa: S307  # our own page
     there = 'Cluster("localhost:9092")'
     assert there in example
     names: dict[str, Any] = {"kafka": kafka}

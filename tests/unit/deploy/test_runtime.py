@@ -66,6 +66,10 @@ def test_a_folder_of_an_earlier_release_gets_the_password_that_it_has_not(tmp_pa
     path = run_dir(tmp_path) / "credentials.json"
     path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "kafka"}))
     assert surroundings(settings(tmp_path)).kafka == Cluster(up.kafka)  # it runs as it was started, and asks nobody
+    path.rename(path.with_suffix(".away"))  # as with a ClickHouse of the user's own
+    up.model_copy(update={"embedded_clickhouse": False}).write(tmp_path)
+    assert surroundings(settings(tmp_path)).kafka == Cluster(up.kafka)
+    path.with_suffix(".away").rename(path)
     now = credentials(tmp_path)
     assert (now.archiver, now.report) == (first.archiver, first.report)
     assert now.kafka is not None
@@ -98,6 +102,8 @@ def test_how_a_kafka_of_the_users_own_is_entered_comes_from_the_settings(tmp_pat
     theirs = Security("SASL_PLAINTEXT", user="archiver", password=SecretStr("k"))
     assert surroundings(settings(tmp_path, kafka="broker:9092", **entered)).kafka == Cluster("broker:9092", theirs)
     assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka, security(kept))
+    assert surroundings(settings(tmp_path, kafka=up.kafka)).kafka == Cluster(up.kafka, security(kept))  # written out
+    assert surroundings(settings(tmp_path, kafka=up.kafka, **entered)).kafka == Cluster(up.kafka, theirs)
     up.model_copy(update={"embedded_kafka": False}).write(tmp_path)
     assert surroundings(settings(tmp_path, **entered)).kafka == Cluster(up.kafka, theirs)
 
