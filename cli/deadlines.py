@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +58,7 @@ def due(
 def _answer(path: str, asked: dict[str, str | int | None], wait: float, *, watching: bool, json: bool) -> None:
     gateway = surroundings(load_settings()).gateway
     if watching:
-        watch(lambda: Group(*reversed(_parts(ask(gateway, path, api.Deadlines, 0, **asked)))))
+        watch(lambda: _parts(ask(gateway, path, api.Deadlines, 0, **asked)))
         return
     answer = ask(gateway, path, api.Deadlines, wait, **asked)
     if json:
@@ -70,7 +70,7 @@ def _answer(path: str, asked: dict[str, str | int | None], wait: float, *, watch
 
 
 def _parts(answer: api.Deadlines) -> tuple[RenderableType, ...]:
-    """The list, and what there is to say of it: that comes first where a long list leaves the screen."""
+    """The list, and what there is to say of it."""
     shown = f"{len(answer.deadlines)} / {answer.total} · lúc · at {moment(answer.at)}"
     return _table(answer), Text(shown, style="bold"), Text(freshness_line(answer.freshness), style="dim")
 

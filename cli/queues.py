@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -51,7 +51,7 @@ def queues(
         record_look_back(around, "queues", asked, known)
         answer = queues_then(around, asked, known, wait)
     elif watching:
-        watch(lambda: Group(*reversed(_parts(ask(around.gateway, "/v1/queues", api.Queues, 0)))))
+        watch(lambda: _parts(ask(around.gateway, "/v1/queues", api.Queues, 0)))
         return
     else:
         answer = ask(around.gateway, "/v1/queues", api.Queues, wait)
@@ -84,7 +84,7 @@ def queues_then(around: Surroundings, as_of: datetime | None, known_at: datetime
 
 
 def _parts(answer: api.Queues) -> tuple[RenderableType, ...]:
-    """The list, and how fresh it is: that comes first where a long list leaves the screen."""
+    """The list, and how fresh it is."""
     return _table(answer), Text(freshness_line(answer.freshness), style="dim")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -28,18 +28,18 @@ _WIDEST: Final = 30
 COLOURS: Final = {"late": "bold red", "soon": "yellow", "done_late": "red", "stopped": "cyan", "not_yet_due": "cyan"}
 
 
-def watch(draw: Callable[[], RenderableType]) -> None:
-    """Draw again every second, until interrupted.
+def watch(draw: Callable[[], Sequence[RenderableType]]) -> None:
+    """Draw the parts of an answer again every second, until interrupted; the last first: a long list leaves the screen.
 
     Raises:
         CommandError: nobody looks: standard output is no terminal.
     """
     if not out.is_terminal:
         raise CommandError("--watch draws on a terminal: leave it out, and ask again", EXIT_USAGE)
-    with Live(draw(), console=out, screen=True, auto_refresh=False) as live:
+    with Live(Group(*reversed(draw())), console=out, screen=True, auto_refresh=False) as live:
         while True:
             time.sleep(EVERY_SECONDS)
-            live.update(draw(), refresh=True)
+            live.update(Group(*reversed(draw())), refresh=True)
 
 
 def identified(id_: str, *more: str) -> Text:

@@ -17,7 +17,7 @@ from pydantic import HttpUrl, SecretStr
 from deploy.embedded import kafka
 from deploy.embedded.child import Child
 from deploy.embedded.ports import choose_ports
-from deploy.embedded.probes import Sign, asks_clickhouse, asks_kafka, reads_health, trusts
+from deploy.embedded.probes import asks_clickhouse, asks_kafka, reads_health, trusts
 from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
 from deploy.embedded.supervisor import Plan
 from deploy.kafka.entrance import BrokerUnreachable, require_entry
@@ -108,14 +108,13 @@ def _require_answers(settings: Settings) -> None:
         raise EmbeddedError(
             "clickhouse_ca_file is for a ClickHouse of your own: name it (--clickhouse), or take that out"
         )
-    if settings.clickhouse is not None and asyncio.run(_answers(settings)) != "ok":
-        tls = " (clickhouse_ca_file names who vouches for it)" if settings.clickhouse.scheme == "https" else ""
-        raise EmbeddedError(f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs{tls}")
-
-
-async def _answers(settings: Settings) -> Sign:
-    assert settings.clickhouse is not None  # noqa: S101  # narrows for mypy
-    return await asks_clickhouse(_url(settings.clickhouse), settings.clickhouse_ca_file)(0)
+    if settings.clickhouse is not None:
+        asks = asks_clickhouse(_url(settings.clickhouse), settings.clickhouse_ca_file)
+        if asyncio.run(asks(0)) != "ok":
+            tls = " (clickhouse_ca_file names who vouches for it)" if settings.clickhouse.scheme == "https" else ""
+            raise EmbeddedError(
+                f"no ClickHouse answers at {settings.clickhouse}: check the address, and that it runs{tls}"
+            )
 
 
 def _url(address: HttpUrl) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 from aiokafka.client import AIOKafkaClient
@@ -22,7 +22,7 @@ from schemas.cluster import Cluster
 from schemas.health import read_health
 
 Sign = Literal["ok", "alive", "silent"]
-Probe = Callable[[int], Awaitable[Sign]]
+Probe = Callable[[int], Coroutine[Any, Any, Sign]]
 
 PROBE_TIMEOUT_SECONDS = 5.0
 
