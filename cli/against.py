@@ -15,7 +15,7 @@ from rich.text import Text
 
 from cli.checking import Done, Job, check_all
 from cli.checkpoint import held_in
-from cli.console import EXIT_USAGE, CommandError, out
+from cli.console import EXIT_USAGE, CommandError, number, out
 from cli.keys import own_keys, read_public
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -125,8 +125,8 @@ def own_notes(settings: Settings) -> Iterator[tuple[str, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{own}: {error}", EXIT_USAGE) from error
     notes = split_notes(text)
-    for number, note in enumerate(notes if text.endswith("\n\n") else notes[:-1], 1):
-        yield f"{own.name} note {number}", note
+    for place, note in enumerate(notes if text.endswith("\n\n") else notes[:-1], 1):
+        yield f"{own.name} note {place}", note
 
 
 def against_brokers(around: Surroundings, wait: float) -> dict[str, Reconciliation]:
@@ -274,7 +274,7 @@ def print_proved(proved: Proved, right: str) -> None:
     for each in proved.failures[:_SHOWN]:
         out.print(Text(f"{each.kind}  {each.position}  {each.message}", "red"))
     if proved.found > _SHOWN:
-        out.print(f"liệt kê {_SHOWN} đầu trong {proved.found:,} · the first {_SHOWN} are listed; --json")
+        out.print(f"liệt kê {_SHOWN} đầu trong {number(proved.found)} · the first {_SHOWN} are listed; --json")
     if not proved.signed:
         words = "chưa so với chữ ký · not compared with what was signed: no public key here, give --key FILE.pub"
         out.print(words, style="yellow")

@@ -77,7 +77,7 @@ def export(
     if not notes:
         raise CommandError("nothing is signed yet: the archiver needs a signing_key", EXIT_FOUND)
     file.write_text("".join(f"{note}\n" for note in notes), encoding="utf-8")
-    out.print(f"{file}: {len(notes)}", soft_wrap=True)
+    out.print(f"{file}: {len(notes)} điểm kiểm chứng · checkpoints", soft_wrap=True)
 
 
 def cosign(

@@ -29,6 +29,11 @@ class CommandError(Exception):
         self.exit_code = exit_code
 
 
+def number(count: int) -> str:
+    """For a person, 1.234.567: as Vietnamese writes it, and as the page does."""
+    return f"{count:,}".replace(",", ".")
+
+
 def emit_json(value: Any) -> None:
     """One JSON document on standard output, for programs: no colour, no wrapping."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None, default=str) + "\n")

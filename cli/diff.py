@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -9,14 +10,20 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import record_read
-from cli.asking import VIETNAM
 from cli.console import EXIT_USAGE, CommandError, emit_json, out
 from cli.past import open_archive
 from cli.replay import caught_up, instant, replayed
 from cli.surroundings import surroundings
+from cli.watching import both, moment
+from replay.words import FIELD_NAMES, STATE_NAMES, TIMELINESS_NAMES
 from schemas import api
 from schemas.settings import load_settings
 
+_INSTANTS: Final = ("submitted_at", "received_at", "promised", "due", "processed_at", "ended_at")
+_NAMED: Final = {
+    "state": {state.value: name for state, name in STATE_NAMES.items()},
+    "timeliness": {kind.value: name for kind, name in TIMELINESS_NAMES.items()},
+}
 #: What says the same of a state in other words, or where it was read.
 _NOT_COMPARED: Final = {"dossier", "state_name", "portal_status", "last_at", "position", "freshness"}
 
@@ -57,7 +64,7 @@ def diff(
     if json:
         emit_json(answer)
     else:
-        _print(answer)
+        _print(answer, after.standing.zone if after.standing else None)
 
 
 def difference(before: api.Replay, after: api.Replay) -> dict[str, Any]:
@@ -73,21 +80,30 @@ def difference(before: api.Replay, after: api.Replay) -> dict[str, Any]:
     }
 
 
-def _print(answer: dict[str, Any]) -> None:
+def _print(answer: dict[str, Any], zone: str | None) -> None:
     out.print(Text(answer["dossier"], style="bold"))
     table = Table("", "trước · before", "sau · after", box=None, pad_edge=False)
-    for name, (was, becomes) in answer["changes"].items():
-        table.add_row(name, Text(_shown(was)), Text(_shown(becomes)))
+    for name, pair in answer["changes"].items():
+        table.add_row(both(FIELD_NAMES[name]), *(Text(_shown(name, each, zone)) for each in pair))
     out.print(table if answer["changes"] else "không đổi · nothing changed")
     for each in answer["events"]:
         step = api.TimelineStep.model_validate(each)
-        moment = f"{step.occurred_at.astimezone(VIETNAM):%d/%m/%Y %H:%M}"
-        out.print(
-            Text(f"+ {moment} {step.name.vi} · {step.name.en} ({step.position.partition}@{step.position.offset})")
-        )
+        position = f"{step.position.partition}@{step.position.offset}"
+        out.print(Text(f"+ {moment(step.occurred_at, zone)} {both(step.name)} ({position})"))
 
 
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(each["code"]) if isinstance(each, dict) else str(each) for each in value) or "–"
-    return "–" if value is None else str(value)
+def _shown(name: str, value: Any, zone: str | None) -> str:
+    """A field of `api.Dossier` as JSON has it, in words."""
+    match value:
+        case None | []:
+            return "–"
+        case True | False:
+            return "có · yes" if value else "không · no"
+        case list():
+            return ", ".join(f"{each['code']} {both(api.Name.model_validate(each['name']))}" for each in value)
+        case str() if name in _INSTANTS:
+            return moment(datetime.fromisoformat(value), zone)
+        case str() if name in _NAMED:
+            return both(_NAMED[name][value])
+        case _:
+            return str(value)

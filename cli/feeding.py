@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.console import CommandError, err
+from cli.console import CommandError, err, number
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings
 
@@ -55,16 +55,18 @@ def feed_with_bar(
     except Undelivered as error:
         raise CommandError(str(error)) from error
     for event in fed.first_conflicts:
-        told = f"not published: {event.source} {event.id} is the identity of an event with another content"
+        told = f"không gửi · not published: {event.source} {event.id} is the identity of an event with another content"
         err.print(told, markup=False, soft_wrap=True)
     if fed.conflicts:
         err.print(
-            f"{fed.conflicts:,} sự kiện trùng mã, khác nội dung · events have the identity of another fact: give each "
-            "an id of its own, and take back what was wrong by voided or corrected (--again sends them: anomaly A16)",
+            f"{number(fed.conflicts)} sự kiện trùng mã, khác nội dung · events have the identity of another fact: "
+            "give each an id of its own, and take back what was wrong by voided or corrected "
+            "(--again sends them: anomaly A16)",
             soft_wrap=True,
         )
     for delivery in fed.refused:
-        err.print(f"refused {delivery.event.source} {delivery.event.id}: {delivery.reason}", markup=False)
+        told = f"bị từ chối · refused {delivery.event.source} {delivery.event.id}: {delivery.reason}"
+        err.print(told, markup=False, soft_wrap=True)
     return fed
 
 

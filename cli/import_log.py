@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, number, out
 from events import quarantine
 from events.envelope import Event
 from events.importers.log import Tally, find_mapping, read_log
@@ -103,7 +103,7 @@ def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineReco
             f"what earlier imports could not read cannot be looked at: {type(error).__name__}"
         ) from error
     except quarantine.NoQuarantineRecord as error:  # a stranger's: it is in nobody's way
-        err.print(f"rows that were held stay so: {error}", markup=False, soft_wrap=True)
+        err.print(f"dòng đang giữ vẫn giữ · rows that were held stay so: {error}", markup=False, soft_wrap=True)
     return held
 
 
@@ -140,7 +140,7 @@ class _Importing:
     def _hold(self, row: BadRow) -> None:
         if len(self.bad_listed) < MAX_LISTED:
             self.bad_listed.append({"line": row.line, "reason": row.reason})
-            err.print(f"line {row.line}: {row.reason}", markup=False, soft_wrap=True)
+            err.print(f"dòng · line {row.line}: {row.reason}", markup=False, soft_wrap=True)
         now = datetime.now(UTC)
         record = quarantine.from_file(
             file=self.file, line=row.line, value=row.raw, reason=row.reason, quarantined_at=now
@@ -191,9 +191,15 @@ def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> No
             }
         )
     else:
-        done = "would be published" if dry_run else f"published, {fed.duplicates:,} were there already"
-        out.print(f"{tally.rows:,} rows, {len(tally.dossiers):,} dossiers")
-        out.print(f"{fed.events if dry_run else fed.published:,} events {done}; {quarantined:,} quarantined")
+        out.print(f"{number(tally.rows)} dòng · rows, {number(len(tally.dossiers))} hồ sơ · dossiers")
+        if dry_run:
+            out.print(f"{number(fed.events)} sự kiện sẽ được gửi · events would be published")
+        else:
+            out.print(
+                f"{number(fed.published)} sự kiện đã gửi · events published, "
+                f"{number(fed.duplicates)} đã có từ trước · were there already"
+            )
+        out.print(f"{number(quarantined)} dòng không đọc được, cách ly · rows unreadable, in quarantine")
     if importing.broken is not None:
         raise CommandError(f"{importing.file}: {importing.broken}", EXIT_FOUND)
     if tally.rows and not tally.events["row"]:

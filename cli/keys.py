@@ -49,8 +49,8 @@ def new(
     if json:
         emit_json({"private": str(private), "public": str(public), "key": signer.public.text})
         return
-    out.print(f"private  {private}  (keep it; who has it can sign as {name})", soft_wrap=True)
-    out.print(f"public   {public}", soft_wrap=True)
+    out.print(f"khóa bí mật · private     {private} (giữ kín · keep it: who has it signs as {name})", soft_wrap=True)
+    out.print(f"khóa công khai · public   {public}", soft_wrap=True)
     out.print(signer.public.text, soft_wrap=True)
 
 

@@ -47,5 +47,5 @@ def migrate(
         emit_json({"applied": applied})
         return
     for name in applied:
-        out.print(f"applied {name}", markup=False)
-    out.print("the tables are up to date")
+        out.print(f"đã áp dụng · applied {name}")
+    out.print("các bảng đã đúng phiên bản · the tables are up to date")

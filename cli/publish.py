@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, number, out
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -64,12 +64,18 @@ def publish(
             }
         )
     else:
-        out.print(f"{fed.published:,} published, {fed.duplicates:,} were there already")
+        told = (
+            f"{number(fed.published)} đã gửi · published, {number(fed.duplicates)} đã có từ trước · were there already"
+        )
+        out.print(told)
     if lines.bad_count > MAX_LISTED:
-        err.print(f"… {lines.bad_count - MAX_LISTED:,} more bad lines")
+        err.print(f"… {number(lines.bad_count - MAX_LISTED)} dòng lỗi nữa · more bad lines")
     if lines.bad_count or fed.refused or fed.conflicts:
-        refused = len(fed.refused)
-        err.print(f"{lines.bad_count} lines are no events; {refused} events were refused, {fed.conflicts} in conflict")
+        err.print(
+            f"{number(lines.bad_count)} dòng không phải sự kiện · lines are no events; "
+            f"{number(len(fed.refused))} bị từ chối · refused, {number(fed.conflicts)} trùng mã · in conflict",
+            soft_wrap=True,
+        )
         raise typer.Exit(EXIT_FOUND)
 
 
@@ -104,7 +110,7 @@ class _Lines:
         self.bad_count += 1
         if len(self.bad) < MAX_LISTED:
             self.bad.append({"line": self.number, "reason": reason})
-            err.print(f"line {self.number}: {reason}", markup=False, soft_wrap=True)
+            err.print(f"dòng · line {self.number}: {reason}", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from cli.access import record_revealed
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.surroundings import listening_kafka, surroundings
 from cli.watching import identified, moment
 from events.envelope import Unreadable
@@ -59,7 +59,7 @@ def list_(
         emit_json([_summary(each) for each in records])
         return
     if not records:
-        out.print("the quarantine is empty · khu cách ly trống")
+        out.print("khu cách ly trống · the quarantine is empty")
         return
     table = Table(box=None)
     table.add_column("nguồn\norigin", no_wrap=True)  # whole, since `show` and `retry` ask for it
@@ -138,9 +138,10 @@ def retry(
         emit_json([_summary(each.record) | {"still": each.reason} for each in done])
     else:
         for each in done:
-            what = f"still held: {each.reason}" if each.reason else f"went to {each.record.went_to}"
+            what = f"vẫn giữ · still held: {each.reason}" if each.reason else f"đã đến · went to {each.record.went_to}"
             out.print(f"{origin_text(each.record)} {what}", markup=False, soft_wrap=True)
-        out.print(f"{sum(not each.reason for each in done)} of {len(done)} went where they belong")
+        went = f"{sum(not each.reason for each in done)}/{len(done)}"
+        out.print(f"{went} đã về đúng chỗ · went where they belong")
     if any(each.reason for each in done):
         raise typer.Exit(EXIT_FOUND)
 
@@ -225,4 +226,4 @@ def _print_bytes(value: bytes | None) -> None:
         text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in some)
         out.print(f"{start:08x}  {some.hex(' '):{_BYTES_A_LINE * 3}} {text}", markup=False, soft_wrap=True)
     if len(value) > _SHOWN_BYTES:
-        out.print(f"… {len(value) - _SHOWN_BYTES} more bytes; --json has all of them")
+        out.print(f"… {number(len(value) - _SHOWN_BYTES)} byte nữa · more bytes; --json")

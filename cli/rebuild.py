@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.checking import Done, Job, alarm_events, check_all, open_states
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.past import ledger_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from cli.workers import enough, progress_bar, shown
@@ -128,18 +128,21 @@ def _settle(around: Surroundings, version: int, answer: api.Rebuild) -> int | No
 
 
 def _print(answer: api.Rebuild) -> None:
-    out.print(f"{answer.compared} hồ sơ so sánh · dossiers compared, {answer.differing} khác · differ")
+    out.print(f"{number(answer.compared)} hồ sơ so sánh · dossiers compared, {number(answer.differing)} khác · differ")
     alarms = answer.alarms
     out.print(
-        f"{alarms.recomputed} cảnh báo tính lại · alarms recomputed, {alarms.published} đã phát · published, "
-        f"{alarms.missing} thiếu · missing, {alarms.extra} thừa · extra"
+        f"{number(alarms.recomputed)} cảnh báo tính lại · alarms recomputed, "
+        f"{number(alarms.published)} đã phát · published, {number(alarms.missing)} thiếu · missing, "
+        f"{number(alarms.extra)} thừa · extra"
     )
     for each in answer.first_differing:
         out.print(f"  {each.dossier} (partition {each.partition}): {each.fault}", markup=False)
     if answer.differing > len(answer.first_differing):
-        out.print(f"  … {answer.differing - len(answer.first_differing)} more")
+        out.print(f"  … {number(answer.differing - len(answer.first_differing))} nữa · more")
     if answer.unsettled:
-        out.print(f"{answer.unsettled} chưa đứng yên · changed all the time; the next comparison will have them")
+        out.print(
+            f"{number(answer.unsettled)} chưa đứng yên · changed all the time; the next comparison will have them"
+        )
     if answer.version is not None:
         out.print(f"phiên bản · version {answer.version} → dossier_states_now")
-    out.print(f"{answer.events_per_second:,} sự kiện/giây · events/s, {answer.peak_memory_mib} MiB")
+    out.print(f"{number(answer.events_per_second)} sự kiện/giây · events/s, {answer.peak_memory_mib} MiB")

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 from rich.text import Text
 
-from cli.console import EXIT_FOUND, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, CommandError, emit_json, err, number, out
 from cli.past import connect_report
 from cli.surroundings import listening_kafka, not_answered, surroundings
 from schemas.api import Reconciled
@@ -93,7 +93,9 @@ def _show(topic: str, result: dict[str, Any]) -> None:
         return
     out.print(_table_of_findings(result["findings"]))
     if result["found"] > len(result["findings"]):
-        out.print(f"liệt kê {len(result['findings'])} đầu trong {result['found']:,} · the first of {result['found']:,}")
+        out.print(
+            f"liệt kê {len(result['findings'])} đầu trong {number(result['found'])} · the first of them are listed"
+        )
 
 
 def _table_of_findings(findings: Sequence[Mapping[str, Any]]) -> Table:
@@ -123,5 +125,5 @@ def table_of_counts(topics: Mapping[str, Reconciled]) -> Table:
         table.add_column(called.get(topic, topic), justify="right")
     for name, words in _COUNTS.items():
         counts = [getattr(each, name) for each in topics.values()]
-        table.add_row(words, *(Text(f"{each:,}", "bold red" if each and name in _FAULTS else "") for each in counts))
+        table.add_row(words, *(Text(number(each), "bold red" if each and name in _FAULTS else "") for each in counts))
     return table

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli.against import Proved, against_ledger_and_signed, known_keys, print_proved
 from cli.checkpoint import Checkpoints
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.keys import Keys
 from cli.past import archive_table, committed, connect_writer, open_archive, topic_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
@@ -241,8 +241,8 @@ def _print(answer: dict[str, Any], proved: Proved) -> None:
     _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"], rows["altered"])
     for name in answer["views"]:
         out.print(f"khung nhìn sai định nghĩa · a view with another definition: {name}", markup=False)
-    out.print(f"{answer['written']} dòng đã ghi lại · rows written again")
-    out.print(f"{answer['rewritten']} dòng đã ghi lại cho đúng · rows put right")
+    out.print(f"{number(answer['written'])} dòng đã ghi lại · rows written again")
+    out.print(f"{number(answer['rewritten'])} dòng đã ghi lại cho đúng · rows put right")
     for why in answer["failed"]:
         out.print(why, style="red", markup=False)
     told = (
@@ -259,7 +259,7 @@ def _print_spans(title: str, none: str, spans: Sequence[Mapping[str, Any]], rows
         return
     table = Table(title, "dòng · rows", box=None, pad_edge=False)
     for each in spans[:_SHOWN]:
-        table.add_row(f"{each['topic']}/{each['partition']}@{each['first']}-{each['last']}", str(each["rows"]))
+        table.add_row(f"{each['topic']}/{each['partition']}@{each['first']}-{each['last']}", number(each["rows"]))
     if len(spans) > _SHOWN:
-        table.add_row("…", str(rows - sum(each["rows"] for each in spans[:_SHOWN])))
+        table.add_row("…", number(rows - sum(each["rows"] for each in spans[:_SHOWN])))
     out.print(table)

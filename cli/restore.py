@@ -11,7 +11,7 @@ import typer
 
 from cli.against import Proved, against_ledger_and_signed, known_keys, print_proved
 from cli.checkpoint import Checkpoints
-from cli.console import EXIT_FOUND, CommandError, emit_json, out
+from cli.console import EXIT_FOUND, CommandError, emit_json, number, out
 from cli.keys import Keys
 from cli.past import open_archive, topic_ends
 from cli.surroundings import Surroundings, not_answered, surroundings
@@ -128,5 +128,5 @@ def _require_unused(kafka: Cluster, topics: list[Topic]) -> None:
 
 def _print(written: dict[str, int], proved: Proved) -> None:
     for topic, rows in written.items():
-        out.print(f"{rows:>12,} {topic}")
+        out.print(f"{number(rows):>12} {topic}")
     print_proved(proved, "sổ cái đúng như kho lưu · the ledger is what was archived")

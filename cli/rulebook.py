@@ -125,7 +125,8 @@ def publish(
         emit_json({"published": done is not None, "known_at": known_at, **_summary(rulebook, rulebook.version)})
     elif done is None:
         out.print(
-            f"không có gì mới · nothing to publish: {rulebook.version[:_SHORT]} is the newest already", soft_wrap=True
+            f"không có gì mới · nothing to publish: {rulebook.version[:_SHORT]} đã mới nhất · is the newest already",
+            soft_wrap=True,
         )
     else:
         out.print(f"đã ban hành · published: {_described(rulebook)}, {rulebook.version[:_SHORT]}", soft_wrap=True)
@@ -159,7 +160,7 @@ def _print(shelf: Shelf) -> None:
     for each in shelf.published:
         out.print(f"{_local(each)[:25]:25}  {each.version[:_SHORT]}  {_described(each.rulebook)}", soft_wrap=True)
     for offset, reason in shelf.unreadable:
-        err.print(f"record {offset} is no rulebook: {reason}", markup=False, soft_wrap=True)
+        err.print(f"bản ghi · record {offset} is no rulebook: {reason}", markup=False, soft_wrap=True)
 
 
 def _loaded(file: Path) -> Rulebook:

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from cli.console import EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_USAGE, CommandError, emit_json, err, number, out
 from cli.surroundings import surroundings
 from schemas.clock import Clock
 from schemas.settings import load_settings
@@ -27,6 +28,23 @@ if TYPE_CHECKING:
 
     Pace = Callable[[Iterator[Event]], Iterator[Iterable[Event]]]
 
+_FIGURES: Final = {
+    "profile": "mô hình · profile",
+    "seed": "mầm ngẫu nhiên · seed",
+    "events": "sự kiện · events",
+    "received": "tiếp nhận · received",
+    "resolved": "đã giải quyết · resolved",
+    "pending_in_time": "đang giải quyết, trong hạn · pending in time",
+    "overdue": "quá hạn · overdue",
+    "resolved_late": "giải quyết trễ hạn · resolved late",
+    "same_day": "trong ngày · on the same day",
+    "supplements": "yêu cầu bổ sung · supplements asked",
+    "by_channel": "theo kênh · by channel",
+    "postal_movements": "bưu chính · postal movements",
+    "published": "đã gửi · published",
+    "duplicates": "đã có từ trước · were there already",
+    "conflicts": "trùng mã, khác nội dung · in conflict",
+}
 #: Events published together when paced: what falls into so long a moment.
 MOMENT_SECONDS = 0.25
 
@@ -56,6 +74,8 @@ def simulate(
 ) -> None:
     """Giả lập một sở · Simulate a department with the figures it published; run again to continue.
 
+    Where an earlier release gave events of the same ids other contents, those stay: the new ones are in conflict.
+
     Example: dossier simulate --profile gia-lai-2020-h1 --dossiers 500 --speed max
     """
     from events.simulation import PROFILES, Tally, simulate
@@ -66,12 +86,19 @@ def simulate(
     events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
     expected = _expected(PROFILES[profile], dossiers)
     if output is not None:
-        feeding = {"published": 0, "duplicates": 0}
+        feeding = {"published": 0, "duplicates": 0, "conflicts": 0}
         with _progress(expected) as advance:
             _write(events, output, advance)
     else:
         with _progress(expected) as advance:
             feeding = _publish(events, pace, advance)
+        if feeding["conflicts"]:
+            err.print(
+                f"[yellow]{number(feeding['conflicts'])} sự kiện không gửi[/] · events were not published: this ledger "
+                "has others under their ids, from an earlier release; for all of one kind name another folder "
+                "(--data-dir of `dossier up`)",
+                soft_wrap=True,
+            )
     figures = {"profile": profile, "seed": seed, **tally.figures(), **feeding}
     if json:
         emit_json(figures)
@@ -116,9 +143,10 @@ def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]
     around = surroundings(load_settings())
     total = Fed()
 
-    def skipped(count: int) -> None:
-        total.duplicates += count
-        advance(count)
+    def skipped(duplicates: int, conflicts: int) -> None:
+        total.duplicates += duplicates
+        total.conflicts += conflicts
+        advance(duplicates + conflicts)
 
     with open_known(around) as known, open_publisher(around, "simulate") as publisher:
         new = _skip_known(events, known, skipped)
@@ -127,9 +155,10 @@ def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]
                 fed = feed(batch, publisher, known, progress=advance)
                 total.published += fed.published
                 total.duplicates += fed.duplicates
+                total.conflicts += fed.conflicts
         except Undelivered as error:
             raise CommandError(str(error)) from error
-    return {"published": total.published, "duplicates": total.duplicates}
+    return {"published": total.published, "duplicates": total.duplicates, "conflicts": total.conflicts}
 
 
 def _by_clock(
@@ -184,15 +213,21 @@ def _when_due(
     yield chunk
 
 
-def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int], None]) -> Iterator[Event]:
-    """The events from the first chunk on that is not all there already: a second run continues at once."""
+def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int, int], None]) -> Iterator[Event]:
+    """The events from the first chunk on that is not all there already: a second run continues at once.
+
+    Args:
+        skipped: told how many are there already, and in the place of how many another event is.
+    """
     from events.feed import CHUNK
 
     while chunk := list(islice(events, CHUNK)):
         there = known([(event.source, event.id) for event in chunk])
-        skipped(len(there))
-        if len(there) < len(chunk):
-            return chain([event for event in chunk if (event.source, event.id) not in there], events)
+        new = [event for event in chunk if (event.source, event.id) not in there]
+        same = sum(event in there.get((event.source, event.id), ()) for event in chunk)
+        skipped(same, len(chunk) - len(new) - same)
+        if new:
+            return chain(new, events)
     return iter(())
 
 
@@ -240,12 +275,15 @@ def _progress(total: int) -> Iterator[Callable[[int], None]]:
 def _show(figures: dict[str, Any]) -> None:
     table = Table(box=None, show_header=False)
     for name, value in figures.items():
-        text = (
-            ", ".join(f"{key} {count:,}" for key, count in value.items())
-            if isinstance(value, dict)
-            else f"{value:,}"
-            if isinstance(value, int)
-            else str(value)
-        )
-        table.add_row(name, text)
+        table.add_row(_FIGURES[name], Text(_shown(value)))
     out.print(table)
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case dict():
+            return ", ".join(f"{name} {number(count)}" for name, count in value.items()) or "–"
+        case int():
+            return number(value)
+        case _:
+            return str(value)

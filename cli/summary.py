@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
-from cli.console import EXIT_FOUND, emit_json, out
+from cli.console import EXIT_FOUND, emit_json, number, out
 from cli.replay import instant
 from cli.surroundings import surroundings
 from projections.expectation import Timeliness
@@ -55,11 +55,11 @@ def summary(
 def _print(answer: api.Summary) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(justify="right", style="bold")
-    table.add_row(f"{answer.dossiers:,}".replace(",", "."), "hồ sơ · dossiers")
+    table.add_row(number(answer.dossiers), "hồ sơ · dossiers")
     for state, count in answer.by_state.items():
         if count:
             name = STATE_NAMES[State(state)]
-            table.add_row(str(count), f"  {name.vi} · {name.en}")
+            table.add_row(number(count), f"  {name.vi} · {name.en}")
     table.add_section()
     for count, words in (
         (answer.received, "tiếp nhận · received"),
@@ -69,19 +69,19 @@ def _print(answer: api.Summary) -> None:
         (answer.stopped, "    tạm dừng · stopped"),
         (answer.overdue, "  quá hạn · overdue"),
     ):
-        table.add_row(str(count), words)
+        table.add_row(number(count), words)
     table.add_section()
     for kind, count in answer.by_timeliness.items():
         name = TIMELINESS_NAMES[Timeliness(kind)]
-        table.add_row(str(count), f"{name.vi} · {name.en}")
+        table.add_row(number(count), f"{name.vi} · {name.en}")
     if any(answer.steps_by_timeliness.values()):
         table.add_section()
         for kind, count in answer.steps_by_timeliness.items():
             name = TIMELINESS_NAMES[Timeliness(kind)]
-            table.add_row(str(count), f"bước {name.vi.lower()} · steps {name.en}")
+            table.add_row(number(count), f"bước {name.vi.lower()} · steps {name.en}")
     table.add_section()
     for month, count in answer.received_by_month.items():
-        table.add_row(str(count), f"tiếp nhận {month[5:]}/{month[:4]} · received")
-    table.add_row(str(answer.quarantined), "cách ly · in quarantine")
+        table.add_row(number(count), f"tiếp nhận {month[5:]}/{month[:4]} · received")
+    table.add_row(number(answer.quarantined), "cách ly · in quarantine")
     out.print(table)
     out.print(freshness_line(answer.freshness), style="dim", markup=False)

@@ -44,6 +44,10 @@ def apply(
         )
         return
     for each in changes:
-        settings_text = ", ".join(f"{name}: {found} → {value}" for name, (found, value) in each.config.items())
-        out.print(f"{each.action} {each.topic} ({settings_text})" if each.action == "alter" else f"create {each.topic}")
-    out.print(f"{len(wanted)} topics {'would be' if dry_run and changes else 'are'} as topics.yaml says", markup=False)
+        if each.action == "alter":
+            changed = ", ".join(f"{name}: {found} → {value}" for name, (found, value) in each.config.items())
+            out.print(f"chỉnh · alter {each.topic} ({changed})", soft_wrap=True)
+        else:
+            out.print(f"tạo · create {each.topic}")
+    would = "chủ đề sẽ đúng · topics would be" if dry_run and changes else "chủ đề đúng · topics are"
+    out.print(f"{len(wanted)} {would} as topics.yaml says")

@@ -21,8 +21,9 @@ import typer
 from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, number, out
 from cli.keys import configured_signer, write_keys
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
@@ -52,6 +53,12 @@ log = structlog.get_logger(__name__)
 DOWN_LIMIT_SECONDS = 90.0
 #: Healths of a process that does its work, were it slowly.
 _WORKING = ("ok", "behind", "finished")
+_HEALTHS = {
+    "starting": "đang khởi động", "ok": "tốt", "behind": "đang đuổi theo", "failing": "gặp lỗi", "silent": "im lặng",
+    "restarting": "khởi động lại", "finished": "đã xong", "failed": "hỏng", "stopping": "đang dừng",
+    "stopped": "đã dừng",
+}  # fmt: skip
+_LEFT_OVER = "sót lại từ lần chạy bị tắt ngang · left over from a run that was killed"
 
 DataDir = Annotated[Path | None, typer.Option(help="Where the state lives; default: .dossier (DOSSIER_DATA_DIR).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -152,7 +159,9 @@ def _signing(folder: Path, settings: Settings, terminal: Terminal) -> Settings:
     if settings.signing_key is None and not key.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _, public = write_keys(Signer.from_seed(name, secrets.token_bytes(32)), keys)
-        terminal.say(f"made a key to sign checkpoints; auditors get the public one: {public}")
+        terminal.say(
+            f"đã tạo khóa ký · made a key to sign checkpoints; kiểm toán nhận · auditors get the public one: {public}"
+        )
     file = settings.checkpoint_file or folder / "checkpoints.txt"
     return settings.model_copy(update={"signing_key": key.resolve(), "checkpoint_file": file.resolve()})
 
@@ -168,18 +177,18 @@ def _run(
         kept = _clean_up(folder, terminal)
         wishes = replace(wishes, clock=choose(kept))
         plan = make_plan(folder, settings, wishes, terminal.say)
-        terminal.say(f"starting; data and logs are in {folder}")
+        terminal.say(f"đang khởi động · starting; dữ liệu, nhật ký · data, logs: {folder}")
         if wishes.clock is not None:
             _say_clock(wishes.clock, kept, terminal)
         asyncio.run(Supervisor(plan, folder, terminal.say, terminal.warn, terminal.show).run())
-        terminal.say("stopped")
+        terminal.say("đã dừng · stopped")
 
 
 def _clean_up(folder: Path, terminal: Terminal) -> Clock | None:
     """After a killed run; gives what the last run went by, up to the end of its last process."""
     last, stopped = read_last(folder), stop_leftovers(folder)
     for name in stopped:
-        terminal.say(f"stopped {name}, left over from a run that was killed")
+        terminal.say(f"đã dừng · stopped {name}, {_LEFT_OVER}")
     kept = kept_clock(folder)
     if stopped and last is not None and last.clock is not None and kept is not None and kept.is_simulated:
         return max(kept, Clock.parse(last.clock).going_on(datetime.now(UTC)), key=lambda each: each.start)
@@ -189,8 +198,9 @@ def _clean_up(folder: Path, terminal: Terminal) -> Clock | None:
 def _say_clock(clock: Clock, kept: Clock | None, terminal: Terminal) -> None:
     from cli.watching import moment
 
-    where = ", where the last run on this folder stopped" if kept is not None and clock.start == kept.start else ""
-    terminal.say(f"simulated clock: {moment(clock.start)}{where}, {clock.speed:g} times as fast")
+    goes_on = kept is not None and clock.start == kept.start
+    where = ", từ chỗ lần trước dừng · where the last run stopped" if goes_on else ""
+    terminal.say(f"đồng hồ mô phỏng · simulated clock: {moment(clock.start)}{where}, nhanh · fast ×{clock.speed:g}")
 
 
 def down(data_dir: DataDir = None) -> None:
@@ -205,10 +215,10 @@ def down(data_dir: DataDir = None) -> None:
         if left is None or not any(is_alive(entry.pid, entry.created) for entry in left.processes):
             raise nothing_runs(folder)
         with _told_plainly(), exclusive(folder):
-            out.print(f"stopped {', '.join(stop_leftovers(folder))}, left over from a run that was killed")
+            out.print(f"đã dừng · stopped {', '.join(stop_leftovers(folder))}, {_LEFT_OVER}")
         return
     _stop(running)
-    out.print(f"stopped (pid {running.pid})")
+    out.print(f"đã dừng · stopped (pid {running.pid})")
 
 
 def _stop(running: Running) -> None:
@@ -311,13 +321,17 @@ def _health(entry: ProcessEntry, report: HealthReport | None) -> str:
 
 
 def _table(folder: Path, running: Running) -> Table:
-    table = Table("process", "health", "pid", "position", "lag", "restarts", "", box=None, pad_edge=False)
+    table = Table("tiến trình\nprocess", "tình trạng\nhealth", "\npid", box=None, pad_edge=False)
+    for head in ("vị trí\nposition", "chậm\nlag", "chạy lại\nrestarts"):
+        table.add_column(head, justify="right")
+    table.add_column("")
     for entry in running.processes:
         process = _process(folder, entry)
-        position = sum(process["position"].values()) if process["position"] else ""
-        lag = "" if process["lag"] is None else process["lag"]
+        position = number(sum(process["position"].values())) if process["position"] else ""
+        lag = "" if process["lag"] is None else number(process["lag"])
+        health = f"{_HEALTHS[process['health']]} · {process['health']}"
         cells = (process["pid"] or "", position, lag, process["restarts"] or "", process["detail"])
-        table.add_row(entry.name, process["health"], *(str(cell) for cell in cells))
+        table.add_row(entry.name, health, *(Text(str(cell)) for cell in cells))
     return table
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli.against import against_brokers, against_live, against_signed, detached, named, redefined, strangers, unnamed
 from cli.checkpoint import Checkpoints, held_in
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.keys import Keys, own_keys, read_public
 from cli.past import ledger_ends
 from cli.reconcile import table_of_counts
@@ -164,20 +164,21 @@ def _counts(of: Reconciliation) -> dict[str, int]:
 
 def _print_pack(answer: dict[str, Any]) -> None:
     _print_failures(answer["failures"], len(answer["failures"]))
-    out.print(f"{answer['leaves']:,} lá · leaves, {answer['checkpoints']:,} điểm kiểm chứng · checkpoints")
+    out.print(f"{number(answer['leaves'])} lá · leaves, {number(answer['checkpoints'])} điểm kiểm chứng · checkpoints")
     _print_verdict(len(answer["failures"]))
 
 
 def _print_all(answer: api.Verification) -> None:
     _print_failures([each.model_dump() for each in answer.failures], answer.failures_found)
     out.print(
-        f"{answer.leaves:,} lá · leaves, {answer.checkpoints:,} điểm kiểm chứng · checkpoints, "
-        f"{answer.leaves_per_second:,} lá/giây · leaves/s"
+        f"{number(answer.leaves)} lá · leaves, {number(answer.checkpoints)} điểm kiểm chứng · checkpoints, "
+        f"{number(answer.leaves_per_second)} lá/giây · leaves/s"
     )
     out.print(table_of_counts({LEDGER_TOPIC: answer, **answer.beside}))
     out.print(
-        f"{answer.dossiers_compared:,} hồ sơ so sánh · dossiers compared, "
-        f"{answer.alarms_compared:,} cảnh báo · alarms, {answer.unsettled:,} chưa đứng yên · changed all the time"
+        f"{number(answer.dossiers_compared)} hồ sơ so sánh · dossiers compared, "
+        f"{number(answer.alarms_compared)} cảnh báo · alarms, "
+        f"{number(answer.unsettled)} chưa đứng yên · changed all the time"
     )
     _print_verdict(answer.failures_found)
 
@@ -193,9 +194,9 @@ def _print_failures(failures: list[dict[str, str]], found: int) -> None:
     if found > _SHOWN or found > len(failures):
         listed = min(_SHOWN, len(failures))
         more = "; --json" if listed < len(failures) else ""
-        out.print(f"liệt kê {listed} đầu trong {found:,} · the first {listed} of {found:,} are listed{more}")
+        out.print(f"liệt kê {listed} đầu trong {number(found)} · the first {listed} of them are listed{more}")
 
 
 def _print_verdict(found: int) -> None:
-    word = f"{found:,} sai khác · failures" if found else "Đúng như đã ký · As it was signed"
+    word = f"{number(found)} sai khác · failures" if found else "Đúng như đã ký · As it was signed"
     out.print(word, style="bold red" if found else "bold green")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,7 +23,7 @@ from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from projections.dossier import Dossier
     from projections.rules import RuleHistory
@@ -61,7 +62,10 @@ def what_if(
         raise CommandError("nothing is other: give --rulebook FILE, or --procedure with --legal-time", EXIT_USAGE)
     around = surroundings(load_settings())
     in_force, newest = _in_force(listening_kafka(around))
-    others = rule_history(_other(rulebook, newest, procedure, legal_time))
+    other = _other(rulebook, newest, procedure, legal_time)
+    if procedure is not None:
+        _require_known(procedure, {each["code"] for of in (newest, other) for each in of.content["procedures"]})
+    others = rule_history(other)
     first, last = _microseconds(begin, "--from"), _microseconds(end, "--to")
     if first is not None and last is not None and first > last:
         raise CommandError("--from is later than --to: swap them", EXIT_USAGE)
@@ -115,10 +119,8 @@ def _other(file: Path | None, newest: Rulebook, procedure: str | None, legal_tim
 
 
 def _with_time(procedures: list[dict[str, Any]], code: str | None, legal_time: str) -> Iterator[dict[str, Any]]:
-    if code is None or code not in {each["code"] for each in procedures}:
-        codes = ", ".join(sorted(each["code"] for each in procedures))
-        said = "names no --procedure" if code is None else f"--procedure {code} is none"
-        raise CommandError(f"--legal-time is for a procedure of the rulebook, and {said} of these: {codes}", EXIT_USAGE)
+    if code is None:
+        raise CommandError("--legal-time is for one procedure of the rulebook: name it (--procedure)", EXIT_USAGE)
     for each in procedures:
         if each["code"] == code:
             # The times of its steps belong to the time it has now.
@@ -126,6 +128,14 @@ def _with_time(procedures: list[dict[str, Any]], code: str | None, legal_time: s
             yield kept | {"legal_time": legal_time}
         else:
             yield each
+
+
+def _require_known(code: str, known: Collection[str]) -> None:
+    if code in known:
+        return
+    near = get_close_matches(code.upper(), known)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`dossier rulebook show --yaml` has all there are"
+    raise CommandError(f"--procedure {code}: the rulebook has no such procedure; {hint}", EXIT_USAGE)
 
 
 def compared(dossiers: Iterable[Dossier], rules: RuleHistory, others: RuleHistory) -> dict[str, Any]:

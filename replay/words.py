@@ -64,6 +64,34 @@ ANOMALIES: Final[dict[AnomalyCode, Name]] = {
     code: Name(vi=vi[:1].upper() + vi[1:], en=en[:1].upper() + en[1:]) for code, (vi, en) in ANOMALY_NAMES.items()
 }
 
+#: The fields of `schemas.api.Dossier`.
+FIELD_NAMES: Final[dict[str, Name]] = {
+    "state": Name(vi="Trạng thái", en="State"),
+    "timeliness": Name(vi="So với ngày hẹn", en="Against the promise"),
+    "office": Name(vi="Cơ quan", en="Office"),
+    "room": Name(vi="Phòng", en="Room"),
+    "person": Name(vi="Người giữ", en="Holder"),
+    "step": Name(vi="Bước", en="Step"),
+    "handed_to": Name(vi="Đang bàn giao cho", en="Being handed to"),
+    "procedure": Name(vi="Thủ tục", en="Procedure"),
+    "channel": Name(vi="Kênh", en="Channel"),
+    "zone": Name(vi="Múi giờ", en="Time zone"),
+    "submitted_at": Name(vi="Nộp", en="Submitted"),
+    "received_at": Name(vi="Tiếp nhận", en="Received"),
+    "promised": Name(vi="Hẹn trả", en="Promised"),
+    "due": Name(vi="Hẹn trả hiện hành", en="Due now"),
+    "processed_at": Name(vi="Có kết quả", en="Result"),
+    "outcome": Name(vi="Loại kết quả", en="Outcome"),
+    "ended_at": Name(vi="Kết thúc", en="Ended"),
+    "supplements": Name(vi="Số lần yêu cầu bổ sung", en="Supplements asked"),
+    "reschedules": Name(vi="Số lần hẹn lại", en="Reschedules"),
+    "overrides": Name(vi="Số lần đặt lại hạn", en="Overrides"),
+    "consultations": Name(vi="Ý kiến đang chờ", en="Consultations open"),
+    "payment_due": Name(vi="Chờ nộp phí", en="Payment due"),
+    "anomalies": Name(vi="Bất thường", en="Anomalies"),
+    "events": Name(vi="Số sự kiện", en="Events"),
+}
+
 
 def _event_name(fact: type[AnyFact]) -> Name:
     english = WIRE_NAMES[fact].removeprefix("dossier.").replace("-", " ")

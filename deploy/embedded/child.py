@@ -102,7 +102,8 @@ class Supervised:
         await asyncio.wait({ended, hurried}, timeout=self.child.stop_seconds, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not ended.done():
-            self.warn(f"{self.child.name} did not stop within {self.child.stop_seconds:.0f} s: killed")
+            limit = f"{self.child.stop_seconds:.0f} s"
+            self.warn(f"{self.child.name} không dừng, bị tắt ngang · did not stop within {limit}: killed")
         await self._kill()
         await ended
         self._update(state="stopped", pid=None, created=None)
@@ -122,7 +123,8 @@ class Supervised:
                 return
             pause = pause_seconds(failures)
             self._update(state="restarting", detail=reason, pid=None, created=None, restarts=self.entry.restarts + 1)
-            self.warn(f"{self._what_happened(reason)}; starting it again in {pause:.1f} s (its log: {self.log})")
+            again = f"khởi động lại sau · starting it again in {pause:.1f} s"
+            self.warn(f"{self._what_happened(reason)}; {again} (nhật ký · its log: {self.log})")
             await asyncio.sleep(pause)
 
     async def _live_once(self) -> str:
@@ -148,10 +150,10 @@ class Supervised:
 
     def _give_up(self, reason: str) -> None:
         self._update(state="failed", detail=reason, pid=None, created=None)
-        why = f"{self._what_happened(reason)} (its log: {self.log})"
+        why = f"{self._what_happened(reason)} (nhật ký · its log: {self.log})"
         if not self.working.is_set():
             raise StartError(why)
-        self.warn(f"{why}; it is not started again")
+        self.warn(f"{why}; không khởi động lại · it is not started again")
 
     def _what_happened(self, reason: str) -> str:
         """With its own last words where it ended by itself; one that was killed had no time to say why."""
@@ -190,7 +192,7 @@ class Supervised:
 
     def _works(self) -> None:
         if self.entry.restarts and self.entry.state != "ok":
-            self.say(f"{self.child.name} works again")
+            self.say(f"{self.child.name} hoạt động lại · works again")
         self._update(state="ok", detail="")
         self.working.set()
 

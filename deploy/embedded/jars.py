@@ -63,7 +63,7 @@ def checked_jars(say: Callable[[str], None], cache: Path | None = None) -> tuple
     jars = locked_jars()
     missing = [jar for jar in jars if not (cache / jar.filename).is_file()]
     if missing:
-        say(f"downloading Apache Kafka: {len(missing)} jars (44 MB in all) into {cache}")
+        say(f"đang tải · downloading Apache Kafka: {len(missing)} jars (44 MB) → {cache}")
         _download(missing, cache)
     for jar in jars:
         _check(jar, cache / jar.filename, f"delete {cache / jar.filename} and start again to fetch it anew")

@@ -109,7 +109,7 @@ class Supervisor:
     async def _stop_all(self) -> None:
         """Each wave after the one that feeds on it: feeds, processes (side by side), servers last, Kafka after all."""
         if self._children:
-            self.say("stopping; Ctrl-C again kills what is still there")
+            self.say("đang dừng · stopping; Ctrl-C lần nữa tắt ngay · Ctrl-C again kills what is still there")
         for wave in (self.plan.feeds, self.plan.processes, *((server,) for server in reversed(self.plan.servers))):
             named = {child.name for child in wave}
             await asyncio.gather(*(each.stop(self._hurry) for each in self._children if each.child.name in named))

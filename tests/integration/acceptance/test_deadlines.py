@@ -143,7 +143,9 @@ def test_what_became_of_a_dossier_between_two_instants_and_what_became_known(ask
     learned = asked.json("diff", "DONE-1", "2026-03-03T08:00+07:00", later, "--known")
     assert len(learned["events"]) == 2, "all of it was recorded today"
     assert asked.run("diff", "DONE-1", "03/03/2026", "02/03/2026").returncode == 2
-    assert "RESULT_READY" in asked.run("diff", "DONE-1", "02/03/2026 08:45", "03/03/2026").stdout
+    shown = asked.run("diff", "DONE-1", "02/03/2026 08:45", "03/03/2026").stdout
+    assert "Đã xử lý xong · Result ready" in shown
+    assert "RESULT_READY" not in shown, "names for people"
 
 
 def test_history_under_other_rules_counts_otherwise_and_nothing_is_published(asked: Installation) -> None:

@@ -173,9 +173,9 @@ def test_lines_that_are_no_events_are_told_with_their_numbers_and_the_rest_is_pu
 
     again = installation.run("publish", str(file))
     assert again.returncode == 1
-    assert again.stdout == "0 published, 4 were there already\n"
-    assert re.findall(r"^line (\d+): ", again.stderr, re.MULTILINE) == ["2", "5"]
-    assert "2 lines are no events; 0 events were refused" in again.stderr
+    assert again.stdout == "0 đã gửi · published, 4 đã có từ trước · were there already\n"
+    assert re.findall(r"^dòng · line (\d+): ", again.stderr, re.MULTILINE) == ["2", "5"]
+    assert "2 dòng không phải sự kiện · lines are no events; 0 bị từ chối · refused" in again.stderr
     assert on_topic(kafka) == before + 4
 
 

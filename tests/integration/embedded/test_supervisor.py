@@ -69,8 +69,8 @@ def test_a_crashed_process_is_started_again_and_it_says_so(supervising: Supervis
     psutil.Process(before.pid).kill()
     supervising.until_replaced(before)
     assert supervising.entry("one").restarts == 1
-    assert "one was ended by SIGKILL; starting it again in 0.5 s" in supervising.said
-    assert "one works again" in supervising.said
+    assert "one was ended by SIGKILL; khởi động lại sau · starting it again in 0.5 s" in supervising.said
+    assert "one hoạt động lại · works again" in supervising.said
 
 
 def test_a_hung_process_is_killed_and_started_again(supervising: Supervising) -> None:
@@ -113,7 +113,7 @@ def test_what_ignores_being_told_is_killed(tmp_path: Path) -> None:
     entries = started.running().processes
     started.process.send_signal(signal.SIGINT)
     assert started.process.wait(30) == 0, started.said
-    assert "mule did not stop within 1 s: killed" in started.said
+    assert "mule không dừng, bị tắt ngang · did not stop within 1 s: killed" in started.said
     assert not [each for each in entries if is_alive(each.pid, each.created)]
 
 

@@ -157,7 +157,7 @@ def test_a_killed_broker_and_a_killed_archive_come_back(running: Installation) -
         kill_until_back(running, name)
     told = [json.loads(line) for line in (running.data_dir / "logs" / "up.log").read_text("utf-8").splitlines()]
     assert any("works again" in each["event"] for each in told)
-    crashes = [each["level"] for each in told if "SIGKILL; starting it again" in each["event"]]
+    crashes = [each["level"] for each in told if "SIGKILL; khởi động lại" in each["event"]]
     assert len(crashes) >= 2
     assert set(crashes) == {"warning"}
 

@@ -1,0 +1,59 @@
+"""`dossier simulate` on a ledger that has some of it: what is there is left out, another fact under an id is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from cli.simulate import _FIGURES, _shown, _skip_known
+from events.catalogue import StepCompleted
+from events.envelope import Event, make_event
+from events.feed import CHUNK, Identity
+from events.simulation import GIA_LAI_2020_H1, Tally
+
+
+def event(number: int, step: str = "s") -> Event:
+    fact = StepCompleted(office="so", step=step)
+    return make_event(fact, id=f"{number}", source="t", subject="d", time=datetime(2026, 3, 2, tzinfo=UTC))
+
+
+def left_of(events: list[Event], there: list[Event]) -> tuple[list[Event], list[tuple[int, int]]]:
+    """What is still to be published, and what was told of the rest."""
+    told: list[tuple[int, int]] = []
+
+    def known(identities: Sequence[Identity]) -> Mapping[Identity, Sequence[Event]]:
+        return {(each.source, each.id): [each] for each in there if (each.source, each.id) in set(identities)}
+
+    left = list(_skip_known(iter(events), known, lambda same, other: told.append((same, other))))
+    return left, told
+
+
+def test_it_goes_on_with_the_first_that_is_not_there() -> None:
+    events = [event(number) for number in range(CHUNK + 3)]
+    left, told = left_of(events, events[: CHUNK + 1])
+    assert left == events[CHUNK + 1 :]
+    assert told == [(CHUNK, 0), (1, 0)]
+
+
+def test_another_event_under_an_id_is_counted_apart_and_not_published() -> None:
+    events = [event(number) for number in range(4)]
+    left, told = left_of(events, [events[0], event(1, "of an earlier release")])
+    assert left == events[2:]
+    assert told == [(1, 1)]
+
+
+def test_nothing_is_left_where_all_is_there() -> None:
+    events = [event(number) for number in range(4)]
+    assert left_of(events, [*events[:3], event(3, "of an earlier release")]) == ([], [(3, 1)])
+
+
+def test_every_figure_has_its_words() -> None:
+    figures = Tally(GIA_LAI_2020_H1.end).figures()
+    beside = {"profile", "seed", "published", "duplicates", "conflicts"}
+    assert set(_FIGURES) == set(figures) | beside
+
+
+def test_figures_are_grouped_as_vietnamese_writes_them() -> None:
+    assert (_shown(1_234_567), _shown({"direct": 1_000, "zalo": 2}), _shown({})) == (
+        "1.234.567", "direct 1.000, zalo 2", "–",
+    )  # fmt: skip
