@@ -196,8 +196,6 @@ def _clean_up(folder: Path, terminal: Terminal) -> Clock | None:
 
 
 def _say_clock(clock: Clock, kept: Clock | None, terminal: Terminal) -> None:
-    from cli.watching import moment
-
     goes_on = kept is not None and clock.start == kept.start
     where = ", từ chỗ lần trước dừng · where the last run stopped" if goes_on else ""
     terminal.say(f"đồng hồ mô phỏng · simulated clock: {moment(clock.start)}{where}, nhanh · fast ×{clock.speed:g}")
@@ -270,7 +268,8 @@ def _show(folder: Path, running: Running) -> None:
     for name, address in _addresses(running).items():
         out.print(f"{name:<11} {address}", markup=False)
     if (simulated := _simulated(running)) is not None:
-        out.print(f"{'clock':<11} {simulated['now']} (simulated, x{simulated['speed']:g})", markup=False)
+        shown = moment(datetime.fromisoformat(simulated["now"]))
+        out.print(f"{'đồng hồ · clock':<11} {shown} (mô phỏng · simulated, ×{simulated['speed']:g})")
 
 
 def _simulated(running: Running) -> dict[str, Any] | None:
