@@ -196,6 +196,8 @@ def _clean_up(folder: Path, terminal: Terminal) -> Clock | None:
 
 
 def _say_clock(clock: Clock, kept: Clock | None, terminal: Terminal) -> None:
+    from cli.watching import moment
+
     goes_on = kept is not None and clock.start == kept.start
     where = ", từ chỗ lần trước dừng · where the last run stopped" if goes_on else ""
     terminal.say(f"đồng hồ mô phỏng · simulated clock: {moment(clock.start)}{where}, nhanh · fast ×{clock.speed:g}")
@@ -264,6 +266,8 @@ def status(data_dir: DataDir = None, json: Json = False) -> None:
 
 
 def _show(folder: Path, running: Running) -> None:
+    from cli.watching import moment
+
     out.print(_table(folder, running))
     for name, address in _addresses(running).items():
         out.print(f"{name:<11} {address}", markup=False)
