@@ -128,8 +128,13 @@ class LiveView:
         return cursor.next_offset if cursor else 0
 
     def _hold(self, partition: int, packed: bytes, dossier: Dossier) -> None:
-        before = self._held.pop(dossier.dossier_id, None)  # and in again: the dictionary's order is that of change
-        row = self.board.change(before.row if before else None, dossier.standing)
+        before = self._held.get(dossier.dossier_id)
+        try:
+            row = self.board.change(before.row if before else None, dossier.standing)
+        except (ValueError, OverflowError):  # an instant of no calendar: no projector writes one
+            self.unreadable += 1
+            return
+        self._held.pop(dossier.dossier_id, None)  # and in again: the dictionary's order is that of change
         self._held[dossier.dossier_id] = Held(partition, packed, row)
         self._stale.pop(dossier.dossier_id, None)
         self.deadlines.change(dossier.dossier_id, dossier.standing)

@@ -7,12 +7,13 @@ from the last in effective order to the first, so that a void can itself be void
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from events.catalogue import Corrected, Instant, Voided
-from events.envelope import microseconds
+from events.envelope import FIRST_YEAR, LAST_YEAR, microseconds
 from projections.evolve import Entry
 from projections.standing import AnomalyCode
 
@@ -72,13 +73,21 @@ def _corrected(target: Entry, correction: Corrected) -> Entry | None:
         return None
     try:
         if correction.field == "time":
-            at = microseconds(msgspec.convert(correction.new, Instant))
-            return msgspec.structs.replace(target, at=at)
+            time = msgspec.convert(correction.new, Instant)
+            return msgspec.structs.replace(target, at=microseconds(time)) if _is_of_our_time(time) else None
         fields: dict[str, Any] = msgspec.to_builtins(fact)
         fields[correction.field] = correction.new
-        return msgspec.structs.replace(target, fact=msgspec.convert(fields, type(fact)))
+        corrected = msgspec.convert(fields, type(fact))
     except (msgspec.ValidationError, OverflowError):
         return None
+    if not _is_of_our_time(getattr(corrected, correction.field)):
+        return None
+    return msgspec.structs.replace(target, fact=corrected)
+
+
+def _is_of_our_time(value: object) -> bool:
+    """As any instant of an event must be (`events.envelope`): in a far year a clock cannot be computed."""
+    return not isinstance(value, datetime) or FIRST_YEAR <= value.year <= LAST_YEAR
 
 
 def _target(fact: Voided | Corrected) -> str:

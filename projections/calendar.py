@@ -344,7 +344,7 @@ def _wall(instant: int, zone: str | None) -> int:
     """What the clock on the wall shows at an instant, as µs since it showed 1970-01-01 00:00."""
     if instant >= _VIETNAM_SINCE and (zone is None or zone == DEFAULT_ZONE):
         return instant + _VIETNAM_US
-    local = from_microseconds(instant).astimezone(_zone(zone or DEFAULT_ZONE))
+    local = from_microseconds(instant).astimezone(zone_named(zone or DEFAULT_ZONE))
     return (local.replace(tzinfo=None) - _EPOCH) // _MICROSECOND
 
 
@@ -352,7 +352,7 @@ def _instant(wall: int, zone: str) -> int:
     """The instant at which a wall clock shows `wall`: the first of two, and of none, that by the offset before."""
     if zone == DEFAULT_ZONE and wall - _VIETNAM_US >= _VIETNAM_SINCE:
         return wall - _VIETNAM_US
-    return microseconds((_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=_zone(zone)))
+    return microseconds((_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=zone_named(zone)))
 
 
 def _midnight(day: date) -> int:
@@ -378,8 +378,23 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
+def zone_named(name: str) -> ZoneInfo:
+    """A zone; one that nobody knows counts as the default."""
+    return _known_zone(name) or ZoneInfo(DEFAULT_ZONE)
+
+
+def is_zone_of(calendar: WorkingCalendar, name: str) -> bool:
+    """Is this the calendar's zone, were it under another name, or a zone that nobody knows?"""
+    zone, own = _known_zone(name), zone_named(calendar.zone)
+    return zone is None or all(zone.utcoffset(each) == own.utcoffset(each) for each in _SAMPLES)
+
+
+def _known_zone(name: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo(DEFAULT_ZONE)
+        return None
+
+
+#: Two names are of one zone if they have shown the same at all times: Asia/Bangkok and Asia/Ho_Chi_Minh have not.
+_SAMPLES: Final = [datetime(year, month, 1) for year in range(1901, 2038) for month in (1, 7)]  # noqa: DTZ001  (as above)

@@ -33,6 +33,7 @@ from projections.calendar import (
     due_day,
     due_of,
     end_of,
+    is_zone_of,
     routing_limit,
     same_day_due,
 )
@@ -170,22 +171,26 @@ def not_before(standing: Standing, rules: RuleHistory) -> date | None:
 
 
 class Case:
-    """One dossier with the rules that hold for it: the procedure's of its reception, the newest calendar."""
+    """One dossier with the rules that hold for it: the procedure's of its reception, the newest calendar.
 
-    __slots__ = ("calendar", "finish", "law", "legal", "procedure", "standing")
+    `cutoff`: the time is not counted, it is due the same day (R7).
+    """
+
+    __slots__ = ("calendar", "cutoff", "finish", "law", "legal", "procedure", "standing")
 
     def __init__(self, standing: Standing, rules: RuleHistory) -> None:
         self.standing = standing
         self.law: Rules = rules.newest
-        self.calendar = _calendar_of(standing, self.law)
+        self.calendar = _calendar_of(standing, rules)
         begun = standing.received_at if standing.received_at is not None else standing.submitted_at
         self.procedure: ProcedureRules | None = None
         if standing.procedure is not None and begun is not None:
             self.procedure = rules.procedure(standing.procedure, self.calendar.local_date(begun))
         legal_time = standing.timing.legal_time
         self.legal = self.procedure.legal_time if self.procedure else None
+        self.cutoff = self.procedure.same_day_cutoff if self.procedure else None
         if legal_time is not None and legal_time[0] > 0:  # what the receipt slip says, above what the rulebook says
-            self.legal = _term(*legal_time)
+            self.legal, self.cutoff = _term(*legal_time), None
         processed, ended = standing.processed_at, standing.ended_at
         self.finish = ended if processed is None else processed if ended is None else min(processed, ended)
 
@@ -197,6 +202,31 @@ class Case:
         """A date that the office gave: by day, since a receipt slip promises a day (R16)."""
         return _end(self.calendar, self.calendar.local_date(instant))
 
+    def promised(self, instant: int) -> Due:
+        """A date that the office gave for the whole dossier: where its time is one of hours, that very instant."""
+        if self.legal is not None and self.legal.unit == "h":
+            return Due(self.calendar.local_date(instant), instant, instant)
+        return self.on(instant)
+
+    def moved(self, due: Due | None, move: Move) -> Due:
+        """The due after a new date: a calendar that was announced late takes nothing from what was promised (R18)."""
+        new = self.promised(move.due)
+        return new if due is None or not move.recomputed else max(due, new, key=self.instant)
+
+    def moves(self) -> Sequence[Move]:
+        """The new dates that count: those for a calendar announced late, if the rulebook says so."""
+        moves = self.standing.timing.moves
+        if not moves or self.law.late_calendar != "never":
+            return moves
+        return [each for each in moves if not each.recomputed]
+
+    def counted_from(self, begins: int) -> int:
+        """The instant that counts as the reception: after closing time it may be the next opening (R2)."""
+        if self.procedure is None or (self.legal is not None and self.legal.unit == "h"):
+            return begins
+        day = day_zero(self.calendar, begins, self.procedure.after_hours)
+        return begins if day == self.calendar.local_date(begins) else self.calendar.opening(day)
+
     def stops(self, cause: Cause) -> bool:
         """May this cause stop the clock? Only what the rulebook allows (R10, R13); a supplement, where it is silent."""
         return cause == "supplement" if self.procedure is None else cause in self.procedure.stops
@@ -206,10 +236,10 @@ class Case:
         return cause == "supplement" and (self.procedure is None or self.procedure.supplement == "restart")
 
 
-def _calendar_of(standing: Standing, law: Rules) -> WorkingCalendar:
-    calendar = law.calendar(standing.office)
+def _calendar_of(standing: Standing, rules: RuleHistory) -> WorkingCalendar:
+    calendar = rules.newest.calendar(standing.office, rules.known_on)
     zone = standing.zone
-    return calendar if zone is None or zone == calendar.zone else _calendar_abroad(zone)
+    return calendar if zone is None or zone == calendar.zone else _calendar_in(calendar, zone)
 
 
 #: A term as the receipt slip has it. Dossiers share theirs too, and caches of due days know an object at first sight.
@@ -217,9 +247,12 @@ _term: Final = lru_cache(maxsize=256)(Term)
 
 
 @lru_cache(maxsize=64)
-def _calendar_abroad(zone: str) -> WorkingCalendar:
-    """Monday to Friday in the zone of a log from elsewhere, whose holidays nobody has told us."""
-    return WorkingCalendar(zone=zone)
+def _calendar_in(calendar: WorkingCalendar, zone: str) -> WorkingCalendar:
+    """Monday to Friday in the zone of a log from elsewhere, whose holidays nobody has told us.
+
+    The office's own under another name of its zone (Asia/Saigon), or where it is a zone that nobody knows.
+    """
+    return calendar if is_zone_of(calendar, zone) else WorkingCalendar(zone=zone)
 
 
 def _alarms(case: Case) -> Iterator[Alarm]:
@@ -252,25 +285,50 @@ def _procedure_clock(case: Case) -> Clock | None:
     begins = case.standing.received_at
     if begins is None:
         return None
-    due = first_due(case)
-    if due is None and not case.standing.timing.moves:
+    due, moves = _due_at_first(case), case.moves()
+    if due is None and not moves:
         return None
-    spans = _spans(case, begins, case.finish, due, case.legal, case.standing.timing.pauses, case.standing.timing.moves)
+    spans = _spans(case, begins, case.finish, due, case.legal, case.standing.timing.pauses, moves)
     return Clock(_PROCEDURE, "", spans)
 
 
+def due_of_result(standing: Standing, rules: RuleHistory) -> Due | None:
+    """The due that the result is held against: the one in force when it came; None: nothing was due.
+
+    Where the clock was stopped then, as before a refusal because nobody paid, nothing was due (R10): so it is the one
+    that there would have been if the clock had gone on at that instant.
+    """
+    case = Case(standing, rules)
+    clock = _procedure_clock(case)
+    if clock is None:
+        return None
+    last, finish = clock.spans[-1], case.finish
+    if last.due is not None or finish is None:
+        return last.due
+    over = [_until(each, finish) for each in stops(case, case.standing.timing.pauses) if each.begins < finish]
+    moves = [each for each in case.moves() if each.at < finish]
+    course = _Course(case, clock.spans[0].begins, _due_at_first(case), case.legal)
+    return _run(course, _changes(over, moves)).end(None)[-1].due
+
+
+def _until(stop: _Stop, finish: int) -> _Stop:
+    """A stop that the end of the dossier ended: what was waited for did not come, so nothing is counted anew."""
+    return stop if stop.ends is not None and stop.ends <= finish else _Stop(stop.begins, finish, restarts=False)
+
+
 def first_due(case: Case) -> Due | None:
-    """The due when the dossier was received: the promise, which is a fact, else what the rules give (R1 to R7)."""
-    begins, promised = case.standing.received_at, case.standing.promised
-    if promised is not None:
-        by_the_hour = case.legal is not None and case.legal.unit == "h"
-        day = case.calendar.local_date(promised)
-        printed = Due(day, promised, promised) if by_the_hour else case.on(promised)
-        if case.law.late_calendar != "always":
-            return printed
-        computed = computed_due(case)
-        return printed if computed is None else max(printed, computed, key=case.instant)
-    return computed_due(case) if begins is not None else None
+    """The date the applicant was given first, which nothing moves, else what the rules give (R1 to R7)."""
+    promised = case.standing.promised
+    return computed_due(case) if promised is None else case.promised(promised)
+
+
+def _due_at_first(case: Case) -> Due | None:
+    """`first_due`, or a later one by a calendar that was announced late, where the rulebook lets that replace it."""
+    due = first_due(case)
+    if due is None or case.standing.promised is None or case.law.late_calendar != "always":
+        return due
+    computed = computed_due(case)
+    return due if computed is None else max(due, computed, key=case.instant)
 
 
 def computed_due(case: Case) -> Due | None:
@@ -278,8 +336,8 @@ def computed_due(case: Case) -> Due | None:
     begins, procedure = case.standing.received_at, case.procedure
     if begins is None:
         return None
-    if procedure is not None and procedure.same_day_cutoff is not None:
-        return same_day_due(case.calendar, begins, procedure.same_day_cutoff)
+    if case.cutoff is not None:
+        return same_day_due(case.calendar, begins, case.cutoff)
     if case.legal is None:
         return None
     return _due(case.calendar, begins, case.legal, procedure.after_hours if procedure else "same_day")
@@ -297,7 +355,7 @@ def _step_clock(case: Case, run: StepRun) -> Clock | None:
     begins = run.begins
     if begins is None:  # only its end is known: say no more of it than that
         begins = case.instant(due) if ends is None else min(case.instant(due), ends)
-    pauses = [each for each in case.standing.timing.pauses if each.begins >= begins]
+    pauses = [each for each in case.standing.timing.pauses if each.ends is None or each.ends > begins]
     return Clock(_STEP, run.step, _spans(case, begins, ends, due, term, pauses, restarts=False))
 
 
@@ -378,7 +436,7 @@ def _end_of_stop(case: Case, pause: Pause) -> int | None:
     """Where the rule is `limit`, the clock waits for a supplement until its limit, and then goes on."""
     if pause.cause != "supplement" or case.procedure is None or case.procedure.supplement != "limit":
         return pause.ends
-    limit = case.instant(_supplement_due(case, pause))
+    limit = max(pause.begins, _supplement_due(case, pause).operational)
     return limit if pause.ends is None else min(limit, pause.ends)
 
 
@@ -396,18 +454,20 @@ def _spans(
     """The spans of a clock that pauses stop and moves move."""
     if not pauses and not moves:  # nearly every clock
         return (Span(begins, ends, due, None if due is None else _warning(case, begins, due)),)
-    course = _Course(case, begins, due, term)
-    for at, _, what in _changes(stops(case, pauses), moves):
-        if ends is not None and at >= ends:
-            break
+    changes = (each for each in _changes(stops(case, pauses), moves) if ends is None or each[0] < ends)
+    return _run(_Course(case, begins, due, term, restarts=restarts), changes).end(ends)
+
+
+def _run(course: _Course, changes: Iterable[tuple[int, int, _Stop | Move]]) -> _Course:
+    for at, _, what in changes:
         match what:
             case Move():
-                course.move(at, case.on(what.due))
+                course.move(at, what)
             case _Stop() if at == what.begins and not course.stopped:
                 course.stop(at)
             case _Stop():
-                course.resume(at, restart=what.restarts and restarts)
-    return course.end(ends)
+                course.resume(at, restart=what.restarts)
+    return course
 
 
 def _changes(stretches: Iterable[_Stop], moves: Iterable[Move]) -> list[tuple[int, int, _Stop | Move]]:
@@ -423,17 +483,19 @@ class _Course:
     """The way of one clock from its beginning to its end, span by span.
 
     From `_anchor` on, the instant the clock began or went on, `_granted` is left of its time: working days, calendar
-    days, or working µs.
+    days, or working µs. `restarts`: it is the clock of the whole dossier, which a supplement may start anew.
     """
 
-    def __init__(self, case: Case, begins: int, due: Due | None, term: Term | None) -> None:
+    def __init__(self, case: Case, begins: int, due: Due | None, term: Term | None, *, restarts: bool = True) -> None:
         self._case = case
+        self._restarts = restarts
         self._calendar = case.calendar
         self._term = term
         self._unit = "d" if term is None else term.unit
-        self._since = self._anchor = begins
+        self._since = begins
+        self._anchor = case.counted_from(begins) if restarts else begins
         self._due = due
-        self._whole = self._granted = self._between(begins, due)
+        self._whole = self._granted = self._between(self._anchor, due)
         self._stopped_at: int | None = None
         self._spans: list[Span] = []
 
@@ -450,15 +512,16 @@ class _Course:
         at = max(at, self._since)
         self._close(at)
         if self._due is not None and self._stopped_at is not None:
-            if restart:
-                self._go_on(at, self._full(at), self._whole)
+            if restart and self._restarts:
+                due = self._full(at)
+                self._go_on(at, due, self._between(at, due))
             elif not self._is_over(self._stopped_at, self._due):  # else it is late, and no pause cures that
                 left = self._left(self._stopped_at, self._due)
                 self._go_on(at, self._after(at, left), left)
         self._stopped_at = None
 
-    def move(self, at: int, due: Due) -> None:
-        at = max(at, self._since)
+    def move(self, at: int, move: Move) -> None:
+        at, due = max(at, self._since), self._case.moved(self._due, move)
         if self.stopped:
             self._stopped_at = at
         else:
@@ -504,6 +567,8 @@ class _Course:
 
     def _full(self, at: int) -> Due:
         """The whole time, counted from `at` (R11)."""
+        if self._case.cutoff is not None:
+            return same_day_due(self._calendar, at, self._case.cutoff)
         return self._after(at, self._whole) if self._term is None else _due(self._calendar, at, self._term)
 
     def _between(self, begins: int, due: Due | None) -> int:
@@ -515,10 +580,14 @@ class _Course:
         day = self._calendar.local_date(begins)
         if self._unit == "d":
             return self._calendar.count(day, due.day)
-        term = self._term
-        if term is not None and term.unit == "cd" and _due(self._calendar, begins, term).day == due.day:
-            return term.n  # not those by which the end was rolled on
-        return (due.day - day).days
+        end = due.day if self._term is None else last_day(day, self._term)
+        rolled = self._calendar.roll(end) == due.day
+        return ((end if rolled else due.day) - day).days  # not those by which the end was rolled on
+
+
+def last_day(day0: date, term: Term) -> date:
+    """The last day of a term of calendar days or months, before it rolls on to a working day (R4, R5)."""
+    return add_months(day0, term.n) if term.unit == "mo" else day0 + timedelta(days=term.n)
 
 
 # -- What many dossiers share, computed once -----------------------------------------------------------------------

@@ -77,8 +77,11 @@ class Deadlines:
 
     def change(self, dossier_id: str, standing: Standing) -> None:
         """A dossier is new, or stands elsewhere."""
-        ahead = outlook(standing, self._rules)
-        row = _row(standing, ahead, official_class(standing, self._rules), self.at)
+        try:
+            ahead, official = outlook(standing, self._rules), official_class(standing, self._rules)
+        except Exception:  # whatever one dossier does to the arithmetic, the others' counts go on
+            ahead, official = NOTHING_AHEAD, Timeliness.NO_PROMISE
+        row = _row(standing, ahead, official, self.at)
         if ahead is NOTHING_AHEAD:
             self.waiting.pop(dossier_id, None)
         else:
@@ -161,12 +164,15 @@ class Deadlines:
 def _row(standing: Standing, ahead: Outlook, official: Timeliness, at: int) -> _Row:
     received = standing.received_at is not None
     pending = received and standing.state in OPEN
-    row = _Row(received, pending, False, False, ahead.stopped, official, queue_of(standing), Urgency.NONE)
+    row = _Row(received, pending, False, False, False, official, queue_of(standing), Urgency.NONE)
     return _at(row, ahead, at)
 
 
 def _at(row: _Row, ahead: Outlook, at: int) -> _Row:
-    return row._replace(overdue=ahead.is_overdue(at), not_yet_due=ahead.waits_for_a_day(at), urgency=ahead.urgency(at))
+    return row._replace(
+        overdue=ahead.is_overdue(at), not_yet_due=ahead.waits_for_a_day(at), stopped=ahead.is_stopped(at),
+        urgency=ahead.urgency(at),
+    )  # fmt: skip
 
 
 def _add(counts: Counter[tuple[Queue, Urgency]], key: tuple[Queue, Urgency], by: int) -> None:

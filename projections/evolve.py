@@ -77,6 +77,14 @@ CLOCK_TOLERANCE_US: Final = 5 * 60 * 1_000_000
 _NO_RESULT_ISSUED: Final = AnomalyCode.NO_RESULT_ISSUED
 _POST_WITHOUT_HANDOVER: Final = AnomalyCode.POST_WITHOUT_HANDOVER
 
+#: What others may report of a dossier, which stays where it is: the post, the bank, an agency that was asked, whoever
+#: corrects the record.
+_TOLD_FROM_ELSEWHERE: Final = frozenset(
+    (
+        CollectedByPost, ConsultationAnswered, Corrected, DeliveredByPost, DueRecomputed, FeedbackReceived,
+        PaymentReceived, PostDeliveryFailed, ReturnedByPost, Voided,
+    )
+)  # fmt: skip
 _UNOPENED: Final = (NONE,)
 _AT_INTAKE: Final = (SUBMITTED, State.INTAKE_SUPPLEMENT)
 _SUPPLEMENT_ASKED: Final = (State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT)
@@ -128,7 +136,9 @@ def advance(draft: Draft, entry: Entry) -> None:
 
 
 def _write(draft: Draft, entry: Entry, before: Before) -> None:
-    draft.office, draft.last_at = entry.fact.office, entry.at
+    if draft.office is None or type(entry.fact) not in _TOLD_FROM_ELSEWHERE:
+        draft.office = entry.fact.office
+    draft.last_at = entry.at
     _apply(draft, entry)
     track(draft, before, entry)
     if entry.at > entry.recorded + CLOCK_TOLERANCE_US:
@@ -199,7 +209,7 @@ def _apply(s: Draft, e: Entry) -> None:  # noqa: C901  # one flat case for each 
         if not f.form:
             _mark(s, e, AnomalyCode.OVERRIDE_WITHOUT_FORM)
     elif type(f) is DueRecomputed:
-        _moved(s, e, f.new_due)
+        _moved(s, e, f.new_due, recomputed=True)
     elif type(f) is Withdrawn:
         _ended(s, e, (*_AT_INTAKE, *OPEN), State.WITHDRAWN)
     elif type(f) is Stopped:
@@ -238,7 +248,8 @@ def _received(s: Draft, e: Entry, f: Received) -> None:
     if s.received_at is not None:
         _mark(s, e, AnomalyCode.UNEXPECTED)
         return
-    s.received_at, s.procedure, s.channel, s.zone = e.at, f.procedure, f.channel, f.zone
+    s.received_at, s.procedure, s.zone = e.at, f.procedure, f.zone
+    s.channel = s.channel or f.channel  # that of the submission, where there was one
     s.promised = microseconds(f.promised) if f.promised else None
     s.due = s.due if s.due is not None else s.promised
     if s.state is NONE or s.state is SUBMITTED:
@@ -297,10 +308,14 @@ def _expect(
         _mark(s, e, otherwise or _unexpected(s.state))
 
 
-def _moved(s: Draft, e: Entry, new_due: datetime) -> None:
-    """Another due, for a dossier that is still being worked on: when the result exists, what was due is settled."""
+def _moved(s: Draft, e: Entry, new_due: datetime, *, recomputed: bool = False) -> None:
+    """Another due, for a dossier that is still being worked on: when the result exists, what was due is settled.
+
+    A calendar that was announced late takes nothing away from what was promised (R18).
+    """
     if s.processed_at is None and s.state not in FINAL:
-        s.due = microseconds(new_due)
+        due = microseconds(new_due)
+        s.due = due if s.due is None or not recomputed else max(s.due, due)
     _expect(s, e, OPEN, None)
 
 

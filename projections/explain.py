@@ -25,7 +25,7 @@ from events.catalogue import (
     SupplementRequested,
 )
 from projections.calendar import MINUTE_US, DayKind, Due, Term, WorkingCalendar, day_zero
-from projections.clocks import Case, Clock, Span, procedure_clock, stops
+from projections.clocks import Case, Clock, Span, last_day, procedure_clock, stops
 from projections.evolve import Entry
 from projections.rules import RuleHistory
 from projections.standing import Standing
@@ -46,6 +46,7 @@ class Why(StrEnum):
     WORKING = "working"
     MADE_UP = "made_up"
     CALENDAR = "calendar"
+    ROLLED = "rolled"
     WEEKEND = "weekend"
     OFF = "off"
     STOPPED = "stopped"
@@ -63,6 +64,7 @@ WORDS: Final[dict[Why, tuple[str, str, str]]] = {
     Why.WORKING: ("R3", "ngày làm việc", "working days"),
     Why.MADE_UP: ("R3", "ngày làm bù", "made up for a day off"),
     Why.CALENDAR: ("R4", "ngày thường", "calendar days"),
+    Why.ROLLED: ("R4", "hết hạn vào ngày nghỉ, dời đến ngày làm việc", "over on a day off, moved to a working day"),
     Why.WEEKEND: ("R3", "cuối tuần", "weekend"),
     Why.OFF: ("R3", "ngày nghỉ", "day off"),
     Why.STOPPED: ("R10", "tạm dừng", "stopped"),
@@ -236,10 +238,31 @@ class _Telling(NamedTuple):
             for day in _range(anchor + _DAY, min(span.due.day, last)):
                 yield _Day(day, Why.USED_UP, cause)
             anchor = max(anchor, span.due.day)
-        by_calendar = self.case.legal is not None and self.case.legal.unit in ("cd", "mo")
+        over = self._last_day(spans, number) if self._by_calendar else span.due.day
         for day in _range(anchor + _DAY, last):
-            why = Why.CALENDAR if by_calendar else _why(calendar, day)
+            why = Why.CALENDAR if self._by_calendar else _why(calendar, day)
+            why = Why.ROLLED if over < day <= span.due.day else why
             yield _Day(day, why, None, self._worked(span.begins, ends, day))
+
+    @property
+    def _by_calendar(self) -> bool:
+        return self.case.legal is not None and self.case.legal.unit in ("cd", "mo")
+
+    def _last_day(self, spans: Sequence[Span], number: int) -> date:
+        """The day on which a time of calendar days or months is over, before it rolls on to a working day (R4, R5)."""
+        span, before, legal = spans[number], spans[number - 1] if number else None, self.case.legal
+        due, calendar = span.due, self.case.calendar
+        assert due is not None and legal is not None  # noqa: S101, PT018  # asked for such spans alone
+        anchor, why = calendar.local_date(span.begins), self._why_first(span, before)
+        if before is None:
+            over = last_day(self._day_zero(span.begins), legal)
+        elif why is Why.RESTARTED:
+            over = last_day(anchor, legal)
+        elif why is Why.RESUMED:
+            over = anchor + _DAY * (self.left(spans[:number], span.begins) or 0)
+        else:
+            return due.day
+        return over if calendar.roll(over) == due.day else due.day
 
     def left(self, spans: Sequence[Span], until: int) -> int | None:
         """What is not over of the time towards the last due there was; while stopped nothing passes."""
@@ -254,7 +277,12 @@ class _Telling(NamedTuple):
             day = calendar.local_date(at)
             if day > span.due.day:
                 return None
-            return 0 if self._is_used_up(spans, number) else calendar.count(day, span.due.day)
+            if self._is_used_up(spans, number):
+                return 0
+            day = max(day, self._day_zero(span.begins)) if not number else day
+            if self._by_calendar:
+                return max(0, (self._last_day(spans, number) - day).days)
+            return calendar.count(day, span.due.day)
         return None
 
     def _is_used_up(self, spans: Sequence[Span], number: int) -> bool:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from projections.calendar import Due, WorkingCalendar
-from projections.clocks import Case, ClockKind, clocks, not_before
+from projections.clocks import Case, Clock, ClockKind, clocks, not_before
 from projections.rules import RuleHistory
 from projections.standing import OPEN, Standing
 
@@ -47,25 +47,31 @@ class Running(NamedTuple):
 
 class Outlook(NamedTuple):
     """`overdue` is when the due day of the whole dossier is over, `allowed` when a result may be given; None: never,
-    or already."""
+    or already. `stopped`: up to when its clock stands still (`FOR_GOOD`: until more is heard); None: it runs."""
 
     running: tuple[Running, ...]
-    stopped: bool
+    stopped: int | None
     overdue: int | None
     allowed: int | None
 
     def urgency(self, at: int) -> Urgency:
         """That of the most urgent clock that makes the dossier itself late."""
         found = [self.urgency_of(each, at) for each in self.running if each.kind in OF_THE_DOSSIER]
-        if self.stopped:
+        if self.is_stopped(at):
             found.append(Urgency.STOPPED)
         return min(found, key=_ORDER.__getitem__, default=Urgency.NONE)
 
     def urgency_of(self, clock: Running, at: int) -> Urgency:
         """That of one clock; of the whole dossier nothing is soon while no result may be given."""
+        if clock.kind is ClockKind.PROCEDURE and self.is_stopped(at):
+            return Urgency.STOPPED
         found = clock.urgency(at)
         waits = clock.kind is ClockKind.PROCEDURE and found is not Urgency.LATE and self.waits_for_a_day(at)
         return Urgency.NOT_YET_DUE if waits else found
+
+    def is_stopped(self, at: int) -> bool:
+        """Tạm dừng: the clock of the whole dossier stands still (R10)."""
+        return self.stopped is not None and at < self.stopped
 
     def is_overdue(self, at: int) -> bool:
         """Is the due in force over, by date (R16)? A stopped clock is not overdue."""
@@ -77,7 +83,7 @@ class Outlook(NamedTuple):
 
     def changes_after(self, at: int) -> int | None:
         """The next instant beyond `at` at which one of these answers differs; None: they stay."""
-        instants: list[int | None] = [self.overdue, self.allowed]
+        instants: list[int | None] = [self.overdue, self.allowed, None if self.stopped == FOR_GOOD else self.stopped]
         for each in self.running:
             instants += (each.late, each.warn)
         return min((each for each in instants if each is not None and each > at), default=None)
@@ -86,21 +92,25 @@ class Outlook(NamedTuple):
 #: Clocks that make a dossier late: that of its procedure, and until it is received that of the answer. A late step or
 #: routing does not (R19); the supplement's limit binds the applicant, collection the post.
 OF_THE_DOSSIER: Final = (ClockKind.PROCEDURE, ClockKind.INTAKE)
-NOTHING_AHEAD: Final = Outlook((), False, None, None)
+NOTHING_AHEAD: Final = Outlook((), None, None, None)
+#: Beyond every instant.
+FOR_GOOD: Final = 2**63 - 1
 _ORDER: Final = {urgency: number for number, urgency in enumerate(Urgency)}
 
 
 def outlook(standing: Standing, rules: RuleHistory) -> Outlook:
     """What lies before a dossier that stands so. Costs what its clocks cost: a few spans."""
     running: list[Running] = []
-    stopped, overdue = False, None
+    stopped: int | None = None
+    overdue = None
     case = Case(standing, rules)
     for clock in clocks(standing, rules):
         span = clock.spans[-1]
         if span.ends is not None:
             continue
+        if clock.kind is ClockKind.PROCEDURE:
+            stopped = _stopped_until(clock)
         if span.due is None:
-            stopped = stopped or clock.kind is ClockKind.PROCEDURE
             continue
         late = max(case.instant(span.due), span.begins)
         running.append(Running(clock.kind, clock.name, span.due, late, span.warn, case.calendar))
@@ -110,3 +120,10 @@ def outlook(standing: Standing, rules: RuleHistory) -> Outlook:
     if standing.state in OPEN and (day := not_before(standing, rules)) is not None:
         allowed = case.calendar.midnight_after(day - _DAY)
     return Outlook(tuple(running), stopped, overdue, allowed) if running or stopped or allowed else NOTHING_AHEAD
+
+
+def _stopped_until(clock: Clock) -> int | None:
+    """A clock that waits for a supplement up to its limit is known to go on then."""
+    if clock.spans[-1].due is None:
+        return FOR_GOOD
+    return clock.spans[-1].begins if len(clock.spans) > 1 and clock.spans[-2].due is None else None

@@ -14,7 +14,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
-from projections.calendar import Term, WorkingCalendar
+from projections.calendar import DEFAULT_ZONE, Term, WorkingCalendar, local_date
 from schemas import rulebook as written
 from schemas.rulebook import Cause, Mechanism, Rulebook
 from schemas.timewords import WEEKDAYS, WrittenTerm
@@ -127,10 +127,12 @@ def compile_rules(rulebook: Rulebook, version: str | None = None) -> Rules:
 class RuleHistory:
     """Every rulebook that was ever published, in the order in which they became known.
 
-    `published` holds (known_at, rules), known_at in microseconds since 1970 UTC; it is never empty.
+    `published` holds (known_at, rules), known_at in microseconds since 1970 UTC; it is never empty. `known_on`: days
+    of a calendar that were announced after that date are not known; None: all are.
     """
 
     published: tuple[tuple[int, Rules], ...]
+    known_on: date | None = None
 
     def __post_init__(self) -> None:
         if not self.published:
@@ -157,9 +159,10 @@ class RuleHistory:
     def as_known(self, known: int) -> RuleHistory:
         """The history as it was known at that instant; it has the shipped rulebook at least."""
         count = max(1, bisect_right(self.published, known, key=lambda each: each[0]))
-        if count not in self._earlier:
-            self._earlier[count] = self if count == len(self.published) else RuleHistory(self.published[:count])
-        return self._earlier[count]
+        seen = count, _day_of(known)
+        if seen not in self._earlier:
+            self._earlier[seen] = RuleHistory(self.published[:count], seen[1])
+        return self._earlier[seen]
 
     def by_version(self, version: str) -> Rules | None:
         """The rules published under that version."""
@@ -177,7 +180,7 @@ class RuleHistory:
         return days, [by_day[day] for day in days]
 
     @cached_property
-    def _earlier(self) -> dict[int, RuleHistory]:
+    def _earlier(self) -> dict[tuple[int, date], RuleHistory]:
         return {}
 
 
@@ -185,6 +188,16 @@ def rule_history(shipped: Rulebook, published: Iterable[tuple[int, str, Rulebook
     """The history that begins with `shipped`; `published` are (known_at in microseconds, version, rulebook)."""
     later = tuple((known_at, compile_rules(rulebook, version)) for known_at, version, rulebook in published)
     return RuleHistory(((SINCE_EVER, compile_rules(shipped)), *later))
+
+
+def _day_of(known: int) -> date:
+    """Its date, or the nearest that a calendar has."""
+    if known < 0:
+        return date.min
+    return local_date(known, DEFAULT_ZONE) if known < _YEAR_9999 else date.max
+
+
+_YEAR_9999: Final = 253_370_764_800_000_000  # its beginning, in microseconds since 1970 UTC
 
 
 @dataclass(frozen=True)

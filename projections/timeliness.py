@@ -1,13 +1,13 @@
 """Two classes of a finished dossier: against the due in force, which is official, and against the first promise.
 
 The second is what no reset can change: moving the date makes a dossier officially in time, and leaves it late here.
-Both compare dates (R16); a procedure with a legal time in hours compares instants.
+Both compare dates (R16); a procedure with a legal time in hours compares instants, and an hour before is early.
 """
 
 from __future__ import annotations
 
-from projections.calendar import Due
-from projections.clocks import Case, first_due, procedure_clock
+from projections.calendar import HOUR_US, Due
+from projections.clocks import Case, due_of_result, first_due
 from projections.expectation import Timeliness
 from projections.rules import RuleHistory
 from projections.standing import Standing
@@ -17,9 +17,7 @@ def official_class(standing: Standing, rules: RuleHistory) -> Timeliness:
     """Against the due in force when the result came: moved by new dates, stopped and restarted as the rules say."""
     if standing.processed_at is None:
         return Timeliness.NO_FINISH
-    clock = procedure_clock(standing, rules)
-    towards = [span.due for span in clock.spans if span.due is not None] if clock else []
-    return _class(standing, rules, towards[-1] if towards else None)
+    return _class(standing, rules, due_of_result(standing, rules))
 
 
 def first_class(standing: Standing, rules: RuleHistory) -> Timeliness:
@@ -36,6 +34,8 @@ def _class(standing: Standing, rules: RuleHistory, due: Due | None) -> Timelines
     by_the_hour = due.operational == due.legal
     if by_the_hour and finish > due.operational:
         return Timeliness.LATE
+    if by_the_hour and finish <= due.operational - HOUR_US:
+        return Timeliness.EARLY
     day = Case(standing, rules).calendar.local_date(finish)
     if day < due.day:
         return Timeliness.EARLY

@@ -40,10 +40,11 @@ class StepRun(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Move(Struct, frozen=True, array_like=True, gc=False):
-    """The office gave the dossier another date, at `at`."""
+    """The office gave the dossier another date, at `at`; `recomputed`: because a calendar was announced late (R18)."""
 
     at: int
     due: int
+    recomputed: bool = False
 
 
 class Timing(Struct, frozen=True, array_like=True, gc=False):

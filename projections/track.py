@@ -110,7 +110,10 @@ def _consultation_answered(t: Timing, before: Before, after: Draft, e: Entry) ->
 
 def _moved(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
-    return replace(t, moves=(*t.moves, Move(e.at, microseconds(fact.new_due)))) if before.state in OPEN else t
+    if before.state not in OPEN:
+        return t
+    move = Move(e.at, microseconds(fact.new_due), type(fact) is DueRecomputed)
+    return replace(t, moves=(*t.moves, move))
 
 
 def _routed(t: Timing, before: Before, _after: Draft, e: Entry) -> Timing:

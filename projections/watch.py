@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, NamedTuple, assert_never
 from zoneinfo import ZoneInfo
 
@@ -33,7 +32,7 @@ from events.alarms import (
     alarm_id,
 )
 from events.envelope import from_microseconds, microseconds
-from projections.calendar import DEFAULT_ZONE
+from projections.calendar import DEFAULT_ZONE, zone_named
 from projections.clocks import Alarm, AlarmKind, ClockKind, agenda
 from projections.rules import RuleHistory
 from projections.standing import Standing
@@ -159,7 +158,7 @@ def _event(
     id: str,  # noqa: A002  # CloudEvents' own word
     more: Mapping[str, Any] = _NOTHING,
 ) -> AlarmEvent:
-    zone = _zone(standing.zone or DEFAULT_ZONE)
+    zone = zone_named(standing.zone or DEFAULT_ZONE)
     data: Any = kind(
         clock=alarm.clock.value,
         due=_local(alarm.due, zone),
@@ -194,11 +193,6 @@ def _kind_of(alarm: Alarm) -> type[ClockAlarm]:
 
 def _local(instant: int, zone: ZoneInfo) -> datetime:
     return from_microseconds(instant).astimezone(zone)
-
-
-@cache
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

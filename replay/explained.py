@@ -8,10 +8,11 @@ from typing import Final
 from events.catalogue import WIRE_NAMES
 from events.envelope import from_microseconds
 from projections.calendar import DEFAULT_ZONE, MINUTE_US, Due, WorkingCalendar
-from projections.clocks import Case, Clock, Span, clocks, not_before
+from projections.clocks import Case, Clock, ClockKind, clocks, not_before
 from projections.deadlines import Waiting
 from projections.dossier import Dossier, anomalies, history
 from projections.evolve import Entry
+from projections.expectation import Timeliness
 from projections.explain import WORDS, Explanation, Stretch, explain, remaining, remaining_words
 from projections.findings import findings
 from projections.outlook import Outlook, Running, Urgency, outlook
@@ -44,7 +45,7 @@ def describe_clocks(
     steps = history(dossier, at if as_of else None)
     standing = steps[-1][1] if steps else Standing()
     case = Case(standing, rules)
-    ahead = outlook(standing, rules)
+    ahead, official = outlook(standing, rules), official_class(standing, rules)
     procedure = case.procedure
     return api.Explanation(
         dossier=dossier.dossier_id,
@@ -57,10 +58,10 @@ def describe_clocks(
         procedure=standing.procedure,
         procedure_name=api.Name(vi=procedure.name_vi, en=procedure.name_en) if procedure else None,
         promised=_instant(standing.promised),
-        clock=_procedure_clock(steps, rules, at, ahead),
+        clock=_procedure_clock(steps, rules, at, ahead, official),
         not_before=not_before(standing, rules),
         not_yet_due=ahead.waits_for_a_day(at),
-        clocks=[_line(case, clock, ahead, at) for clock in clocks(standing, rules)],
+        clocks=[_line(case, clock, ahead, at, official) for clock in clocks(standing, rules)],
         anomalies=[
             describe_anomaly(each)
             for each in (*(standing.anomalies if as_of else anomalies(dossier)), *findings(steps, rules))
@@ -88,7 +89,7 @@ def describe_running(dossier_id: str, waiting: Waiting, clock: Running, at: int)
 
 
 def _procedure_clock(
-    steps: list[tuple[Entry, Standing]], rules: RuleHistory, at: int, ahead: Outlook
+    steps: list[tuple[Entry, Standing]], rules: RuleHistory, at: int, ahead: Outlook, official: Timeliness
 ) -> api.ProcedureClock | None:
     standing = steps[-1][1] if steps else Standing()
     told = explain(standing, steps, rules, at)
@@ -110,9 +111,9 @@ def _procedure_clock(
         due=_instant(told.due.operational if told.due else None),
         legal_due=_instant(told.due.legal if told.due else None),
         ended_at=_instant(last.ends) if told.ended else None,
-        status=_status_of(told.clock, ahead, at),
+        status=_status_of(told.clock, ahead, at, official),
         remaining=_remaining(case.calendar, told.due, at) if told.due and not told.ended else None,
-        official_class=official_class(standing, rules),
+        official_class=official,
         first_class=first_class(standing, rules),
     )
 
@@ -157,34 +158,32 @@ def _hours(minutes: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}"
 
 
-def _line(case: Case, clock: Clock, ahead: Outlook, at: int) -> api.ClockLine:
-    span = clock.spans[-1]
+def _line(case: Case, clock: Clock, ahead: Outlook, at: int, official: Timeliness) -> api.ClockLine:
+    begun = [each for each in clock.spans if each.begins <= at] or clock.spans[:1]
+    span = begun[-1]
     return api.ClockLine(
         kind=clock.kind,
         name=CLOCK_NAMES[clock.kind],
         step=clock.name,
         began_at=from_microseconds(clock.spans[0].begins),
-        ended_at=_instant(span.ends),
+        ended_at=_instant(clock.spans[-1].ends),
         due=_instant(span.due.operational if span.due else None),
-        status=_status_of(clock, ahead, at),
+        status=_status_of(clock, ahead, at, official),
         remaining=_remaining(case.calendar, span.due, at) if span.due and span.ends is None else None,
     )
 
 
-def _status_of(clock: Clock, ahead: Outlook, at: int) -> api.Status:
+def _status_of(clock: Clock, ahead: Outlook, at: int, official: Timeliness) -> api.Status:
     """Of a clock that has ended: done, by date or for a time in hours by instant (R16)."""
     span = clock.spans[-1]
     if span.ends is not None:
-        towards = _last_due(clock.spans)
-        late = towards is not None and span.ends > (towards.legal)
+        late = span.due is not None and span.ends > span.due.legal
+        if clock.kind is ClockKind.PROCEDURE and official is not Timeliness.NO_FINISH:
+            late = official is Timeliness.LATE
         return _status("done_late" if late else "done")
     sought = clock.kind, clock.name, span.due
     running = next((each for each in ahead.running if (each.kind, each.name, each.due) == sought), None)
     return _status(Urgency.STOPPED if running is None else ahead.urgency_of(running, at))
-
-
-def _last_due(spans: tuple[Span, ...]) -> Due | None:
-    return next((span.due for span in reversed(spans) if span.due is not None), None)
 
 
 def _status(code: str) -> api.Status:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from events import quarantine
-from events.envelope import Event
+from events.envelope import Event, microseconds
 from gateway.live import LiveView
 from projections.board import Board
+from projections.bulk import fold_at_once
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY
 from tests.strategies import events as any_event
@@ -51,6 +53,29 @@ def test_what_cannot_be_read_is_counted_and_the_rest_goes_on() -> None:
     view.apply(0, b"A", b"\xff")
     view.apply(0, b"A", packed([A0]))
     assert (view.unreadable, view.board.dossiers) == (1, 1)
+
+
+def with_standing(**odd: int) -> bytes:
+    dossier = fold_at_once("A", [(A0.event, 0, A0.recorded)])
+    return pack(replace(dossier, standing=replace(dossier.standing, **odd)))
+
+
+def test_a_state_of_no_calendar_is_counted_as_unreadable_and_the_rest_goes_on() -> None:
+    view = LiveView(rules())
+    view.apply(0, b"A", packed([A0]))
+    view.apply(0, b"A", with_standing(received_at=2**62))
+    view.apply(0, b"B/1 x", packed([B0]))
+    assert (view.board.dossiers, view.unreadable, view.deadlines.balance.received) == (2, 1, 2)
+
+
+def test_a_dossier_whose_clocks_cannot_be_computed_is_held_and_the_rest_goes_on() -> None:
+    view = LiveView(rules())
+    view.apply(0, b"A", with_standing(promised=2**62))
+    view.apply(0, b"B/1 x", packed([B0]))
+    assert (view.board.dossiers, view.unreadable, view.deadlines.balance.received) == (2, 0, 2)
+    view.use(rules())  # another rulebook: all of them are looked at again
+    view.settle(microseconds(START), 10)
+    assert view.settled
 
 
 def test_the_newest_changes_come_first_and_filters_hold() -> None:
