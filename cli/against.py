@@ -41,7 +41,6 @@ class _Part:
 
     around: Surroundings
     partition: int
-    end: int
     checkpoints: tuple[Signed, ...]
 
 
@@ -59,7 +58,7 @@ def against_signed(
         notes = [*_stored_notes(archive), *_announced_notes(kafka), *own_notes(settings), *kept]
         signed, failures = signed_checkpoints(notes, keys, archive.topic)
         numbers = {*ends, *signed, *archive.cursors()}
-        parts = [_Part(around, each, 2**62, tuple(signed.get(each, ()))) for each in sorted(numbers)]
+        parts = [_Part(around, each, tuple(signed.get(each, ()))) for each in sorted(numbers)]
     with progress_bar() as bar:
         jobs = run_jobs(_verify_part, parts, workers or enough(sum(ends.values()), len(parts)), shown(bar))
         verified = list(jobs)
@@ -73,7 +72,7 @@ def _verify_part(part: _Part, seen: Seen) -> Verified:
         end = archive.cursors().get(part.partition, 0)
 
         def blocks() -> Iterator[list[Any]]:
-            for block in archive.leaves(part.partition, part.end):
+            for block in archive.leaves(part.partition):
                 yield block
                 seen(part.partition, block[-1][0] + 1, end) if block else None
 

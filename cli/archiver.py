@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
+_EVERY = -1  # partition: what keeps all of them from being signed
 _CONFIRM_SECONDS = 60.0  # the longest wait for the broker to take a checkpoint
 
 log = structlog.get_logger(__name__)
@@ -117,6 +118,9 @@ async def _sign(
             refused.update(checkpointer.refused)
         except (ClickHouseError, KafkaError, OSError) as error:  # the next turn goes on where this one stopped
             log.warning("no checkpoint", error=type(error).__name__)
+        except Exception as error:  # nobody waits for this task: it says so in the health report, and goes on
+            log.exception("no checkpoint")
+            refused[_EVERY] = f"{type(error).__name__}: {error}"
 
 
 def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer) -> Checkpointer:

@@ -91,7 +91,7 @@ def _pack(
 
     from replay.log_table import LogTable
     from replay.merkle import consistency_proof, inclusion_proof
-    from replay.pack import Older, Pack, PackedRecord, packed
+    from replay.pack import Older, Pack, PackedRecord, packed, packed_name
     from replay.subtrees import StoredSubtrees
 
     table, partition = LogTable(archive.client, archive.topic), rows[0].partition
@@ -112,7 +112,7 @@ def _pack(
     records = tuple(
         PackedRecord(
             each.offset, each.recorded_ms, packed(each.key), packed(each.raw),
-            tuple((name, packed(value)) for name, value in each.headers),
+            tuple((packed_name(name), packed(value)) for name, value in each.headers),
             _texts(inclusion_proof(subtrees, each.offset, newest.size)),
         )
         for each in rows

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterator
 from typing import Annotated, Any, Final, TypeVar
 
+import msgspec
 import typer
 from rich.table import Table
 
@@ -66,7 +67,7 @@ def list_(
     for heading in ("lý do\nreason", "byte\nbytes", "vào lúc\nsince", *(["tình trạng\nstatus"] if everything else [])):
         table.add_column(heading)
     for each in records:
-        size = "null" if each.value is None else str(len(each.value))
+        size = "null" if each.value is None else number(each.cut.value_bytes if each.cut else len(each.value))
         status = [_STATUSES[each.status]] if everything else []  # without --all they are held
         table.add_row(identified(origin_text(each)), each.reason, size, moment(each.quarantined_at), *status)
     out.print(table)
@@ -106,6 +107,9 @@ def _lines(record: QuarantineRecord) -> Iterator[tuple[str, str]]:
     if record.went_to:
         yield "đã đến · went to", record.went_to
     yield "khóa · key", _visible(record.key)
+    if record.cut is not None:
+        all_of_it = f"{number(record.cut.value_bytes)} byte, sha256 {record.cut.sha256}"
+        yield "chỉ giữ phần đầu · cut, of", f"{all_of_it}, {number(record.cut.headers)} đầu mục · headers"
     for name, value in record.headers:
         yield "đầu mục · header", f"{_printable(name)}: {_visible(value)}"
 
@@ -197,6 +201,7 @@ def _summary(record: QuarantineRecord) -> dict[str, Any]:
         "origin": origin_text(record),
         "reason": record.reason,
         "bytes": None if record.value is None else len(record.value),
+        **({} if record.cut is None else {"cut": msgspec.to_builtins(record.cut)}),
         "recorded_at": record.recorded_at and record.recorded_at.isoformat(),
         "quarantined_at": record.quarantined_at.isoformat(),
         "status": record.status,

@@ -13,6 +13,11 @@ BROKER_WAIT_MS: Final = 20
 Header = tuple[str, bytes | None]
 
 
+def header_name_bytes(name: str) -> bytes:
+    """The bytes of a header's name as its reader has it: what is no UTF-8 as `surrogateescape` has it (PEP 383)."""
+    return name.encode(errors="surrogateescape")
+
+
 class LedgerRecord(Protocol):
     """One record of a known partition; `timestamp` is the broker's append time in milliseconds."""
 

@@ -11,7 +11,7 @@ record of a topic is read again by `dossier quarantine retry`, a row of a file w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal, assert_never
 
@@ -19,14 +19,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 from events.catalogue import Instant
+from events.ledger import Header, header_name_bytes
 
 QUARANTINE_TOPIC: Final = "dossier.quarantine.v1"
+
+#: The most that the topic takes of one (deploy/kafka/topics.yaml), less what Kafka puts around it.
+MAX_RECORD_BYTES: Final = 2 * 1024 * 1024 - 16 * 1024
+#: What is kept of a record that would be larger: in JSON a byte of a value is four thirds, one of a name up to six.
+_KEPT_VALUE_BYTES: Final = 1024 * 1024
+_KEPT_KEY_BYTES: Final = 64 * 1024
+_KEPT_HEADER_BYTES: Final = 64 * 1024
+_HEADER_BYTES: Final = 8  # an empty one, in JSON
 
 #: Characters of the SHA-256 that tell two files of one name apart; an operator types them.
 _DIGEST_CHARS: Final = 12
 
 Status = Literal["held", "retried"]
-Header = tuple[str, bytes | None]
 
 
 class LedgerOrigin(Struct, frozen=True, tag="ledger", tag_field="kind", forbid_unknown_fields=True):
@@ -56,12 +64,24 @@ class WebhookOrigin(Struct, frozen=True, tag="webhook", tag_field="kind", forbid
 Origin = LedgerOrigin | FileOrigin | WebhookOrigin
 
 
+class Cut(Struct, frozen=True, forbid_unknown_fields=True):
+    """How much there was of a record of which only the beginning is kept; `sha256`: of its value, in hex.
+
+    A broker takes what is small when it is compressed. The archive has all of it, at the position of its origin.
+    """
+
+    key_bytes: int
+    value_bytes: int
+    headers: int
+    sha256: str
+
+
 class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An unreadable record. Bytes are base64 in the JSON; None is null, which is not the same as empty.
 
     `recorded_at` is the ledger's append time (None: it came from a file). `went_to` is the position on the ledger
     where a retried record arrived, the endpoint that took a retried alarm, or the identity (`source id`) of the event
-    that a row of a file became.
+    that a row of a file became. `cut`: this is only its beginning.
     """
 
     origin: Origin
@@ -73,6 +93,7 @@ class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     quarantined_at: Instant
     status: Status = "held"
     went_to: str | None = None
+    cut: Cut | None = None
 
 
 class NoQuarantineRecord(ValueError):
@@ -145,11 +166,41 @@ def from_ledger(
     reason: str,
     quarantined_at: datetime,
 ) -> QuarantineRecord:
-    """Quarantine one record of the ledger or of the alarms, as it stands there."""
-    return QuarantineRecord(
-        origin=origin, reason=reason, key=key, value=value, headers=tuple(headers), recorded_at=recorded_at,
-        quarantined_at=quarantined_at,
+    """Quarantine one record of the ledger or of the alarms, as it stands there, or the beginning of it (`Cut`).
+
+    The name of a header that is no UTF-8 is written with backslashes: JSON has no such text.
+    """
+    legible = tuple((header_name_bytes(name).decode(errors="backslashreplace"), held) for name, held in headers)
+    return _bounded(
+        QuarantineRecord(
+            origin=origin, reason=reason, key=key, value=value, headers=legible, recorded_at=recorded_at,
+            quarantined_at=quarantined_at,
+        )
     )  # fmt: skip
+
+
+def _bounded(record: QuarantineRecord) -> QuarantineRecord:
+    if len(encode(record)) <= MAX_RECORD_BYTES:
+        return record
+    key, value = record.key or b"", record.value or b""
+    cut = Cut(len(key), len(value), len(record.headers), hashlib.sha256(value).hexdigest())
+    return msgspec.structs.replace(
+        record, key=_beginning(record.key, _KEPT_KEY_BYTES), value=_beginning(record.value, _KEPT_VALUE_BYTES),
+        headers=tuple(_first(record.headers, _KEPT_HEADER_BYTES)), cut=cut,
+    )  # fmt: skip
+
+
+def _beginning(content: bytes | None, size: int) -> bytes | None:
+    return None if content is None else content[:size]
+
+
+def _first(headers: Sequence[Header], size: int) -> Iterator[Header]:
+    """As many whole headers as there is room for."""
+    for name, content in headers:
+        size -= len(name.encode()) + len(content or b"") + _HEADER_BYTES
+        if size < 0:
+            return
+        yield name, content
 
 
 def retried(record: QuarantineRecord, went_to: str) -> QuarantineRecord:

@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 
 from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from events.envelope import encode, headers
+from events.lean import take_any_header_name
 from events.publisher import words
 from events.rulebook import MAX_RECORD_BYTES, RULEBOOKS_TOPIC, Published, Shelf, make_rulebook_event
 from schemas.cluster import Cluster
@@ -124,6 +125,7 @@ async def follow_rulebooks(
 
 @contextlib.asynccontextmanager
 async def _consuming(kafka: Cluster, tp: TopicPartition) -> AsyncIterator[Any]:
+    take_any_header_name()
     consumer = AIOKafkaConsumer(
         **kafka.client, client_id="rulebooks", group_id=None, enable_auto_commit=False,
         auto_offset_reset="earliest", max_partition_fetch_bytes=2 * MAX_RECORD_BYTES, request_timeout_ms=10_000,

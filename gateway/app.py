@@ -8,7 +8,7 @@ percent-encoded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from litestar.exceptions import ClientException, NotFoundException, ServiceUnava
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.params import FromPath, PathParameter, QueryParameter
-from litestar.response import ServerSentEvent
+from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp
 from pydantic import TypeAdapter, ValidationError
 
@@ -279,15 +279,18 @@ async def stream(gateway: FromApp) -> ServerSentEvent:
     if gateway.streams >= MAX_STREAMS:
         raise ServiceUnavailableException(f"{MAX_STREAMS} live streams are open already")
 
-    async def counted() -> Any:
-        gateway.streams += 1
-        try:
-            async for message in board_changes(gateway.reader):
-                yield message
-        finally:
-            gateway.streams -= 1
+    return ServerSentEvent(_counted(gateway), headers={"cache-control": "no-store"})
 
-    return ServerSentEvent(counted(), headers={"cache-control": "no-store"})
+
+async def _counted(gateway: Gateway) -> AsyncGenerator[ServerSentEventMessage]:
+    if gateway.streams >= MAX_STREAMS:  # many came at once, and were all let in; the page tries again
+        return
+    gateway.streams += 1
+    try:
+        async for message in board_changes(gateway.reader):
+            yield message
+    finally:
+        gateway.streams -= 1
 
 
 @get("/", media_type=MediaType.HTML, include_in_schema=False)

@@ -31,6 +31,7 @@ SECURITY_HEADERS: Final = tuple(
         "permissions-policy": "camera=(), geolocation=(), microphone=()",
     }.items()
 )
+_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"))
 _TOO_LONG: Final = b'{"status_code":414,"detail":"path or query is too long"}'
 
 
@@ -57,7 +58,8 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *SECURITY_HEADERS]
-                self._count(scope["method"], scope.get("path_template") or "other", message["status"])
+                method = scope["method"] if scope["method"] in _METHODS else "other"  # a caller chooses the word
+                self._count(method, scope.get("path_template") or "other", message["status"])
             await send(message)
 
         return guarded

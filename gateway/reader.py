@@ -18,6 +18,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from events.lean import take_any_header_name
 from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC
 from events.rulebook import RULEBOOKS_TOPIC, Published
@@ -221,6 +222,7 @@ class LiveReader:
 
     @asynccontextmanager
     async def _consuming(self) -> AsyncIterator[Any]:
+        take_any_header_name()
         consumer = AIOKafkaConsumer(
             **self._kafka.client,
             client_id="gateway",

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from events.catalogue import Received
 from events.envelope import LEDGER, Decode, Unreadable, microseconds
-from events.ledger import LedgerRecord
+from events.ledger import Header, LedgerRecord, header_name_bytes
 
 #: One block: ClickHouse joins what comes in one insert up to 1 M rows and 256 MB. Twice as many rows bring no more
 #: rows a second, and a quarter of a second's work is lost at most when an archiver dies.
@@ -31,6 +31,8 @@ _ROW_BYTES: Final = 64
 #: microsecond a row each, less than half of what rows in MsgPack do; Native costs the engine as little, Python more.
 FORMAT: Final = "ArrowStream"
 _WORD: Final = pa.dictionary(pa.int8(), pa.string())  # the same in every row, or nearly
+_HEADERS: Final = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
+_HEADERS_IN_BYTES: Final = pa.list_(pa.struct([("name", pa.binary()), ("value", pa.binary())]))
 _SCHEMA: Final = pa.schema(
     [
         ("topic", _WORD),
@@ -39,7 +41,7 @@ _SCHEMA: Final = pa.schema(
         ("recorded_at", pa.timestamp("ms", "UTC")),
         ("key", pa.binary()),
         ("raw", pa.binary()),
-        ("headers", pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))),
+        ("headers", _HEADERS),
         ("unreadable", pa.string()),
         ("occurred_at", pa.timestamp("us", "UTC")),
         ("promised", pa.timestamp("us", "UTC")),
@@ -139,7 +141,7 @@ def make_batch(
     told = [unreadable.get(offset, "") for offset in offsets] if unreadable else pa.repeat("", count)
     columns = (
         _word(topic, count), pa.repeat(pa.scalar(partition, pa.uint32()), count), offsets, recorded, keys, values,
-        headers, told, occurred, promised, _word(str(writer), count),
+        _headers(headers), told, occurred, promised, _word(str(writer), count),
     )  # fmt: skip
     rows, first, last = _rows(columns), offsets[0], offsets[-1]
     digest = hashlib.sha256(rows.select(_RECORD).serialize()).hexdigest()
@@ -147,6 +149,14 @@ def make_batch(
         topic, partition, first, last, f"{topic}:{partition}:{first}:{last}:{digest}{salt}", _body(rows), records,
         unreadable,
     )  # fmt: skip
+
+
+def _headers(of_records: Sequence[Sequence[Header]]) -> pa.Array[Any]:
+    try:
+        return pa.array(of_records, _HEADERS)
+    except UnicodeEncodeError:  # some name is no UTF-8: ClickHouse keeps its bytes, which Arrow would not call a string
+        names = [[(header_name_bytes(name), value) for name, value in headers] for headers in of_records]
+        return pa.array(names, _HEADERS_IN_BYTES).cast(_HEADERS, safe=False)
 
 
 def _word(word: str, count: int) -> pa.Array[Any]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
-from replay.log_table import LogTable, Missing
+from replay.checkpoint import Checkpoint, CheckpointRefused, SignedCheckpoint, Signer, parse
+from replay.log_table import LogTable, Missing, StoredCheckpoint
 from replay.merkle import CompactRange
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,9 @@ class Checkpointer:
         now = time.monotonic()
         self.refused = {partition: why for partition, why in self.refused.items() if partition in archived}
         for partition, end in archived.items():
-            known = self._log(partition)
+            known = self._signed_last(partition, end)
+            if known is None:
+                continue
             waited = now - self._signed_at.setdefault(partition, now - self.policy.seconds)
             if end - known.size >= self.policy.records or (end > known.size and waited >= self.policy.seconds):
                 self._signed_at[partition] = now
@@ -71,16 +73,31 @@ class Checkpointer:
     def sign_all(self, archived: Mapping[int, int]) -> None:
         """Sign everything that is not signed yet, as at the end of a process."""
         for partition, end in archived.items():
-            if end > self._log(partition).size:
-                self._sign(partition, self._log(partition), end)
+            known = self._signed_last(partition, end)
+            if known is not None and end > known.size:
+                self._sign(partition, known, end)
 
-    def _log(self, partition: int) -> CompactRange:
+    def _signed_last(self, partition: int, end: int) -> CompactRange | None:
+        """The log as it was signed last; None: what is stored as that is none. The others are signed all the same."""
         known = self._logs.get(partition)
         if known is None:
             newest = self.table.newest(partition)
-            known = CompactRange(newest.size, newest.hashes) if newest else CompactRange()
+            try:
+                known = CompactRange() if newest is None else _range_of(newest)
+            except (CheckpointRefused, ValueError) as error:
+                self._refuse(partition, f"the newest checkpoint stored of partition {partition}: {error}")
+                return None
             self._logs[partition] = known
+        if known.size > end:
+            held = f"a checkpoint of {known.size} leaves is stored of partition {partition}, and {end} are archived"
+            self._refuse(partition, held)
+            return None
         return known
+
+    def _refuse(self, partition: int, why: str) -> None:
+        if self.refused.get(partition) != why:
+            log.warning("no checkpoint, see dossier verify --all", why=why)
+        self.refused[partition] = why
 
     def _sign(self, partition: int, known: CompactRange, end: int) -> None:
         grown = CompactRange(known.size, known.hashes)
@@ -88,8 +105,7 @@ class Checkpointer:
             for leaves in self.table.leaves(partition, known.size, end):
                 self.table.keep(partition, grown.extend(leaves))
         except Missing as missing:
-            self.refused[partition] = str(missing)
-            log.warning("no checkpoint, see dossier verify --all", why=str(missing))
+            self._refuse(partition, str(missing))
             return
         self.refused.pop(partition, None)
         checkpoint = Checkpoint(f"{self.origin}/{partition}", grown.size, grown.root())
@@ -108,3 +124,15 @@ class Checkpointer:
             file.write(f"{note}\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _range_of(stored: StoredCheckpoint) -> CompactRange:
+    """The log that a stored checkpoint is of.
+
+    Raises:
+        CheckpointRefused, ValueError: its hashes are not those of what was signed.
+    """
+    found, signed = CompactRange(stored.size, stored.hashes), parse(stored.note).checkpoint
+    if (signed.size, signed.root) != (found.size, found.root()):
+        raise CheckpointRefused("its hashes are not those of what was signed")
+    return found

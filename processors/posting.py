@@ -97,6 +97,8 @@ class Poster:
         self._now = now
         self._url = str(endpoint.url)
         self._session: aiohttp.ClientSession | None = None
+        # A post waits here for one of its connections: where it waits for it in aiohttp, its time-out runs already.
+        self._room = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(
@@ -125,12 +127,16 @@ class Poster:
         """
         end = time.monotonic() + self._patience.give_up_seconds if give_up_at is None else give_up_at
         tries, pauses = 1, self._patience.pauses()
-        while (trouble := await self._try(alarm)) is not None:
+        while (trouble := await self._try_in_turn(alarm)) is not None:
             pause = next(pauses, None)
             if pause is None or time.monotonic() + pause > end:
                 raise GivenUp(f"{trouble}, after {tries} attempts")
             await self._sleep(pause)
             tries += 1
+
+    async def _try_in_turn(self, alarm: Alarm) -> str | None:
+        async with self._room:
+            return await self._try(alarm)
 
     async def _try(self, alarm: Alarm) -> str | None:
         """None: it has taken it; else what went wrong and may be better next time.

@@ -11,15 +11,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
+from events.lean import take_any_header_name
 from events.ledger import LedgerRecord
 from events.quarantine import QUARANTINE_TOPIC, FileOrigin, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
 from schemas.cluster import Cluster
 
-#: The ledger's largest record as base64 with its headers; the topic's max.message.bytes is the same.
+#: The topic's max.message.bytes; what would be larger is cut (`events.quarantine.MAX_RECORD_BYTES`).
 MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
 #: How long a record may wait for a broker that is away, before the process gives up and starts again.
 BROKER_AWAY_SECONDS: Final = 600
 _READ_WAIT_MS: Final = 500
+_CUT: Final = "only its beginning is kept here; the archive has all of it, at this position"
 _ROW: Final = "a row of a file: import that file again, under a mapping that can read it"
 
 
@@ -97,6 +99,7 @@ async def read_quarantine(brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> di
     Raises:
         aiokafka.errors.KafkaError: the topic cannot be read.
     """
+    take_any_header_name()
     consumer = AIOKafkaConsumer(
         topic,
         **brokers.client,
@@ -155,6 +158,8 @@ async def _retry(record: QuarantineRecord, writer: QuarantineWriter, ledger: str
 
 async def _to_ledger(record: QuarantineRecord, writer: QuarantineWriter, ledger: str) -> tuple[str, str]:
     """Why it still cannot be read, or where it is now."""
+    if record.cut is not None:
+        return _CUT, ""
     try:
         event = decode(record.value) if record.key is None else decode_record(record.key, record.value)
     except Unreadable as error:

@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
 from events.envelope import Decode
+from events.lean import take_any_header_name
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from processors.archive_table import ArchiveTable, Count, content_of, joined, runs
 from processors.batches import MAX_BYTES, MAX_ROWS, cut, make_batch, weight
@@ -174,6 +175,7 @@ class Repair:
         return await self._each_batch(spans, self._replace)
 
     async def _each_batch(self, spans: Sequence[Span], do: Callable[[int, Sequence[LedgerRecord]], int]) -> int:
+        take_any_header_name()
         consumer = AIOKafkaConsumer(
             **self._brokers.client, client_id="dossier-repair", enable_auto_commit=False,
             auto_offset_reset="none", fetch_max_wait_ms=BROKER_WAIT_MS,

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.alarms import ALARMS, AlarmEvent
 from events.envelope import Unreadable
+from events.lean import take_any_header_name
 from schemas.cluster import Cluster
 
 _WAIT_MS: Final = 200
@@ -25,6 +26,7 @@ async def read_alarms(brokers: Cluster, topic: str, offsets: Mapping[int, int]) 
         aiokafka.errors.KafkaError: the topic cannot be read.
     """
     found: dict[int, list[AlarmEvent]] = {partition: [] for partition in offsets}
+    take_any_header_name()
     consumer = AIOKafkaConsumer(
         **brokers.client,
         client_id="dossier-projector-alarms",

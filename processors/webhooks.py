@@ -26,6 +26,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Re
 from events.alarms import ALARMS, ALARMS_TOPIC, AlarmEvent, BreachCleared
 from events.catalogue import wire_name
 from events.envelope import Unreadable
+from events.lean import take_any_header_name
 from events.ledger import LedgerRecord
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord, WebhookOrigin
 from processors.posting import Alarm, GivenUp, Patience, Poster
@@ -194,6 +195,7 @@ async def post_again(poster: Poster, record: QuarantineRecord) -> None:
 def _consumer(options: WebhookOptions, name: str) -> Any:
     patience = options.patience
     longest_seconds = patience.give_up_seconds + BATCH_RECORDS * patience.timeout_seconds
+    take_any_header_name()
     return AIOKafkaConsumer(
         options.topic,
         **options.brokers.client,

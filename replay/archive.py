@@ -121,10 +121,10 @@ class Archive:
         sql = (
             f"SELECT {_COLUMNS} FROM dossier_events "  # noqa: S608  # our own column names; values are parameters
             "WHERE topic = {topic:String} AND partition = {partition:UInt32} "
-            "AND offset >= {first:UInt64} AND offset < {end:UInt64} ORDER BY topic, partition, offset"
+            "AND offset BETWEEN {first:UInt64} AND {last:UInt64} ORDER BY topic, partition, offset"
         )
-        parameters = {"partition": partition, "first": first, "end": 2**63 if end is None else end}
-        yield from self._blocks(sql, parameters)
+        if end != 0:
+            yield from self._blocks(sql, {"partition": partition, "first": first, "last": _last_before(end)})
 
     def by_dossier(
         self, partition: int, end: int, beside: tuple[str, int] = ("", 0), dossiers: Collection[str] | None = None
@@ -154,13 +154,13 @@ class Archive:
             named = " AND dossier_id IN arrayPushBack({dossiers:Array(String)}, '') AND key IN {dossiers:Array(String)}"
             yield from histories(self._columns(f"{sql}{named} GROUP BY history", {**parameters, **some}, _GROUPED))
 
-    def leaves(self, partition: int, end: int) -> Iterator[list[Any]]:
-        """The rows before `end` of a partition as `replay.verify.StoredRow`, a block at a time, in ledger order."""
+    def leaves(self, partition: int) -> Iterator[list[Any]]:
+        """All rows of a partition as `replay.verify.StoredRow`, a block at a time, in ledger order."""
         sql = (
             f"SELECT offset, {LEAF_SQL}, leaf FROM dossier_events WHERE topic = {{topic:String}} "  # noqa: S608  # our own words; values are parameters
-            "AND partition = {partition:UInt32} AND offset < {end:UInt64} ORDER BY topic, partition, offset"
+            "AND partition = {partition:UInt32} ORDER BY topic, partition, offset"
         )
-        for columns in self._columns(sql, {"partition": partition, "end": end}):
+        for columns in self._columns(sql, {"partition": partition}):
             yield list(zip(*columns, strict=True))
 
     def with_columns(self, partition: int, end: int) -> Iterator[Sequence[Sequence[Any]]]:
@@ -187,18 +187,20 @@ class Archive:
     def cursors(self) -> dict[int, int]:
         """For each partition that has records, the first offset that is not archived."""
         sql = (
-            "SELECT partition, max(offset) + 1 FROM dossier_events WHERE topic = {topic:String} "
+            "SELECT partition, max(offset) FROM dossier_events WHERE topic = {topic:String} "
             "GROUP BY partition ORDER BY partition"
         )
-        return {int(partition): int(end) for partition, end in self._rows(sql, {})}
+        return {int(partition): int(last) + 1 for partition, last in self._rows(sql, {})}
 
     def reached(self) -> dict[int, tuple[int, int]]:
         """For each partition that has records: the first offset that is not archived, the newest append time in ms."""
         sql = (
-            "SELECT partition, max(offset) + 1, toUnixTimestamp64Milli(max(recorded_at)) FROM dossier_events "
+            "SELECT partition, max(offset), toUnixTimestamp64Milli(max(recorded_at)) FROM dossier_events "
             "WHERE topic = {topic:String} GROUP BY partition ORDER BY partition"
         )
-        return {int(partition): (int(end), int(recorded_ms)) for partition, end, recorded_ms in self._rows(sql, {})}
+        return {
+            int(partition): (int(last) + 1, int(recorded_ms)) for partition, last, recorded_ms in self._rows(sql, {})
+        }
 
     def known_ids(self, source: str, ids: Collection[str]) -> set[str]:
         """Which of these ids of `source` the archive holds as events."""
@@ -264,6 +266,11 @@ class Archive:
         with stream as blocks:
             for block in blocks:
                 yield [_row(*each) for each in block]
+
+
+def _last_before(end: int | None) -> int:
+    """The last offset before `end`: whatever the column can hold, since a forger chooses what stands in it."""
+    return 2**64 - 1 if end is None else end - 1
 
 
 def _is_readable(row: ArchiveRow) -> bool:

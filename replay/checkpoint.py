@@ -30,6 +30,7 @@ WITNESS: Final = 4
 #: Limits, before anything is parsed.
 MAX_CHARACTERS: Final = 64 * 1024
 MAX_SIGNATURES: Final = 64
+_PARTITION: Final = re.compile(r"0|[1-9][0-9]{0,9}")
 _NAME: Final = re.compile(r"[^\s+—]{1,200}")
 _PRIVATE: Final = "PRIVATE+KEY+"
 _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -65,7 +66,7 @@ class Checkpoint:
     def partition_of(self, topic: str) -> int | None:
         """The partition of the topic whose log it is of, whatever the ledger calls itself; None: of another log."""
         log, _, partition = self.origin.rpartition("/")
-        return int(partition) if log.endswith(f"/{topic}") and partition.isdecimal() else None
+        return int(partition) if log.endswith(f"/{topic}") and _PARTITION.fullmatch(partition) else None
 
 
 @dataclass(frozen=True, slots=True)

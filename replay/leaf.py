@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from events.ledger import Header
+from events.ledger import Header, header_name_bytes
 
 VERSION: Final = b"dossier-leaf/1\n"
 #: Before the bytes of a leaf, so that no leaf is an inner node (RFC 6962, 2.1).
@@ -62,7 +62,7 @@ def leaf_bytes(
     """The bytes of a record's leaf."""
     fields = [topic.encode(), b"%d" % partition, b"%d" % offset, b"%d" % timestamp_ms, key, value, b"%d" % len(headers)]
     for name, content in headers:
-        fields += (name.encode(), content)
+        fields += (header_name_bytes(name), content)
     return VERSION + b"".join(map(_netstring, fields))
 
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from events.ledger import header_name_bytes
 from replay.checkpoint import Checkpoint, CheckpointRefused, PublicKey, SignedCheckpoint, parse
 from replay.leaf import leaf_bytes, leaf_hash
 from replay.merkle import EMPTY_ROOT, ProofError, verify_consistency, verify_inclusion
@@ -28,6 +31,7 @@ FORMAT: Final = "dossier-pack/1"
 MAX_PACK_BYTES: Final = 256 * 1024 * 1024
 _JSON: Final = "pack.json"
 _HTML: Final = "dossier.html"
+_IN_BASE64: Final = "\0base64:"
 
 
 class PackRefused(Exception):
@@ -140,6 +144,9 @@ class Pack(Struct, frozen=True):
         failures = []
         if not self.records:
             failures.append(_failure("empty", f"{self.partition}", f"no record of {self.dossier} is in it"))
+        for before, after in pairwise(each.offset for each in self.records):
+            if before >= after:
+                failures.append(_failure("order", f"{self.partition}@{after}", f"it comes after the record @{before}"))
         for each in self.records:
             position = f"{self.partition}@{each.offset}"
             try:
@@ -171,12 +178,34 @@ class Pack(Struct, frozen=True):
 
     def leaf(self, record: PackedRecord) -> bytes:
         """The hash of the record's leaf."""
-        headers = [(name, _bytes(held)) for name, held in record.headers]
+        headers = [(unpacked_name(name), _bytes(held)) for name, held in record.headers]
         leaf = leaf_bytes(
             self.topic, self.partition, record.offset, record.timestamp_ms, _bytes(record.key), _bytes(record.value),
             headers,
         )  # fmt: skip
         return leaf_hash(leaf)
+
+
+def packed_name(name: str) -> str:
+    """A header's name for JSON, which has no text for bytes that are no UTF-8: those in base64, behind a mark."""
+    content = header_name_bytes(name)
+    try:
+        if not content.startswith(_IN_BASE64.encode()):
+            return content.decode()
+    except UnicodeDecodeError:
+        pass
+    return _IN_BASE64 + base64.b64encode(content).decode()
+
+
+def unpacked_name(name: str) -> str:
+    """The name of `packed_name`, as a reader of the ledger has it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not name.startswith(_IN_BASE64):
+        return name
+    return base64.b64decode(name.removeprefix(_IN_BASE64), validate=True).decode(errors="surrogateescape")
 
 
 def write_pack(pack: Pack, html: str) -> bytes:
@@ -206,8 +235,10 @@ def read_pack(data: bytes) -> Pack:
                 _require_its_files(packed, pack)
     except (
         zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
         KeyError,
-        NotImplementedError,
+        RuntimeError,  # an encrypted file; NotImplementedError, a compression that it does not know, is one too
         msgspec.MsgspecError,
         RecursionError,
         ValueError,

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from events.envelope import Decode
+from events.lean import take_any_header_name
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from events.quarantine import position_text
 from replay.archive import Archive, ArchiveRow
@@ -252,6 +253,7 @@ async def _bounds(consumer: Any, partitions: Sequence[TopicPartition]) -> tuple[
 
 
 def _consumer(brokers: Cluster, topic: str) -> Any:
+    take_any_header_name()
     return AIOKafkaConsumer(
         topic,
         **brokers.client,

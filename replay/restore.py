@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from events.lean import take_any_header_name
 from replay.archive import Archive, ArchiveRow
 from replay.reconcile import Reconciliation, compare_partition
 from schemas.cluster import Cluster
@@ -49,6 +50,7 @@ class Restoring:
             raise RestoreRefused(f"{topic} has {len(ends)} partitions there, the archive knows of number {missing[-1]}")
         if not any(ends.values()):
             return
+        take_any_header_name()
         consumer = AIOKafkaConsumer(
             **self._brokers.client, client_id="dossier-restore", enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -94,6 +96,7 @@ class Restoring:
             for rows in _batches(block):
                 batch = producer.create_batch()
                 for row in rows:
+                    _require_names(self._archive.topic, row)
                     taken = batch.append(
                         key=row.key, value=row.raw, timestamp=row.recorded_ms, headers=list(row.headers)
                     )
@@ -107,6 +110,15 @@ class Restoring:
                 written += len(rows)
                 self._progress(len(rows))
         return written
+
+
+def _require_names(topic: str, row: ArchiveRow) -> None:
+    """The client writes text alone as the name of a header."""
+    try:
+        "".join(name for name, _ in row.headers).encode()
+    except UnicodeEncodeError as error:
+        position = f"{topic}/{row.partition}@{row.offset}"
+        raise RestoreRefused(f"{position} has a header whose name is no UTF-8, which cannot be written") from error
 
 
 def _batches(rows: Sequence[ArchiveRow]) -> Iterator[list[ArchiveRow]]:

@@ -10,6 +10,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -37,11 +38,15 @@ def _known_zone(name: str) -> str:
 
 
 def _known_encoding(name: str) -> str:
+    ascii_bytes = bytes(range(128))
     try:
-        keeps_ascii = "a,\n".encode(name) == b"a,\n"
         known = codecs.lookup(name).name
+        keeps_ascii = ascii_bytes.decode(name) == ascii_bytes.decode("ascii")
+        b"\xff".decode(name, "surrogateescape")  # as a row is read that is not what it should be
     except LookupError as error:
         raise ValueError(f"no encoding {name!r}; write utf-8, cp1258, …") from error
+    except UnicodeError:
+        keeps_ascii = False
     if not keeps_ascii:
         raise ValueError(f"encoding {name!r} does not keep ASCII as it is; convert the file to utf-8")
     return known
@@ -50,6 +55,13 @@ def _known_encoding(name: str) -> str:
 def _known_format(name: str) -> str:
     if name not in {"iso", "epoch_s", "epoch_ms"} and "%" not in name:
         raise ValueError("write iso, epoch_s, epoch_ms, or a strptime format such as %d/%m/%Y %H:%M")
+    try:
+        datetime.strptime("", name)  # noqa: DTZ007  # no time is read
+    except re.error as error:
+        raise ValueError(f"no strptime format: a directive is there twice ({error})") from error
+    except ValueError as error:
+        if "does not match" not in str(error):  # which nothing does
+            raise ValueError(f"no strptime format: {error}") from error
     return name
 
 

@@ -75,8 +75,23 @@ class WebhookEndpoint(BaseModel):
 def is_private(address: str) -> bool:
     """Is that IP address one that only this machine or its network reaches?"""
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return not (mapped or found).is_global or found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        inside = _within(found)
+        if inside is not None:
+            return is_private(str(inside))
+        return not found.is_global or found.is_multicast or found.is_site_local
+    return not found.is_global or found.is_multicast
+
+
+def _within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one stands for where networks translate: mapped, 6to4, NAT64 and their elders."""
+    if any(address in network for network in _TRANSLATED):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+#: RFC 6052 (NAT64), RFC 2765 (IPv4-translated), RFC 4291 (IPv4-compatible, deprecated; `::1` is loopback either way).
+_TRANSLATED: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
 
 
 def _is_private_literal(host: str) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from typing import Any, assert_never
+from decimal import Decimal
+from typing import Any, Final, assert_never
 from zoneinfo import ZoneInfo
 
 from schemas.mapping import FieldValue, Lookup, split_template
@@ -67,7 +67,7 @@ def instants(format: str, zone: str) -> Callable[[str], datetime]:  # noqa: A002
             at = parse(text.strip())
             # A fixed offset: what is written must not depend on the host's zone tables.
             return at if at.tzinfo is not None else datetime.fromisoformat(at.replace(tzinfo=local).isoformat())
-        except (ValueError, OverflowError, InvalidOperation) as error:
+        except (ValueError, ArithmeticError) as error:
             raise Unfit(f"no time as `{format}`") from error
 
     return read
@@ -75,11 +75,16 @@ def instants(format: str, zone: str) -> Callable[[str], datetime]:  # noqa: A002
 
 def _epoch(units_a_second: int) -> Callable[[str], datetime]:
     def parse(text: str) -> datetime:
-        return _EPOCH + timedelta(microseconds=int(Decimal(text) * 1_000_000 / units_a_second))
+        number = Decimal(text)
+        if not number.is_finite() or number.adjusted() > _DIGITS:
+            raise ValueError("no instant of a calendar")
+        return _EPOCH + timedelta(microseconds=int(number * 1_000_000 / units_a_second))
 
     return parse
 
 
+#: No time has so many digits; `1E+999990` would be made one with a million of them first.
+_DIGITS: Final = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PARSERS: dict[str, Callable[[str], datetime]] = {
     "iso": datetime.fromisoformat, "epoch_s": _epoch(1), "epoch_ms": _epoch(1_000),

@@ -46,6 +46,8 @@ class Xes:
         except (ParseError, ExpatError, RecursionError) as error:
             yield from reader.take()
             raise LogError(f"no XML: {error}; what came before was read") from error
+        except (ValueError, LookupError) as error:  # expat asks Python for an encoding it does not know itself
+            raise LogError(f"its encoding cannot be read: {error}; save it as UTF-8") from error
         yield from reader.take()
 
 

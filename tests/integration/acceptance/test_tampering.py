@@ -204,6 +204,19 @@ def test_a_row_far_beyond_the_ledger_keeps_nothing_from_being_written_again(sign
     assert kinds(answer) == {"missing": [f"3@{end}-{far - 1}"], "ledger: different": on_ledger(3, [far])}
 
 
+@pytest.mark.parametrize("far", [2**62, 2**63, 2**64 - 1], ids=["2^62", "2^63", "2^64-1"])
+def test_a_row_at_an_offset_that_no_ledger_has_is_named(signed: Installation, far: int) -> None:
+    mark = uuid4()
+    with archiver_at_rest(signed), writer(signed) as client:
+        insert(client, mark, 3, far)
+        found, reconciled = failures(signed, wait=0), signed.json("reconcile", expect=1)
+        client.command("DELETE FROM dossier_events WHERE writer = {mark:UUID}", {"mark": mark})
+    assert failures(signed) == {}
+    assert found["ledger: different"] == on_ledger(3, [far])
+    assert reconciled["different"] == 1
+    assert {"missing", "unsigned"} & found.keys(), "by what was signed too"
+
+
 def repair(installation: Installation, gaps: Mapping[int, tuple[int, int]]) -> None:
     """Write what is missing again, from the ledger: of its own rows these."""
     answer = installation.json("repair", "--from-ledger")

@@ -1,4 +1,4 @@
-"""A lean record is aiokafka's own in all that a reader of the ledger can see."""
+"""A lean record is aiokafka's own in all that a reader of the ledger can see, whatever its headers are called."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 
-from events.lean import METHOD, make_records_lean
+from events.lean import METHOD, RECORDS, make_records_lean, take_any_header_name
+from events.ledger import header_name_bytes
 
 
 def fetched(read: Any) -> list[Any]:
@@ -46,9 +48,58 @@ def seen(records: list[Any]) -> list[tuple[Any, ...]]:
 
 def test_lean_records_tell_what_aiokafkas_own_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PartitionRecords, METHOD, getattr(PartitionRecords, METHOD))  # as it was, when this is over
+    monkeypatch.setattr(fetcher, RECORDS, getattr(fetcher, RECORDS))
     theirs = fetched(pristine())
     make_records_lean()
     lean = fetched(PartitionRecords)
     assert [each.offset for each in theirs] == [1, 2]
     assert seen(lean) == seen(theirs)
     assert type(lean[0]) is not type(theirs[0])
+
+
+class Bytes(str):
+    """A name that a client of other makings would send."""
+
+    def encode(self, *_: Any, **__: Any) -> bytes:
+        return super().encode(errors="surrogateescape")
+
+
+def batch(first: int, *names: bytes, compression: int = 0) -> bytes:
+    """A batch with a record for each name, and one before and behind them."""
+    made = _DefaultRecordBatchBuilderPy(
+        magic=2, compression_type=compression, is_transactional=0, producer_id=-1, producer_epoch=-1,
+        base_sequence=-1, batch_size=100_000,
+    )  # fmt: skip
+    all_names = (b"before", *names, b"behind")
+    for number, name in enumerate(all_names):
+        headers = [(Bytes(name.decode(errors="surrogateescape")), b"content"), ("x", None)]
+        made.append(number, 1_000 + number, b"key", b"value %d" % number, headers)
+    data = made.build()
+    data[:8] = first.to_bytes(8, "big")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("compression", [0, 1], ids=["plain", "gzip"])
+def test_a_header_whose_name_is_no_utf_8_keeps_no_reader_from_what_is_behind_it(
+    compression: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetcher, RECORDS, MemoryRecords)  # aiokafka's own
+    odd = [b"\xff\xfe", "tên".encode(), "tên".encode("utf-16"), b"\xed\xa0\x80", b"\xf0\x9f"]
+    data = (
+        batch(0, compression=compression) + batch(2, *odd, compression=compression) + batch(9, compression=compression)
+    )
+
+    def read() -> list[Any]:
+        records = getattr(fetcher, RECORDS)(data)
+        return list(pristine()(TopicPartition("t", 0), records, None, 0, None, None, True, READ_UNCOMMITTED))
+
+    with pytest.raises(UnicodeDecodeError):
+        read()
+    take_any_header_name()
+    found = read()
+    assert [each.offset for each in found] == list(range(11))
+    assert [each.value for each in found] == [b"value %d" % n for n in (0, 1, *range(7), 0, 1)]
+    names = [b"before", b"behind", b"before", *odd, b"behind", b"before", b"behind"]
+    assert [[(header_name_bytes(name), held) for name, held in each.headers] for each in found] == [
+        [(name, b"content"), (b"x", None)] for name in names
+    ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 
 import pytest
@@ -50,3 +51,36 @@ def test_a_retried_record_says_where_it_went() -> None:
 def test_anything_else_is_refused(value: bytes) -> None:
     with pytest.raises(NoQuarantineRecord):
         quarantine.decode(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (b" " * 3 * 1024 * 1024, []),
+        (b"x", [("\x01" * 400_000, None)]),
+        (b"x", [("", None)] * 300_000),
+        (b"x", [("a", b"\xff" * 3 * 1024 * 1024)]),
+        (b"\xff" * 20_000_000, [("a", b"b"), ("\x01" * 60_000, b"x"), ("", b"y" * 60_000)]),
+    ],
+    ids=["value", "name", "headers", "content", "all of it"],
+)
+def test_of_what_is_too_large_the_beginning_is_kept_and_how_much_there_was(
+    value: bytes, headers: list[tuple[str, bytes | None]]
+) -> None:
+    record = quarantine.from_ledger(
+        LedgerOrigin("dossier.events.v1", 3, 1042), key=b"k" * 300_000, value=value, headers=headers,
+        recorded_at=NOW, reason="not JSON", quarantined_at=NOW,
+    )  # fmt: skip
+    assert len(quarantine.encode(record)) <= quarantine.MAX_RECORD_BYTES
+    assert record.cut == quarantine.Cut(300_000, len(value), len(headers), hashlib.sha256(value).hexdigest())
+    assert value.startswith(record.value or b"?")
+    assert record.headers == tuple(headers[: len(record.headers)])
+    assert quarantine.decode(quarantine.encode(record)) == record
+
+
+def test_the_name_of_a_header_that_is_no_text_is_written_with_backslashes() -> None:
+    record = quarantine.from_ledger(
+        LedgerOrigin("dossier.events.v1", 3, 1042), key=b"k", value=b"x", headers=[("a\udcff", b"1"), ("tên", None)],
+        recorded_at=NOW, reason="not JSON", quarantined_at=NOW,
+    )  # fmt: skip
+    assert quarantine.decode(quarantine.encode(record)).headers == (("a\\xff", b"1"), ("tên", None))

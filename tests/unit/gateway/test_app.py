@@ -17,8 +17,9 @@ from litestar.testing import AsyncTestClient
 import schemas
 from events.catalogue import Processed, Returned
 from events.ledger import LEDGER_TOPIC
-from gateway.app import openapi_document
+from gateway.app import Gateway, _counted, openapi_document
 from gateway.guard import MAX_PATH_BYTES
+from gateway.metrics import Metrics
 from gateway.page import __file__ as page_file
 from schemas.clock import Clock
 from tests.unit.gateway.fabricated import HOST, START, FabricatedAccess, FabricatedHistory, client, reader_with, record
@@ -246,6 +247,32 @@ async def test_metrics_count_requests_by_route() -> None:
     assert "dossier_live_lag 1.0" in text
     assert 'dossier_live_position{partition="0"} 2.0' in text
     assert 'route="/v1/dossiers/{dossier_id}",status="404"} 1.0' in text
+
+
+@run
+async def test_metrics_do_not_grow_with_words_that_callers_choose() -> None:
+    async with client(reader_with(A)) as http:
+        for number in range(20):
+            await http.request(f"BREW{number}", "/v1/summary")
+        text = (await http.get("/metrics")).text
+    assert "BREW" not in text
+    assert 'method="other"' in text
+
+
+@run
+async def test_of_streams_that_come_at_once_no_more_are_served_than_there_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.app.MAX_STREAMS", 3)
+    reader = reader_with(A, next_offset=2)
+    gateway = Gateway(reader, FabricatedHistory(), FabricatedAccess(), Metrics(reader))
+    streams = [_counted(gateway) for _ in range(9)]
+    first = [await anext(each, None) for each in streams]
+    assert [each is not None for each in first] == [True] * 3 + [False] * 6
+    assert gateway.streams == 3
+    for each in streams:
+        await each.aclose()
+    assert gateway.streams == 0
 
 
 def events_of(stream: str) -> list[tuple[str, Any]]:

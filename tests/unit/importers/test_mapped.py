@@ -182,6 +182,14 @@ def test_epoch_times_are_exact(tmp_path: Path, unit: str, value: str) -> None:
     assert event.time == datetime(2020, 1, 2, 0, 0, 0, 250_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("value", ["1E+999999", "1E+999990", "NaN", "-Infinity", "1" * 400])
+@pytest.mark.parametrize("unit", ["epoch_s", "epoch_ms"])
+def test_a_number_that_is_no_time_is_a_bad_row_and_no_more(tmp_path: Path, unit: str, value: str) -> None:
+    mapping = MAPPING.replace("{column: when}", f"{{column: when, format: {unit}}}")
+    rows = list(found(tmp_path, HEADER + f"c,a,{value},r,,,\nc,a,1577923200,r,,,\n", mapping))
+    assert [type(each).__name__ for each in rows] == ["BadRow", "Mapped"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

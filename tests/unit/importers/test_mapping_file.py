@@ -28,6 +28,10 @@ from tests.unit.importers.logs import MAPPING
         (("office: so-gtvt", "office: &a so-gtvt\ntitle: *a"), "m.yaml line 8: aliases (*name) are not read"),
         (("office: so-gtvt", "office: [a"), "m.yaml line 8: no YAML: "),
         (("zone: Europe/Amsterdam", "encoding: utf-16"), "m.yaml line 3: encoding: encoding 'utf-16' does not"),
+        (("zone: Europe/Amsterdam", "encoding: utf-7"), "m.yaml line 3: encoding: encoding 'utf-7' does not"),
+        (("zone: Europe/Amsterdam", "encoding: idna"), "m.yaml line 3: encoding: encoding 'idna' does not"),
+        (("{column: when}", '{column: when, format: "%d%d"}'), "m.yaml line 6: time.format: no strptime format: a"),
+        (("{column: when}", '{column: when, format: "%d/%Q"}'), "m.yaml line 6: time.format: no strptime format: 'Q'"),
     ],
 )  # fmt: skip
 def test_each_mistake_names_its_line(change: tuple[str, str], message: str) -> None:

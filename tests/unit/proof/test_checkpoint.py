@@ -194,3 +194,13 @@ def test_half_a_note_among_others_is_a_piece_of_its_own() -> None:
     first, second, third = (each.text for each in THREE)
     assert split_notes(f"{first}\na/log/1\n1\n\n{third}\n") == [first, "a/log/1\n1", third]
     assert split_notes(f"{first}\n{second}\n") == [first, second]
+
+
+@pytest.mark.parametrize(
+    ("number", "partition"),
+    [("0", 0), ("17", 17), ("007", None), ("-1", None), ("\u0663", None), ("", None), ("1" * 5_000, None)],
+    ids=lambda each: str(each)[:9],
+)
+def test_a_log_is_of_the_partition_that_its_origin_ends_with(number: str, partition: int | None) -> None:
+    origin = f"gia-lai/dossier.events.v1/{number}"
+    assert Checkpoint(origin, 1, bytes(32)).partition_of("dossier.events.v1") == partition

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -17,7 +18,18 @@ from projections.rules import SINCE_EVER
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
 from replay.leaf import leaf_bytes, leaf_hash
 from replay.merkle import EMPTY_ROOT, Leaves, consistency_proof, inclusion_proof, root_of
-from replay.pack import Held, Older, Pack, PackedRecord, PackRefused, packed, read_pack, write_pack
+from replay.pack import (
+    Held,
+    Older,
+    Pack,
+    PackedRecord,
+    PackRefused,
+    packed,
+    packed_name,
+    read_pack,
+    unpacked_name,
+    write_pack,
+)
 from replay.page import page
 from schemas.rulebook import shipped
 
@@ -314,3 +326,32 @@ def test_a_proof_of_growth_that_was_tampered_with_is_refused(place: int) -> None
 
 def test_a_pack_without_records_proves_nothing() -> None:
     assert found(replace(LOG.pack(), records=())) == ["empty"]
+
+
+def test_a_record_that_a_pack_names_twice_is_refused() -> None:
+    """Else the page would tell of something that was sent again, and no proof would show it."""
+    pack = LOG.pack()
+    assert found(replace(pack, records=(pack.records[0], *pack.records))) == ["order"]
+    assert found(replace(pack, records=pack.records[::-1])) == ["order"] * (len(pack.records) - 1)
+
+
+def test_a_file_that_was_damaged_is_refused_or_its_proofs_do_not_hold() -> None:
+    whole = write_pack(LOG.pack(), "")
+    refused = 0
+    for place in range(0, len(whole), 5):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        try:
+            read_pack(bytes(damaged)).verify([KEY.public])
+        except PackRefused:
+            refused += 1
+    assert refused > 100, "and nothing else was raised"
+
+
+@pytest.mark.parametrize("name", ["ce_id", "", "tên", "\udcff\udcfe", "\0base64:", "\0base64:/w=="])
+def test_every_name_of_a_header_survives_its_pack(name: str) -> None:
+    """Else the leaf would be another one."""
+    text = packed_name(name)
+    assert msgspec.json.decode(msgspec.json.encode(text)) == text
+    assert unpacked_name(text) == name
+    assert (text == name) is ("\udcff" not in name and "\0" not in name)

@@ -30,6 +30,7 @@ class Receiver:
     asked: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     elsewhere: int = 0
+    before: Callable[[], Awaitable[None]] | None = None  # waited for before each answer
 
     def endpoint(self, name: str = "board", types: tuple[str, ...] = ()) -> WebhookEndpoint:
         return WebhookEndpoint.model_validate(
@@ -40,6 +41,8 @@ class Receiver:
         said = ({name.lower(): value for name, value in request.headers.items()}, await request.read())
         step = self.script[min(len(self.asked), len(self.script) - 1)]
         self.asked.append(said)
+        if self.before is not None:
+            await self.before()
         match step:
             case "hang":
                 await asyncio.sleep(60)

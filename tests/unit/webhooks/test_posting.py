@@ -85,6 +85,26 @@ def test_the_time_is_bounded_too_but_each_alarm_is_tried_once() -> None:
     assert asyncio.run(run()) == 1
 
 
+def test_waiting_for_its_turn_is_no_time_that_an_endpoint_takes() -> None:
+    """It answers one after the other: of all together the last would wait for longer than one may take."""
+    patience = Patience(attempts=1, timeout_seconds=2.0)
+
+    async def run() -> int:
+        turn = asyncio.Lock()
+
+        async def slowly() -> None:
+            async with turn:
+                await asyncio.sleep(0.04)  # how long this receiver takes
+
+        async with receiving(200) as receiver, Poster(receiver.endpoint(), patience) as poster:
+            receiver.before = slowly
+            alarms = [Alarm(f"{number}", ALARM.type, ALARM.body) for number in range(100)]
+            await asyncio.gather(*map(poster.deliver, alarms))
+            return len(receiver.taken)
+
+    assert asyncio.run(run()) == 100
+
+
 def test_pauses_double_up_to_the_longest_and_differ() -> None:
     patience = Patience(attempts=9, first_pause_seconds=1, longest_pause_seconds=60)
     assert list(patience.pauses(lambda _, longest: longest)) == [1, 2, 4, 8, 16, 32, 60, 60]

@@ -86,7 +86,8 @@ def test_what_is_no_json_and_two_of_one_name_are_told(monkeypatch: pytest.Monkey
     ("address", "private"),
     [("127.0.0.1", True), ("10.1.2.3", True), ("169.254.169.254", True), ("100.64.0.1", True), ("::1", True),
      ("fe80::1%eth0", True), ("::ffff:192.168.1.1", True), ("224.0.0.1", True), ("8.8.8.8", False),
-     ("2606:4700::1111", False)],
+     ("2606:4700::1111", False), ("64:ff9b::7f00:1", True), ("64:ff9b::808:808", False), ("2002:7f00:1::", True),
+     ("::127.0.0.1", True), ("::ffff:0:7f00:1", True), ("fec0::1", True), ("::", True)],
 )  # fmt: skip
 def test_addresses_of_this_machine_and_its_network_are_private(address: str, private: bool) -> None:
     assert is_private(address) is private
