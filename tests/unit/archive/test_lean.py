@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder, _DefaultRecordBatchBuilderPy
 from aiokafka.record.memory_records import MemoryRecords
 
-from events.lean import METHOD, RECORDS, make_records_lean, take_any_header_name
+from events.lean import ITERATE, METHOD, RECORDS, UNPACK, make_records_lean, take_any_header_name
 from events.ledger import header_name_bytes
 
 
@@ -46,9 +47,15 @@ def seen(records: list[Any]) -> list[tuple[Any, ...]]:
     ]
 
 
-def test_lean_records_tell_what_aiokafkas_own_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PartitionRecords, METHOD, getattr(PartitionRecords, METHOD))  # as it was, when this is over
-    monkeypatch.setattr(fetcher, RECORDS, getattr(fetcher, RECORDS))
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiokafka's own, whatever was replaced in this process before; and what was there, when a test is over."""
+    for name in (METHOD, ITERATE, UNPACK):
+        monkeypatch.setattr(PartitionRecords, name, getattr(pristine(), name))
+    monkeypatch.setattr(fetcher, RECORDS, MemoryRecords)
+
+
+def test_lean_records_tell_what_aiokafkas_own_do() -> None:
     theirs = fetched(pristine())
     make_records_lean()
     lean = fetched(PartitionRecords)
@@ -79,11 +86,11 @@ def batch(first: int, *names: bytes, compression: int = 0) -> bytes:
     return bytes(data)
 
 
+@pytest.mark.parametrize("replace", [take_any_header_name, make_records_lean], ids=["full", "lean"])
 @pytest.mark.parametrize("compression", [0, 1], ids=["plain", "gzip"])
 def test_a_header_whose_name_is_no_utf_8_keeps_no_reader_from_what_is_behind_it(
-    compression: int, monkeypatch: pytest.MonkeyPatch
+    compression: int, replace: Callable[[], None]
 ) -> None:
-    monkeypatch.setattr(fetcher, RECORDS, MemoryRecords)  # aiokafka's own
     odd = [b"\xff\xfe", "tên".encode(), "tên".encode("utf-16"), b"\xed\xa0\x80", b"\xf0\x9f"]
     data = (
         batch(0, compression=compression) + batch(2, *odd, compression=compression) + batch(9, compression=compression)
@@ -91,11 +98,11 @@ def test_a_header_whose_name_is_no_utf_8_keeps_no_reader_from_what_is_behind_it(
 
     def read() -> list[Any]:
         records = getattr(fetcher, RECORDS)(data)
-        return list(pristine()(TopicPartition("t", 0), records, None, 0, None, None, True, READ_UNCOMMITTED))
+        return list(PartitionRecords(TopicPartition("t", 0), records, None, 0, None, None, True, READ_UNCOMMITTED))
 
     with pytest.raises(UnicodeDecodeError):
         read()
-    take_any_header_name()
+    replace()
     found = read()
     assert [each.offset for each in found] == list(range(11))
     assert [each.value for each in found] == [b"value %d" % n for n in (0, 1, *range(7), 0, 1)]
