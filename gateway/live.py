@@ -50,7 +50,7 @@ class LiveView:
         #: Keys (origins) of the quarantine topic whose record is still held.
         self.quarantined: set[bytes] = set()
         #: Live records this program could not read.
-        self.unreadable = 0
+        self._unreadable: set[tuple[int, bytes]] = set()  # by partition, the keys of what cannot be read
         self._held: dict[str, Held] = {}
         #: Dossiers whose deadlines are still those of an earlier rulebook.
         self._stale: dict[str, None] = {}
@@ -60,8 +60,9 @@ class LiveView:
         try:
             said = read_live_record(key, value)
         except msgspec.DecodeError:
-            self.unreadable += 1
+            self._unreadable.add((partition, key))
             return
+        self._unreadable.discard((partition, key))
         if isinstance(said, Cursor):
             self.cursors[partition] = said
         elif said is None or value is None:
@@ -79,6 +80,7 @@ class LiveView:
     def forget(self, partition: int) -> None:
         """Start a partition anew: what was known of it belonged to a topic that is no more."""
         self.cursors.pop(partition, None)
+        self._unreadable = {each for each in self._unreadable if each[0] != partition}
         for dossier_id in [each for each, held in self._held.items() if held.partition == partition]:
             self._drop(dossier_id)
 
@@ -123,6 +125,11 @@ class LiveView:
         newest = max((cursor.recorded_ms for cursor in self.cursors.values()), default=0)
         return Reached(positions, newest or None, lag if self.ledger_ends else None)
 
+    @property
+    def unreadable(self) -> int:
+        """How many keys have a value that cannot be read, as all have for a while after another release."""
+        return len(self._unreadable)
+
     def _next_offset(self, partition: int) -> int:
         cursor = self.cursors.get(partition)
         return cursor.next_offset if cursor else 0
@@ -132,7 +139,7 @@ class LiveView:
         try:
             row = self.board.change(before.row if before else None, dossier.standing)
         except (ValueError, OverflowError):  # an instant of no calendar: no projector writes one
-            self.unreadable += 1
+            self._unreadable.add((partition, dossier.dossier_id.encode()))
             return
         self._held.pop(dossier.dossier_id, None)  # and in again: the dictionary's order is that of change
         self._held[dossier.dossier_id] = Held(partition, packed, row)

@@ -22,6 +22,8 @@ from projections.live import (
     CURSOR_KEY,
     CURSOR_VERSION,
     Cursor,
+    is_of_another_version,
+    is_state_key,
     new_cursor,
     pack_cursor,
     peek_standing,
@@ -80,6 +82,9 @@ class PartitionFold:
         if cursor is None:  # nothing there, or written by a program of another version: rebuild from the ledger
             stored.clear()
             cursor = new_cursor(partition)
+        else:  # such a rebuild may have been cut off: whose state is still an old one comes behind the cursor
+            for key in [key for key, packed in stored.items() if is_state_key(key) and is_of_another_version(packed)]:
+                del stored[key]
         self.partition = partition
         self.next_offset = cursor.next_offset
         self.watch = PartitionWatch(cursor, stored, self._standing, now)

@@ -26,7 +26,8 @@ _OURS: Final = b"\x00"
 #: Key of a partition's cursor.
 CURSOR_KEY: Final = _OURS + b"cursor"
 _WATCH: Final = _OURS + b"watch\x00"
-CURSOR_VERSION: Final = 2
+#: Of cursor and states together, since a cursor says how far the states go: who cannot read those has to begin anew.
+CURSOR_VERSION: Final = 2_000 + STATE_VERSION
 
 
 class Cursor(Struct, frozen=True, array_like=True):
@@ -89,6 +90,14 @@ def unpack_cursor(data: bytes) -> Cursor:
 def peek_last(packed: bytes) -> int:
     """The ledger offset of a packed dossier's newest event, without reading the rest of it."""
     return _last_decoder.decode(packed).last
+
+
+def is_of_another_version(packed: bytes) -> bool:
+    """Was this dossier packed by another release? False also of what is no packed dossier at all."""
+    try:
+        return _last_decoder.decode(packed).version != STATE_VERSION
+    except msgspec.DecodeError:
+        return False
 
 
 def peek_standing(packed: bytes) -> Standing:

@@ -53,7 +53,7 @@ class LivePartition(msgspec.Struct, Generic[S]):
             dossier_id = key.decode(errors="replace")
             _put(self.states, dossier_id, None if value is None else keep(value))
         elif key == CURSOR_KEY:
-            self.cursor = new_cursor(self.cursor.partition) if value is None else unpack_cursor(value)
+            self.cursor = _cursor(self.cursor.partition, value)
             return
         elif (watched := watched_key(key)) is not None:
             dossier_id = watched.decode(errors="replace")
@@ -61,6 +61,14 @@ class LivePartition(msgspec.Struct, Generic[S]):
         else:
             return
         self.written_ms[dossier_id] = record.timestamp
+
+
+def _cursor(partition: int, value: bytes | None) -> Cursor:
+    """That of another release speaks for states of another release: nothing is known of the partition yet."""
+    try:
+        return new_cursor(partition) if value is None else unpack_cursor(value)
+    except msgspec.DecodeError:
+        return new_cursor(partition)
 
 
 def _put(found: dict[str, S], dossier_id: str, kept: S | None) -> None:

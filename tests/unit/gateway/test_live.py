@@ -48,11 +48,18 @@ def test_a_partition_made_anew_forgets_its_dossiers_only() -> None:
     assert view.reached().positions == {}
 
 
-def test_what_cannot_be_read_is_counted_and_the_rest_goes_on() -> None:
+def test_what_cannot_be_read_is_counted_until_it_can_and_the_rest_goes_on() -> None:
+    """As after another release, until the projector has folded everything anew."""
     view = LiveView(rules())
-    view.apply(0, b"A", b"\xff")
+    for _ in range(2):
+        view.apply(0, b"A", b"\xff")
+        view.apply(1, b"B/1 x", b"\xff")
+    view.apply(0, b"C", packed([record("C", 0)]))
+    assert (view.unreadable, view.board.dossiers) == (2, 1)
     view.apply(0, b"A", packed([A0]))
-    assert (view.unreadable, view.board.dossiers) == (1, 1)
+    assert (view.unreadable, view.board.dossiers) == (1, 2)
+    view.forget(1)
+    assert view.unreadable == 0
 
 
 def with_standing(**odd: int) -> bytes:

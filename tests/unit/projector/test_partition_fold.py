@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,42 @@ def test_a_fold_that_starts_again_at_its_cursor_ends_the_same(crash_after: int, 
 
     del durable[CURSOR_KEY]
     assert durable == expected(READABLE)
+
+
+def of_another_release(stored: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """The same states and cursor as the release before had them."""
+    return {
+        key: msgspec.msgpack.encode([version - 1, *rest])
+        for key, (version, *rest) in ((key, msgspec.msgpack.decode(packed)) for key, packed in stored.items())
+    }
+
+
+def test_the_states_of_another_release_are_folded_anew() -> None:
+    stored: dict[bytes, bytes] = {}
+    in_chunks(PartitionFold(0, stored), MIXED, [])
+    old = of_another_release(stored)
+    fold = PartitionFold(0, old)
+    assert (fold.next_offset, old) == (0, {})
+    in_chunks(fold, MIXED, [7, 9])
+    assert old == stored
+
+
+@pytest.mark.parametrize("cut_off", [1, 3, 20])
+def test_so_they_are_where_that_was_cut_off(cut_off: int) -> None:
+    """A dossier that had not come by then still has its old state."""
+    stored: dict[bytes, bytes] = {}
+    records = [*MIXED, *(good(n, f"E{n}") for n in range(40, 45))]
+    in_chunks(PartitionFold(0, stored), records, [])
+    half = of_another_release(stored)
+    half |= {CURSOR_KEY: b""}  # begun anew
+    begun: dict[bytes, bytes] = {}
+    in_chunks(PartitionFold(0, begun), records[:cut_off], [])
+    half |= begun
+    fold = PartitionFold(0, half)
+    assert fold.next_offset == cut_off
+    in_chunks(fold, records[cut_off:], [])
+    del half[CURSOR_KEY], stored[CURSOR_KEY]
+    assert half == stored
 
 
 def test_states_that_got_ahead_of_their_cursor_do_not_change_when_folded_again() -> None:
