@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -16,9 +17,9 @@ from events.catalogue import AnyFact, Received, StepCompleted, SupplementRequest
 from events.envelope import Event, decode_record, encode, make_event
 from events.ledger import LedgerRecord
 from processors.fold import GROWTH, Flush, MissingRecords, PartitionFold
-from projections.dossier import Dossier, admit, new_dossier, pack
+from projections.dossier import STATE_VERSION, Dossier, admit, new_dossier, pack
 from projections.dossier import fold as fold_dossier
-from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, read_live_record
+from projections.live import CURSOR_KEY, CURSOR_VERSION, Cursor, pack_cursor, read_live_record
 from tests.strategies import histories
 
 START = datetime(2026, 3, 2, 1, tzinfo=UTC)
@@ -117,6 +118,18 @@ def test_the_states_of_another_release_are_folded_anew() -> None:
     assert (fold.next_offset, old) == (0, {})
     in_chunks(fold, MIXED, [7, 9])
     assert old == stored
+
+
+def test_a_cursor_is_read_by_those_alone_who_read_its_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever changes the version of a state, such as a new version of an event, changes that of a cursor."""
+    monkeypatch.setattr("projections.dossier.STATE_VERSION", STATE_VERSION + 1)
+    spec = importlib.util.find_spec("projections.live")
+    assert spec is not None
+    assert spec.loader is not None
+    next_release = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(next_release)
+    with pytest.raises(msgspec.DecodeError, match="cursor of version"):
+        next_release.unpack_cursor(pack_cursor(Cursor(CURSOR_VERSION, 7, 40, 0, 40, 0)))
 
 
 @pytest.mark.parametrize("cut_off", [1, 3, 20])
