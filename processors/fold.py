@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from events.alarms import AlarmEvent
 from events.envelope import LEDGER, Unreadable, decode_record
 from processors.watching import News, PartitionWatch
 from projections.dossier import Dossier, admit, new_dossier, pack, unpack
@@ -154,6 +155,11 @@ class PartitionFold:
             self._known = {key: self._known[key] for key in self._dirty}
         self._dirty, self._rejected, self._large = set(), [], {}
         return flush
+
+    def remember(self, alarms: Iterable[AlarmEvent], end: int, now: int) -> None:
+        """These are on their topic before the offset `end`; the watches that tell of them come with the next flush."""
+        self.watch.remember(alarms, now)
+        self._alarms_offset = max(self._alarms_offset, end)
 
     def confirm(self, cursor: Cursor) -> None:
         """The flush that ends in this cursor is durable."""

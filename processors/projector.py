@@ -350,7 +350,7 @@ class Projector:
             self.options.brokers, self.options.alarms, {fold.partition: fold.alarms_offset for fold in folds}
         )
         for fold in folds:
-            fold.watch.remember(said[fold.partition], now)
+            fold.remember(*said[fold.partition], now)
             if self._rules is not None:
                 fold.watch.use(self._rules)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,8 +19,15 @@ _FETCH_BYTES: Final = 8 * 1024 * 1024
 log = structlog.get_logger(__name__)
 
 
-async def read_alarms(brokers: Cluster, topic: str, offsets: Mapping[int, int]) -> dict[int, list[AlarmEvent]]:
-    """For each partition the alarms from that offset on, up to the end of the partition as it is now, in order.
+class Told(NamedTuple):
+    """The alarms of a partition, in order, and the offset behind the last record that was read."""
+
+    events: list[AlarmEvent]
+    end: int
+
+
+async def read_alarms(brokers: Cluster, topic: str, offsets: Mapping[int, int]) -> dict[int, Told]:
+    """For each partition the alarms from that offset on, up to the end of the partition as it is now.
 
     Raises:
         aiokafka.errors.KafkaError: the topic cannot be read.
@@ -46,7 +53,7 @@ async def read_alarms(brokers: Cluster, topic: str, offsets: Mapping[int, int]) 
                 found[tp.partition] += _readable(topic, records)
     finally:
         await consumer.stop()
-    return found
+    return {tp.partition: Told(found[tp.partition], end) for tp, end in ends.items()}
 
 
 def _readable(topic: str, records: list[Any]) -> list[AlarmEvent]:

@@ -38,6 +38,7 @@ from events.quarantine import LedgerOrigin
 from processors.flush import FlushPolicy
 from processors.live import FlushWriter, LiveTable
 from processors.projector import Projector, ProjectorFailed, ProjectorOptions
+from processors.said import Told
 from processors.transport import Chunk
 from projections.dossier import Dossier, admit, new_dossier, pack
 from projections.live import CURSOR_KEY, is_state_key, unpack_cursor
@@ -384,11 +385,12 @@ class Fakes:
         await self._projector._on_recovered()
         self._read_to = dict(self._projector.positions())
 
-    async def read_alarms(self, offsets: Mapping[int, int]) -> dict[int, list[AlarmEvent]]:
+    async def read_alarms(self, offsets: Mapping[int, int]) -> dict[int, Told]:
         found = {}
         for partition, offset in offsets.items():
             written = await self._read_topic(ALARMED, partition, offset)
-            found[partition] = [ALARMS.decode_record(each.key, each.value) for each in written]
+            events = [ALARMS.decode_record(each.key, each.value) for each in written]
+            found[partition] = Told(events, offset + len(written))
         return found
 
     async def _read_topic(self, topic: str, partition: int, offset: int) -> list[Written]:
@@ -521,7 +523,7 @@ class Batch:
 def simulated_projector(schedule: Projecting) -> Iterator[None]:
     """While the schedule runs, the projector's clock and clients are those of the world."""
 
-    async def read_alarms(brokers: str, topic: str, offsets: Mapping[int, int]) -> dict[int, list[AlarmEvent]]:
+    async def read_alarms(brokers: str, topic: str, offsets: Mapping[int, int]) -> dict[int, Told]:
         process = schedule.world.running
         assert process is not None
         return await schedule.projectors[process.name].fakes.read_alarms(offsets)

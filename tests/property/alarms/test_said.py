@@ -117,7 +117,7 @@ class Process:
 
     def start(self) -> None:
         self.fold = PartitionFold(0, dict(self.live), now=self.now)
-        self.fold.watch.remember(self.alarms[self.fold.alarms_offset :], self.now)
+        self.fold.remember(self.alarms[self.fold.alarms_offset :], len(self.alarms), self.now)
         self.fold.watch.use(self.rules)
 
     def advance(self, microseconds: int) -> None:

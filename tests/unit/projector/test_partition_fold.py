@@ -267,3 +267,13 @@ def test_whatever_one_record_does_to_the_fold_the_others_are_folded(monkeypatch:
     assert flush is not None
     assert [each.record.offset for each in flush.rejected] == [1]
     assert flush.states == expected([good(0), good(2)])
+
+
+def test_where_the_alarms_that_are_remembered_end_is_in_the_next_cursor() -> None:
+    """Though nothing more is said: else whoever compares them would not know that these have been taken in."""
+    fold = PartitionFold(0, {})
+    fold.fold(MIXED[:5], after=0)
+    fold.remember([], 17, 0)
+    taken = fold.take()
+    assert taken is not None
+    assert taken.cursor.alarms_offset == 17
