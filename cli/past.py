@@ -103,8 +103,8 @@ def rules_known(kafka: Cluster, known_at: datetime | None = None) -> RuleHistory
         published = read_rulebooks(kafka).published
     except BrokerUnreachable as error:
         raise CommandError(str(error)) from error
-    until = 2**62 if known_at is None else microseconds(known_at)
-    return rule_history(shipped(), [each for each in published if each.known_at <= until])
+    rules = rule_history(shipped(), published)
+    return rules if known_at is None else rules.as_known(microseconds(known_at))
 
 
 def ledger_ends(kafka: Cluster) -> dict[int, int]:

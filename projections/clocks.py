@@ -285,10 +285,11 @@ def _procedure_clock(case: Case) -> Clock | None:
     begins = case.standing.received_at
     if begins is None:
         return None
-    due, moves = _due_at_first(case), case.moves()
+    timing = case.standing.timing
+    due, moves = _due_at_first(case), case.moves() if timing.moves else ()
     if due is None and not moves:
         return None
-    spans = _spans(case, begins, case.finish, due, case.legal, case.standing.timing.pauses, moves)
+    spans = _spans(case, begins, case.finish, due, case.legal, timing.pauses, moves)
     return Clock(_PROCEDURE, "", spans)
 
 
@@ -305,15 +306,10 @@ def due_of_result(standing: Standing, rules: RuleHistory) -> Due | None:
     last, finish = clock.spans[-1], case.finish
     if last.due is not None or finish is None:
         return last.due
-    over = [_until(each, finish) for each in stops(case, case.standing.timing.pauses) if each.begins < finish]
+    over = [each for each in stops(case, case.standing.timing.pauses, until=finish) if each.begins < finish]
     moves = [each for each in case.moves() if each.at < finish]
     course = _Course(case, clock.spans[0].begins, _due_at_first(case), case.legal)
     return _run(course, _changes(over, moves)).end(None)[-1].due
-
-
-def _until(stop: _Stop, finish: int) -> _Stop:
-    """A stop that the end of the dossier ended: what was waited for did not come, so nothing is counted anew."""
-    return stop if stop.ends is not None and stop.ends <= finish else _Stop(stop.begins, finish, restarts=False)
 
 
 def first_due(case: Case) -> Due | None:
@@ -415,14 +411,20 @@ class _Stop(NamedTuple):
     restarts: bool
 
 
-def stops(case: Case, pauses: Iterable[Pause]) -> list[_Stop]:
-    """The union of the pauses that may stop the clock."""
+def stops(case: Case, pauses: Iterable[Pause], until: int | None = None) -> list[_Stop]:
+    """The union of the pauses that may stop the clock.
+
+    Args:
+        until: the end of the dossier, which ends them all: what did not come by then starts nothing anew.
+    """
     union: list[_Stop] = []
     for pause in sorted(pauses, key=lambda each: each.begins):
         if not case.stops(pause.cause):
             continue
         pause_ends = _end_of_stop(case, pause)
         restarts = case.restarts(pause.cause) and pause_ends is not None
+        if until is not None and (pause_ends is None or pause_ends > until):
+            pause_ends, restarts = until, False
         last = union[-1] if union else None
         if last is None or (last.ends is not None and pause.begins > last.ends):
             union.append(_Stop(pause.begins, pause_ends, restarts))
@@ -493,7 +495,7 @@ class _Course:
         self._term = term
         self._unit = "d" if term is None else term.unit
         self._since = begins
-        self._anchor = case.counted_from(begins) if restarts else begins
+        self._first = self._anchor = case.counted_from(begins) if restarts else begins
         self._due = due
         self._whole = self._granted = self._between(self._anchor, due)
         self._stopped_at: int | None = None
@@ -511,6 +513,7 @@ class _Course:
     def resume(self, at: int, *, restart: bool) -> None:
         at = max(at, self._since)
         self._close(at)
+        at = max(at, self._first)  # what went on before day 0 goes on from there
         if self._due is not None and self._stopped_at is not None:
             if restart and self._restarts:
                 due = self._full(at)
@@ -526,7 +529,7 @@ class _Course:
             self._stopped_at = at
         else:
             self._close(at)
-        self._go_on(at, due, self._between(at, due))
+        self._go_on(at, due, self._between(at, due, given=True))
 
     def end(self, at: int | None) -> tuple[Span, ...]:
         self._close(at)
@@ -552,7 +555,7 @@ class _Course:
             return self._calendar.time_between(at, due.operational)
         anchor, day = self._calendar.local_date(self._anchor), self._calendar.local_date(at)
         used = self._calendar.count(anchor, day) if self._unit == "d" else (day - anchor).days
-        return max(0, self._granted - used)
+        return max(0, self._granted - max(0, used))
 
     def _after(self, at: int, left: int) -> Due:
         """The due when `left` goes on from `at` (R10: the day of the resumption does not count)."""
@@ -571,8 +574,8 @@ class _Course:
             return same_day_due(self._calendar, at, self._case.cutoff)
         return self._after(at, self._whole) if self._term is None else _due(self._calendar, at, self._term)
 
-    def _between(self, begins: int, due: Due | None) -> int:
-        """How much time there is from `begins` to `due`."""
+    def _between(self, begins: int, due: Due | None, *, given: bool = False) -> int:
+        """How much time there is from `begins` to `due`; all of it if the office gave that date."""
         if due is None:
             return 0
         if self._unit == "h":
@@ -580,7 +583,7 @@ class _Course:
         day = self._calendar.local_date(begins)
         if self._unit == "d":
             return self._calendar.count(day, due.day)
-        end = due.day if self._term is None else last_day(day, self._term)
+        end = due.day if given or self._term is None else last_day(day, self._term)
         rolled = self._calendar.roll(end) == due.day
         return ((end if rolled else due.day) - day).days  # not those by which the end was rolled on
 

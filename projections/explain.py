@@ -230,7 +230,7 @@ class _Telling(NamedTuple):
                 yield _Day(day, Why.STOPPED, cause)
             return
         before = earlier[-1] if earlier else None
-        anchor = self._day_zero(span.begins) if before is None else first
+        anchor = max(first, self._day_zero(spans[0].begins))
         why_first = self._why_first(span, before) if due_before or before is None else Why.MOVED
         for day in _range(first, min(anchor, last)):
             yield _Day(day, why_first, cause, self._worked(span.begins, ends, day))
@@ -253,10 +253,9 @@ class _Telling(NamedTuple):
         span, before, legal = spans[number], spans[number - 1] if number else None, self.case.legal
         due, calendar = span.due, self.case.calendar
         assert due is not None and legal is not None  # noqa: S101, PT018  # asked for such spans alone
-        anchor, why = calendar.local_date(span.begins), self._why_first(span, before)
-        if before is None:
-            over = last_day(self._day_zero(span.begins), legal)
-        elif why is Why.RESTARTED:
+        anchor = max(calendar.local_date(span.begins), self._day_zero(spans[0].begins))
+        why = self._why_first(span, before)
+        if before is None or why is Why.RESTARTED:
             over = last_day(anchor, legal)
         elif why is Why.RESUMED:
             over = anchor + _DAY * (self.left(spans[:number], span.begins) or 0)
@@ -270,6 +269,8 @@ class _Telling(NamedTuple):
         for number in range(len(spans) - 1, -1, -1):
             span = spans[number]
             if span.due is None:
+                if (given := self._given_meanwhile(spans, number, until)) is not None:
+                    return given
                 continue
             at = until if span.ends is None else min(until, span.ends)
             if self.by_the_hour:
@@ -279,11 +280,25 @@ class _Telling(NamedTuple):
                 return None
             if self._is_used_up(spans, number):
                 return 0
-            day = max(day, self._day_zero(span.begins)) if not number else day
+            day = max(day, self._day_zero(spans[0].begins))
             if self._by_calendar:
                 return max(0, (self._last_day(spans, number) - day).days)
             return calendar.count(day, span.due.day)
         return None
+
+    def _given_meanwhile(self, spans: Sequence[Span], number: int, until: int) -> int | None:
+        """The time that a new date gave while the clock was stopped; None: there was none."""
+        span, calendar = spans[number], self.case.calendar
+        ends = until if span.ends is None else min(until, span.ends - 1)
+        moves = [each for each in self.case.moves() if span.begins <= each.at <= ends]
+        if not moves:
+            return None
+        before = next((each.due for each in reversed(spans[:number]) if each.due is not None), None)
+        at, due = moves[-1].at, self.case.moved(before, moves[-1])
+        if self.by_the_hour:
+            return calendar.time_between(at, due.operational)
+        day = calendar.local_date(at)
+        return max(0, (due.day - day).days) if self._by_calendar else calendar.count(day, due.day)
 
     def _is_used_up(self, spans: Sequence[Span], number: int) -> bool:
         """Nothing of the time was left when it went on: what there is to the due is no part of it."""
@@ -300,10 +315,10 @@ class _Telling(NamedTuple):
     def _why_first(self, span: Span, before: Span | None) -> Why:
         if before is None:
             return Why.HOURS if self.by_the_hour else Why.FIRST_DAY
-        if before.due is not None:
+        restarts = {each.ends: each.restarts for each in stops(self.case, self.case.standing.timing.pauses)}
+        if before.due is not None and span.begins not in restarts:  # else it was stopped for no time at all
             return Why.MOVED
-        begins = {stop.ends for stop in stops(self.case, self.case.standing.timing.pauses) if stop.restarts}
-        if span.begins in begins:
+        if restarts.get(span.begins):
             return Why.RESTARTED
         return Why.HOURS if self.by_the_hour else Why.RESUMED
 

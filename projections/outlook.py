@@ -115,7 +115,7 @@ def outlook(standing: Standing, rules: RuleHistory) -> Outlook:
         late = max(case.instant(span.due), span.begins)
         running.append(Running(clock.kind, clock.name, span.due, late, span.warn, case.calendar))
         if clock.kind is ClockKind.PROCEDURE:
-            overdue = span.due.legal
+            overdue = max(span.due.legal, span.begins)
     allowed = None
     if standing.state in OPEN and (day := not_before(standing, rules)) is not None:
         allowed = case.calendar.midnight_after(day - _DAY)

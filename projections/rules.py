@@ -159,10 +159,8 @@ class RuleHistory:
     def as_known(self, known: int) -> RuleHistory:
         """The history as it was known at that instant; it has the shipped rulebook at least."""
         count = max(1, bisect_right(self.published, known, key=lambda each: each[0]))
-        seen = count, _day_of(known)
-        if seen not in self._earlier:
-            self._earlier[seen] = RuleHistory(self.published[:count], seen[1])
-        return self._earlier[seen]
+        day = _day_of(known)
+        return RuleHistory(self.published[:count], day if self.known_on is None else min(day, self.known_on))
 
     def by_version(self, version: str) -> Rules | None:
         """The rules published under that version."""
@@ -178,10 +176,6 @@ class RuleHistory:
         by_day = {rules.effective_from: rules for _, rules in self.published}
         days = sorted(by_day)
         return days, [by_day[day] for day in days]
-
-    @cached_property
-    def _earlier(self) -> dict[tuple[int, date], RuleHistory]:
-        return {}
 
 
 def rule_history(shipped: Rulebook, published: Iterable[tuple[int, str, Rulebook]] = ()) -> RuleHistory:

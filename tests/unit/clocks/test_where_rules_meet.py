@@ -341,3 +341,79 @@ def test_before_day_0_all_of_the_time_is_left() -> None:
     law = rules_with("p", legal_time="5d", after_hours="next_working_day")
     found = explained(dossier(("06/03/2026 18:00", received("p"))), "07/03/2026 10:00", law)
     assert (found.used, found.left) == (0, 5)
+
+
+# What a day-by-day model of the rules found
+
+
+def test_a_pause_before_day_0_takes_nothing_away() -> None:
+    law = rules_with("p", legal_time="5d", after_hours="next_working_day", supplement="resume")
+    happened: list[tuple[str, AnyFact]] = [("02/03/2026 18:00", received("p")), ("02/03/2026 18:30", ASKED)]
+    assert due_day(dossier(*happened, ("02/03/2026 19:00", COMPLETE)), law) == on("10/03/2026")  # as without it
+    friday: list[tuple[str, AnyFact]] = [("06/03/2026 18:00", received("p")), ("06/03/2026 18:30", ASKED)]
+    told = dossier(*friday, ("08/03/2026 09:00", COMPLETE))
+    assert due_day(told, law) == on("16/03/2026")
+    for moment in ("08/03/2026 10:00", "09/03/2026 10:00", "11/03/2026 10:00"):
+        found = explained(told, moment, law)
+        assert found.used + found.left == 5
+
+
+def test_nor_from_months() -> None:
+    law = rules_with("p", legal_time="1mo", after_hours="next_working_day", supplement="resume")
+    told = dossier(("06/03/2026 18:00", received("p")), ("06/03/2026 18:30", ASKED), ("07/03/2026 09:00", COMPLETE))
+    assert due_day(told, law) == due_day(dossier(("06/03/2026 18:00", received("p"))), law) == on("09/04/2026")
+
+
+def test_a_stopped_clock_is_not_overdue_though_it_was_late_before() -> None:
+    """R10; under `limit` and without one alike."""
+    told = dossier(("02/03/2026 08:00", received("limit")), ("12/03/2026 08:00", ASKED))
+    ahead = outlook(told.standing, limited())
+    for moment in ("13/03/2026 08:00", "16/03/2026 08:00", "17/03/2026 08:00"):
+        assert not (ahead.is_stopped(us(moment)) and ahead.is_overdue(us(moment)))
+    assert ahead.is_overdue(us("17/03/2026 08:00"))
+
+
+@pytest.mark.parametrize("asked_to_pay", ["11/03/2026 08:00", "11/03/2026 08:01"])
+def test_a_complete_supplement_counts_though_something_else_is_waited_for_then(asked_to_pay: str) -> None:
+    law = rules_with("p", legal_time="5d", stops=["supplement", "payment"])
+    told = dossier(
+        ("02/03/2026 08:00", received("p")), ("10/03/2026 08:00", ASKED), ("11/03/2026 08:00", COMPLETE),
+        (asked_to_pay, TO_PAY), ("16/03/2026 08:00", Processed(office="so", outcome="refused")),
+    )  # fmt: skip
+    assert official(told, law) is Timeliness.EARLY
+
+
+def test_a_date_given_while_stopped_is_what_is_left_afterwards() -> None:
+    law = rules_with("p", legal_time="5d", supplement="resume")
+    moved = Rescheduled(office="so", new_due=at("20/03/2026 17:00"), apology_no="1", reason="đông")
+    told = dossier(
+        ("02/03/2026 08:00", received("p")), ("09/03/2026 08:00", ASKED), ("10/03/2026 08:00", moved),
+        ("11/03/2026 08:00", COMPLETE),
+    )  # fmt: skip
+    assert due_day(told, law) == on("23/03/2026")
+    found = explained(told, "12/03/2026 10:00", law)
+    assert found.left == 7
+    assert Why.USED_UP not in {each.why for each in found.stretches}
+
+
+def test_a_stop_of_no_length_is_what_it_was_and_no_new_date() -> None:
+    told = dossier(("02/03/2026 08:00", received("5d")), ("04/03/2026 09:00", ASKED), ("04/03/2026 09:00", COMPLETE))
+    found = explained(told, "06/03/2026 10:00")
+    assert Why.MOVED not in {each.why for each in found.stretches}
+    assert (found.used, found.left) == (2, 3)
+
+
+@pytest.mark.parametrize(("given", "due"), [("23/02/2026", "26/02/2026"), ("24/02/2026", "27/02/2026")])
+def test_a_date_that_was_given_is_given_whole_also_where_the_law_would_have_come_to_it(given: str, due: str) -> None:
+    law = rules_with("cd", legal_time="15cd", supplement="resume")
+    moved = Rescheduled(office="so", new_due=at(f"{given} 17:00"), apology_no="1", reason="đông")
+    told = dossier(
+        ("05/02/2026 08:00", received("cd")), ("05/02/2026 10:00", moved), ("06/02/2026 08:00", ASKED),
+        ("09/02/2026 08:00", COMPLETE),
+    )  # fmt: skip
+    assert due_day(told, law) == on(due)
+
+
+def test_what_was_known_of_what_was_known_is_no_more() -> None:
+    known = rules().as_known(us("24/12/2025 09:00"))
+    assert known.as_known(us("30/12/2025 09:00")).known_on == known.known_on
