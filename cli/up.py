@@ -347,11 +347,11 @@ class Terminal:
 
     def say(self, line: str) -> None:
         log.info(line)
-        err.print(line, markup=False, soft_wrap=True)
+        _print_if_read(line)
 
     def warn(self, line: str) -> None:
         log.warning(line)
-        err.print(line, style="yellow", markup=False, soft_wrap=True)
+        _print_if_read(line, "yellow")
 
     def show(self, running: Running) -> None:
         """The processes changed; the first time all of them work, say where the board is."""
@@ -364,6 +364,12 @@ class Terminal:
         return _table(self._folder, self._running) if self._running else ""
 
 
+def _print_if_read(line: str, style: str | None = None) -> None:
+    """A terminal may be closed, or who reads a pipe end: that is no reason to stop, nor one not to stop in order."""
+    with contextlib.suppress(OSError):
+        err.print(line, style=style, markup=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
 def _terminal(folder: Path, level: str) -> Iterator[Terminal]:
     logs = folder / "logs"
@@ -374,8 +380,13 @@ def _terminal(folder: Path, level: str) -> Iterator[Terminal]:
         if not err.is_terminal:
             yield terminal
             return
-        with Live(get_renderable=terminal.render, console=err, refresh_per_second=2, transient=True):
+        live = Live(get_renderable=terminal.render, console=err, refresh_per_second=2, transient=True)
+        live.start()
+        try:
             yield terminal
+        finally:
+            with contextlib.suppress(OSError):
+                live.stop()
 
 
 @contextlib.contextmanager

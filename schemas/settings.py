@@ -17,6 +17,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     FilePath,
     HttpUrl,
@@ -66,6 +67,11 @@ def _is_clock(text: str) -> str:
 
 
 ClockText = Annotated[str, StringConstraints(max_length=120), AfterValidator(_is_clock)]
+
+
+def _unless_never(value: object) -> object:
+    """Neither a variable nor TOML has a null."""
+    return None if value in ("never", "null", "") else value
 
 
 def _named_apart(endpoints: tuple[WebhookEndpoint, ...]) -> tuple[WebhookEndpoint, ...]:
@@ -151,9 +157,9 @@ class Settings(BaseSettings):
     webhooks: Annotated[tuple[WebhookEndpoint, ...], AfterValidator(_named_apart)] = Field(
         (), description="endpoints that alarms are posted to: [[webhooks]] with name, url, secret, types, private"
     )
-    nightly_at: Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = Field(
-        "02:00", description="local time at which live state and archive are compared, HH:MM; null: never"
-    )
+    nightly_at: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None, BeforeValidator(_unless_never)
+    ] = Field("02:00", description="local time at which live state and archive are compared, HH:MM; or never")
     signing_key: Path | None = Field(None, description="file of `dossier keys new` that checkpoints are signed with")
     ledger_name: Name = Field("dossier-ledger", description="what checkpoints call this ledger")
     checkpoint_records: Annotated[int, Field(ge=1)] = Field(

@@ -57,10 +57,16 @@ class Running(BaseModel):
     embedded_clickhouse: bool = True
     clock: str | None = None  # simulated, as in the settings; None: real time
     processes: tuple[ProcessEntry, ...] = ()
+    folder: tuple[int, int] | None = None  # as `_identity` knows it; None: written by an earlier release
 
     def write(self, data_dir: Path) -> None:
         """Replace the file in one step, so that a reader never sees half of one."""
-        replace_file(run_dir(data_dir) / "up.json", self.model_dump_json(indent=1))
+        here = self.model_copy(update={"folder": _identity(data_dir)})
+        replace_file(run_dir(data_dir) / "up.json", here.model_dump_json(indent=1))
+
+    def is_of(self, data_dir: Path) -> bool:
+        """Was it written in this folder, and not in one that this is a copy of?"""
+        return self.folder is None or self.folder == _identity(data_dir)
 
 
 class Credentials(BaseModel):
@@ -73,6 +79,15 @@ class Credentials(BaseModel):
     archiver: SecretStr
     report: SecretStr
     kafka: SecretStr | None = None
+
+
+def _identity(data_dir: Path) -> tuple[int, int] | None:
+    """What a folder is known by whatever it is called: device and inode of its lock, which a copy has of its own."""
+    try:
+        found = (run_dir(data_dir) / "lock").stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def run_dir(data_dir: Path) -> Path:
@@ -101,7 +116,7 @@ def read_last(data_dir: Path) -> Running | None:
 def find(data_dir: Path) -> Running | None:
     """The `dossier up` that runs on this folder now, if any."""
     last = read_last(data_dir)
-    return last if last is not None and is_alive(last.pid, last.created) else None
+    return last if last is not None and last.is_of(data_dir) and is_alive(last.pid, last.created) else None
 
 
 @contextlib.contextmanager
@@ -131,7 +146,8 @@ def exclusive(data_dir: Path) -> Iterator[None]:
 def stop_leftovers(data_dir: Path) -> list[str]:
     """Stop what a killed `dossier up` left running on this folder; gives the names. Call it only as the owner."""
     last = read_last(data_dir)
-    left = [entry for entry in (last.processes if last else ()) if is_alive(entry.pid, entry.created)]
+    ours = last.processes if last is not None and last.is_of(data_dir) else ()
+    left = [entry for entry in ours if is_alive(entry.pid, entry.created)]
     processes = []
     for entry in left:
         with contextlib.suppress(psutil.Error):

@@ -39,6 +39,10 @@ REFUSED_FUNCTIONS = frozenset({"catboostevaluate", "file"})
 REFUSED_FUNCTION_PREFIXES = ("ai",)  # aiGenerate, aiEmbed, …: they send data to a language model
 
 
+#: The engine makes up the ids of queries; this is how ours are known.
+OWN_SETTING = "log_comment"
+
+
 class StatementKind(IntEnum):
     """What a statement leaves behind, least first; the numbers are chDB's `query_class`."""
 
@@ -109,11 +113,20 @@ def check_kind(kind: StatementKind, statements: int, *, read_only: bool) -> None
         )
 
 
-def check_syntax(syntax: Syntax, refused_functions: frozenset[str]) -> None:
-    """Refuse what reaches outside the data folder, and what would leave the engine without a database to open."""
+def check_syntax(syntax: Syntax, refused_functions: frozenset[str], never_named: frozenset[str]) -> None:
+    """Refuse what reaches outside the data folder, and what would leave the engine without a database to open.
+
+    Args:
+        refused_functions: that may not be called.
+        never_named: of these the ordinary functions: handed to another function, a name alone is a call.
+    """
     for name in sorted(syntax.calls):
         if name in refused_functions or name.startswith(REFUSED_FUNCTION_PREFIXES):
             raise _not_granted(f"{name}() reaches outside the data folder")
+    for name in sorted(syntax.references & never_named):
+        raise _not_granted(f"{name} is a function that reaches outside the data folder; quote no column by this name")
+    if OWN_SETTING in syntax.settings:
+        raise _not_granted(f"by {OWN_SETTING} a query is found again when its client has gone")
     for name in sorted(syntax.engines - ALLOWED_ENGINES):
         raise _not_granted(f"the engine {name} keeps or reads data outside the data folder")
     if syntax.reads_client_file:

@@ -14,9 +14,9 @@ GRANTS = (
 # parser's word or the grants.
 FIXED_SETTINGS = (
     "additional_result_filter", "additional_table_filters", "allow_introspection_functions",
-    "cluster_for_parallel_replicas", "dialect", "filter", "format_schema", "format_schema_message_name",
-    "format_schema_source", "format_template_resultset", "format_template_row", "implicit_select",
-    "implicit_table_at_top_level", "input_format_record_errors_file_path",
+    "cluster_for_parallel_replicas", "dialect", "filter", "format_avro_schema_registry_url", "format_schema",
+    "format_schema_message_name", "format_schema_source", "format_template_resultset", "format_template_row",
+    "implicit_select", "implicit_table_at_top_level", "input_format_record_errors_file_path",
     "input_format_values_deduce_templates_of_expressions", "input_format_values_interpret_expressions", "order",
     "output_format_schema",
     "parallel_replicas_custom_key", "polyglot_dialect", "rename_files_after_processing", "s3_base",

@@ -17,6 +17,8 @@ from typing import Any, Final, Protocol, Self
 
 from deploy.embedded.clickhouse.access import (
     ALLOWED_TABLE_FUNCTIONS,
+    OWN_SETTING,
+    REFUSED_FUNCTION_PREFIXES,
     REFUSED_FUNCTIONS,
     StatementKind,
     check_kind,
@@ -91,14 +93,14 @@ class Engine(Protocol):
 
     def session(
         self,
-        query_id: str,
+        mark: str,
         *,
         read_only: bool,
         database: str | None,
         settings: Mapping[str, str],
         parameters: Mapping[str, str],
     ) -> Session: ...
-    def kill(self, query_id: str) -> None: ...
+    def kill(self, mark: str) -> None: ...
     def kill_all(self) -> None: ...
     def close(self) -> None: ...
 
@@ -139,31 +141,39 @@ class ChdbEngine:
             "SELECT arrayStringConcat(groupArray(lower(name)), ' ') FROM system.table_functions"
         )
         self._refused = frozenset(table_functions.split()) - ALLOWED_TABLE_FUNCTIONS | REFUSED_FUNCTIONS
+        functions = self._scalar("SELECT arrayStringConcat(groupArray(lower(name)), ' ') FROM system.functions")
+        named = (name for name in functions.split() if name.startswith(REFUSED_FUNCTION_PREFIXES))
+        self._never_named = REFUSED_FUNCTIONS.union(named)
 
     def session(
         self,
-        query_id: str,
+        mark: str,
         *,
         read_only: bool,
         database: str | None,
         settings: Mapping[str, str],
         parameters: Mapping[str, str],
     ) -> ChdbSession:
-        """A connection of its own under these settings; nothing sent later can lift `read_only`."""
+        """A connection of its own under these settings; nothing sent later can lift `read_only`.
+
+        By `mark`, which nobody else knows, its query is killed.
+        """
         with _engine_errors():
-            session = ChdbSession(self._chdb.connect(self._where), self._refused, lambda: self._insert_of(query_id))
+            session = ChdbSession(
+                self._chdb.connect(self._where), self._refused, self._never_named, lambda: self._insert_of(mark)
+            )
         try:
             # chDB makes up the ids of queries; the comment is how `kill` and `_insert_of` find ours.
-            named = {**settings, "log_comment": query_id}
+            named = {**settings, OWN_SETTING: mark}
             session.prepare(read_only=read_only, database=database, settings=named, parameters=parameters)
         except BaseException:
             session.close()
             raise
         return session
 
-    def kill(self, query_id: str) -> None:
-        """Stop what runs under this id, from any thread (chDB's own cancel must not meet a running fetch)."""
-        self._kill(f"Settings['log_comment'] = {_literal(query_id)}")
+    def kill(self, mark: str) -> None:
+        """Stop what runs under this mark, from any thread (chDB's own cancel must not meet a running fetch)."""
+        self._kill(f"Settings['log_comment'] = {_literal(mark)}")
 
     def kill_all(self) -> None:
         """Stop whatever runs for a client now; what starts a moment later is not met."""
@@ -173,11 +183,11 @@ class ChdbEngine:
         with self._killing, _engine_errors():
             self._keeper.query(f"KILL QUERY WHERE {which}", "Null")
 
-    def _insert_of(self, query_id: str) -> str:
+    def _insert_of(self, mark: str) -> str:
         """The id that chDB has made up for the insert that runs under this one."""
         sql = (
             "SELECT query_id FROM system.processes "  # noqa: S608  # quoted as a literal
-            f"WHERE Settings['log_comment'] = {_literal(query_id)} AND query_kind = 'Insert' LIMIT 1"
+            f"WHERE Settings['log_comment'] = {_literal(mark)} AND query_kind = 'Insert' LIMIT 1"
         )
         with self._killing, _engine_errors():
             return self._scalar(sql)
@@ -207,9 +217,16 @@ class ChdbEngine:
 class ChdbSession:
     """One chDB connection, used by one request at a time, from any thread."""
 
-    def __init__(self, connection: Any, refused_functions: frozenset[str], insert_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        connection: Any,
+        refused_functions: frozenset[str],
+        never_named: frozenset[str],
+        insert_id: Callable[[], str],
+    ) -> None:
         self._connection = connection
         self._refused_functions = refused_functions
+        self._never_named = never_named
         self._insert_id = insert_id
         self._read_only = False
         self._parameters: dict[str, str] = {}
@@ -230,7 +247,7 @@ class ChdbSession:
         """Ask the parser what `text` is, and refuse what this session may not run."""
         kind = self._classified(text)
         syntax = self._syntax(text, kind)
-        check_syntax(syntax, self._refused_functions)
+        check_syntax(syntax, self._refused_functions, self._never_named)
         if kind is not StatementKind.READ_ONLY:
             return Statement(text, kind, None, None)
         return Statement(text, kind, syntax.output_format or default_format, syntax.select)
@@ -323,10 +340,10 @@ class ChdbSession:
     def _is_insert_with_settings(self, text: str) -> bool:
         """Is it `INSERT INTO t SETTINGS …`? Its settings outlive it in chDB's session, but our session ends with it."""
         try:
-            syntax = Syntax.from_json(self._tree(text))
+            syntax = Syntax.from_json(self._tree(text), self._parameters)
         except (ServerError, RecursionError):
             return False
-        return syntax.inserts_into_table
+        return syntax.inserts_into_table and OWN_SETTING not in syntax.settings
 
     def _set(self, settings: Mapping[str, str]) -> None:
         if settings:
@@ -334,7 +351,7 @@ class ChdbSession:
 
     def _syntax(self, text: str, kind: StatementKind) -> Syntax:
         try:
-            return Syntax.from_json(self._tree(text))
+            return Syntax.from_json(self._tree(text), self._parameters)
         except RecursionError:
             raise ServerError.of(Code.TOO_DEEP_AST, "The query is nested too deep.") from None
         except ServerError as error:
@@ -345,7 +362,7 @@ class ChdbSession:
         outline = self._execute(f"EXPLAIN AST {text}").data.decode()
         if "ColumnsApplyTransformer" in outline:
             raise ServerError.of(Code.NOT_IMPLEMENTED, "APPLY cannot be used in this statement here.")
-        return Syntax.from_outline(outline)
+        return Syntax.from_outline(outline, self._parameters)
 
     def _tree(self, text: str) -> str:
         parameters = {"statement": _escaped(text)}

@@ -32,7 +32,7 @@ from deploy.embedded.clickhouse.statement import Incomplete, InsertHead, insert_
 T = TypeVar("T")
 
 _READER_THREADS = 6
-_WRITER_THREADS = 2  # kept apart, so that slow reports never hold up the archive
+_WRITER_THREADS = 6  # of who may write, kept apart: slow reports never hold up the archive
 _KILL_AGAIN_SECONDS = 0.2
 
 
@@ -97,9 +97,10 @@ class Server:
         user = self._users.authenticate(request.credentials.name, request.credentials.password)
         pieces = aiter(body)
         text, head = await _read_statement(request, pieces)
-        pool = self._writers if head else self._readers
+        pool = self._writers if user.access == "write" else self._readers
         read_only = user.access == "read" or request.method != "POST"
-        session = await _in(pool, self._open_session, request, answer.query_id, read_only)
+        mark = uuid.uuid4().hex  # the client's id is for the client: another may name it
+        session = await _in(pool, self._open_session, request, mark, read_only)
         try:
             if head:
                 await answer.written(await _insert(pool, session, text, head, pieces))
@@ -107,14 +108,14 @@ class Server:
                 if request.accepts_compressed:
                     answer.compress(headers.get("accept-encoding", ""))
                 statement = await _in(pool, session.inspect, _utf8(text), request.default_format)
-                async with self._killed_with_client(statement, body, answer):
+                async with self._killed_with_client(statement, mark, body, answer):
                     await _send_result(pool, session, statement, answer, whole=request.wait_end_of_query)
         finally:
             await _in(pool, session.close)
 
-    def _open_session(self, request: Request, query_id: str, read_only: bool) -> Session:
+    def _open_session(self, request: Request, mark: str, read_only: bool) -> Session:
         return self._engine.session(
-            query_id,
+            mark,
             read_only=read_only,
             database=request.database,
             settings=request.settings,
@@ -122,13 +123,15 @@ class Server:
         )
 
     @asynccontextmanager
-    async def _killed_with_client(self, statement: Statement, body: Body, answer: Answer) -> AsyncIterator[None]:
+    async def _killed_with_client(
+        self, statement: Statement, mark: str, body: Body, answer: Answer
+    ) -> AsyncIterator[None]:
         """Stop a query whose client has gone: a report that nobody waits for must not keep a thread for hours."""
 
         async def watch() -> None:
             await body.client_gone()
             answer.abandoned = True
-            await _in(self._writers, self._engine.kill, answer.query_id)
+            await _in(self._writers, self._engine.kill, mark)
 
         if statement.kind is not StatementKind.READ_ONLY:
             yield  # half a change is worse than an unread answer
@@ -143,18 +146,23 @@ class Server:
 async def _read_statement(request: Request, body: AsyncIterator[bytes]) -> tuple[bytes, InsertHead | None]:
     """The text of the statement; of an INSERT with data only as much as holds its head."""
     text = bytearray(request.query.encode())
+    _check_length(text, request)
     if text:
         head = insert_head(bytes(text), whole=True)
         if head:
             return bytes(text), head
         text += b"\n"
     else:
+        look_at = 1  # bytes: again when there are twice as many, however small the pieces are
         async for piece in body:
             text += piece
+            if len(text) < look_at:
+                continue
             try:
                 head = insert_head(bytes(text[: MAX_QUERY_BYTES + 1]), whole=False)
             except Incomplete:
                 _check_length(text, request)
+                look_at = 2 * len(text)
                 continue
             if head:
                 return bytes(text), head

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+# What is not closed goes on to the end: looked for anew from each opening, it would take time in the square of them.
 _TOKEN = re.compile(
     rb"""
-    (?P<blank>  \s+ | --[^\n]*(?:\n|\Z) | \#[ !][^\n]*(?:\n|\Z) | /\*.*?\*/ )
-  | (?P<quoted> '(?:[^'\\]|\\.|'')*' | `(?:[^`\\]|\\.|``)*` | "(?:[^"\\]|\\.|"")*" )
+    (?P<blank>  \s+ | --[^\n]*(?:\n|\Z) | \#[ !][^\n]*(?:\n|\Z) | /\*.*?(?:\*/|\Z) )
+  | (?P<quoted> '(?:[^'\\]|\\.|'')*(?:'|\\?\Z) | `(?:[^`\\]|\\.|``)*(?:`|\\?\Z) | "(?:[^"\\]|\\.|"")*(?:"|\\?\Z) )
   | (?P<word>   \w+ )
   | (?P<other>  . )
     """,
@@ -70,19 +71,12 @@ def insert_head(text: bytes, *, whole: bool) -> InsertHead | None:
 def _significant_tokens(text: bytes, *, whole: bool) -> Iterator[tuple[bytes, int]]:
     """Words in upper case, quoted text as its quote, anything else as it is; each with its end."""
     for match in _TOKEN.finditer(text):
-        if not whole and (match.end() == len(text) or _is_unclosed(text, match)):
+        if not whole and match.end() == len(text):
             raise Incomplete  # the token goes on, or may go on, in the bytes to come
         if match.lastgroup == "blank":
             continue
         token = match.group()
         yield (token.upper() if match.lastgroup == "word" else token[:1]), match.end()
-
-
-def _is_unclosed(text: bytes, token: re.Match[bytes]) -> bool:
-    """Is this the start of quoted text or of a comment whose end is not in `text`?"""
-    if token.lastgroup != "other":
-        return False
-    return token.group() in (b"'", b"`", b'"') or text.startswith(b"/*", token.start())
 
 
 def _before_format(text: bytes, end: int, after: int, *, whole: bool) -> InsertHead | None:

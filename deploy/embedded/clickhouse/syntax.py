@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 _AST_FUNCTION = re.compile(r"^ *Function ([^ \n]+)", re.MULTILINE)
+_AST_IDENTIFIER = re.compile(r"^ *Identifier ([^ \n]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Syntax:
     """The names in a statement that decide whether it may run, and how its output is written."""
 
     calls: frozenset[str]  # functions and table functions, case-folded
+    references: frozenset[str] = frozenset()  # names of columns, or of functions, as in arrayMap(upper, …), case-folded
+    settings: frozenset[str] = frozenset()  # that it sets for itself
     engines: frozenset[str] = frozenset()  # of tables and of databases, case-folded
     output_format: str | None = None  # as named by FORMAT
     inserts_into_table: bool = False  # nothing else, no function, no file
@@ -25,7 +28,7 @@ class Syntax:
     select: dict[str, Any] | None = field(default=None, compare=False)  # the tree itself, if it is a SELECT
 
     @classmethod
-    def from_json(cls, text: str) -> Syntax:
+    def from_json(cls, text: str, parameters: Mapping[str, str]) -> Syntax:
         """From `parseQueryToJSON`; RecursionError where the tree is deeper than Python can read."""
         root = json.loads(text)
         nodes = list(_nodes(root))
@@ -38,6 +41,8 @@ class Syntax:
                     *(node["func_name"] for node in nodes if "func_name" in node),  # SELECT * APPLY(name)
                 ]
             ),
+            references=frozenset(name.casefold() for node in nodes for name in _references(node, parameters)),
+            settings=frozenset(change["name"] for node in nodes for change in node.get("changes", ())),
             engines=frozenset(node["name"].casefold() for node in functions if _is_engine(node)),
             output_format=root.get("format_ast", {}).get("name"),
             inserts_into_table=root["type"] == "InsertQuery"
@@ -50,9 +55,13 @@ class Syntax:
         )
 
     @classmethod
-    def from_outline(cls, outline: str) -> Syntax:
-        """From `EXPLAIN AST`, which knows every statement but tells only of plain calls."""
-        return cls(calls=frozenset(name.casefold() for name in _AST_FUNCTION.findall(outline)))
+    def from_outline(cls, outline: str, parameters: Mapping[str, str]) -> Syntax:
+        """From `EXPLAIN AST`, which knows every statement but tells only of plain calls, and where no parameter is."""
+        names = [*_AST_IDENTIFIER.findall(outline), *parameters.values()]
+        return cls(
+            calls=frozenset(name.casefold() for name in _AST_FUNCTION.findall(outline)),
+            references=frozenset(name.casefold() for name in names),
+        )
 
 
 def into_file(select: dict[str, Any], path: str, output_format: str) -> str:
@@ -77,6 +86,16 @@ def _nodes(root: Any) -> Iterator[dict[str, Any]]:
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
+
+
+def _references(node: dict[str, Any], parameters: Mapping[str, str]) -> Iterator[str]:
+    match node:
+        case {"type": "Identifier", "name": str(name)} if name:
+            yield name
+        case {"type": "QueryParameter", "name": str(name), "param_type": "Identifier"}:
+            yield parameters.get(name, "")
+        case _:
+            pass
 
 
 def _is_engine(function: dict[str, Any]) -> bool:

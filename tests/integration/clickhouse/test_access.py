@@ -74,6 +74,18 @@ ESCAPES = [
     "SELECT * APPLY(file) FROM (SELECT '{f}' AS x)",
     "SELECT COLUMNS('x') APPLY file FROM (SELECT '{f}' AS x)",
     "SELECT arrayMap(x -> file(x), ['{f}'])",
+    "SELECT arrayMap(file, ['{f}'])",
+    "SELECT arrayMap(`file`, ['{f}'])",
+    "SELECT arrayMap((file), ['{f}'])",
+    "SELECT * FROM (SELECT arrayFold(file, ['{f}'], 'x'))",
+    "DESCRIBE (SELECT arrayMap(file, ['{f}']))",
+    "EXPLAIN SELECT arrayMap(file, ['{f}'])",
+    "INSERT INTO {t} SELECT 1, arrayMap(file, ['{f}'])[1]",
+    "CREATE VIEW {d}.x AS SELECT arrayMap(file, ['{f}']) AS s",
+    "SELECT arrayMap(aiGenerate, ['x'])",
+    "SELECT 'x' AS c FORMAT AvroConfluent SETTINGS format_avro_schema_registry_url = 'http://127.0.0.1:1', "
+    "output_format_avro_confluent_subject = 's'",
+    "SELECT 1 SETTINGS log_comment = 'x'",
     "SELECT 1 WHERE 1 IN (SELECT length(file('{f}')))",
     "WITH (SELECT file('{f}')) AS x SELECT x",
     "SELECT 1 UNION ALL SELECT length(file('{f}'))",
@@ -218,6 +230,17 @@ def test_nobody_reaches_outside(
 def test_a_file_named_in_a_parameter_stays_closed(http: httpx.Client, secret: Path) -> None:
     answer = http.post("/", params={"param_f": str(secret)}, content="SELECT file({f:String})")
     assert answer.headers["X-ClickHouse-Exception-Code"] == "497"
+
+
+@pytest.mark.parametrize(
+    "sql", ["SELECT arrayMap({g:Identifier}, [{f:String}])", "DESCRIBE (SELECT arrayMap({g:Identifier}, [{f:String}]))"]
+)
+def test_nor_does_a_function_named_in_a_parameter_open_it(http: httpx.Client, secret: Path, sql: str) -> None:
+    answer = http.post("/", params={"param_f": str(secret), "param_g": "file"}, content=sql)
+    assert answer.headers["X-ClickHouse-Exception-Code"] in ("456", "497")  # DESCRIBE knows no parameters
+    assert "the secret" not in answer.text
+    harmless = {"param_f": "file", "param_g": "upper"}
+    assert http.post("/", params=harmless, content="SELECT arrayMap({g:Identifier}, [{f:String}])").text == "['FILE']\n"
 
 
 @pytest.mark.parametrize("name", ["format_template_row", "format_schema", "input_format_record_errors_file_path"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -13,7 +15,16 @@ from pydantic import SecretStr
 from cli.console import CommandError
 from cli.surroundings import surroundings
 from deploy.embedded.kafka import security
-from deploy.embedded.runtime import Running, credentials, find, forget, run_dir
+from deploy.embedded.runtime import (
+    ProcessEntry,
+    Running,
+    credentials,
+    exclusive,
+    find,
+    forget,
+    run_dir,
+    stop_leftovers,
+)
 from schemas.cluster import Cluster, Security
 from schemas.settings import Settings, load_settings
 
@@ -48,9 +59,34 @@ def test_a_run_is_found_until_it_is_forgotten(tmp_path: Path, up: Running) -> No
     assert find(tmp_path) is None
 
 
+@pytest.mark.parametrize("written", ["never", "null", ""])
+def test_the_nightly_comparison_can_be_left_out(written: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOSSIER_NIGHTLY_AT", written)
+    assert settings(tmp_path).nightly_at is None
+
+
 def test_another_process_under_the_same_pid_is_not_the_run(tmp_path: Path, up: Running) -> None:
     up.model_copy(update={"created": up.created - 60}).write(tmp_path)
     assert find(tmp_path) is None
+
+
+def test_the_copy_of_a_folder_is_not_where_it_runs_and_stops_nothing_of_it(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "here", tmp_path / "copy"
+    with exclusive(folder), subprocess.Popen(["sleep", "60"]) as child:  # a child to lose
+        created = psutil.Process(child.pid).create_time()
+        entry = ProcessEntry(name="kafka", state="ok", pid=child.pid, created=created)
+        here = psutil.Process()
+        Running(
+            pid=os.getpid(), created=here.create_time(), kafka="k:1", clickhouse="http://c:1", processes=(entry,)
+        ).write(folder)
+        shutil.copytree(folder, copy)
+        moved = folder.rename(tmp_path / "moved")
+        assert find(moved) is not None, "under another name it is the same"
+        with exclusive(copy):
+            assert find(copy) is None
+            assert stop_leftovers(copy) == []
+        assert child.poll() is None
+        assert stop_leftovers(moved) == ["kafka"]
 
 
 def test_passwords_are_kept_from_run_to_run_and_read_by_the_owner_alone(tmp_path: Path) -> None:

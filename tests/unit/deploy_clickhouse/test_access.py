@@ -59,6 +59,10 @@ def test_each_class_of_statement_for_each_user(kind: StatementKind, reader: Code
     assert refusal(kind, 2, read_only=False) == Code.SYNTAX_ERROR
 
 
+def qp(name: str) -> dict[str, object]:
+    return {"type": "QueryParameter", "name": name, "param_type": "Identifier"}
+
+
 def select(*functions: dict[str, object]) -> str:
     return json.dumps({"type": "SelectWithUnionQuery", "list_of_selects": {"children": list(functions)}})
 
@@ -69,6 +73,9 @@ def select(*functions: dict[str, object]) -> str:
         {"type": "Function", "name": "FILE"},
         {"type": "ColumnsApplyTransformer", "func_name": "file"},
         {"type": "Function", "name": "aiGenerate"},
+        {"type": "Identifier", "name": "file"},
+        {"type": "Identifier", "name": "", "children": [qp("f")]},
+        {"type": "SetQuery", "changes": [{"name": "log_comment"}]},
         {"type": "Function", "name": "URL", "kind": "TABLE_ENGINE"},
         {"type": "InsertQuery", "infile": {"type": "Literal"}},
         {"value": {"field_type": "CustomType", "value": "disk()"}},
@@ -78,7 +85,7 @@ def select(*functions: dict[str, object]) -> str:
 )
 def test_what_reaches_outside_is_refused(tree: dict[str, object]) -> None:
     with pytest.raises(ServerError) as caught:
-        check_syntax(Syntax.from_json(select(tree)), frozenset({"file", "format"}))
+        check_syntax(Syntax.from_json(select(tree), {"f": "File"}), frozenset({"file", "format"}), frozenset({"file"}))
     assert caught.value.code == Code.ACCESS_DENIED
 
 
@@ -86,6 +93,9 @@ def test_what_reaches_outside_is_refused(tree: dict[str, object]) -> None:
     "tree",
     [
         {"type": "Function", "name": "count"},
+        {"type": "Identifier", "name": "t.file"},
+        {"type": "QueryParameter", "name": "f", "param_type": "String"},
+        {"type": "SetQuery", "changes": [{"name": "max_threads"}]},
         {"type": "Function", "name": "MergeTree", "kind": "TABLE_ENGINE"},
         {"type": "Literal", "value": {"field_type": "String", "value": '{"type": "Function", "name": "file"}'}},
         {"type": "DropQuery", "kind": "Drop", "database": "default", "table": "t"},
@@ -93,12 +103,12 @@ def test_what_reaches_outside_is_refused(tree: dict[str, object]) -> None:
     ],
 )
 def test_what_stays_inside_is_not(tree: dict[str, object]) -> None:
-    check_syntax(Syntax.from_json(select(tree)), frozenset({"file", "format"}))
+    check_syntax(Syntax.from_json(select(tree), {"f": "File"}), frozenset({"file", "format"}), frozenset({"file"}))
 
 
 def test_the_outline_tells_of_calls_and_is_not_fooled_by_text() -> None:
-    outline = "DescribeQuery (children 1)\n Function url (children 1)\n  Literal 'a\\n Function file'\n"
-    assert Syntax.from_outline(outline).calls == {"url"}
+    outline = "DescribeQuery (children 1)\n Function url (children 1)\n  Identifier F\n  Literal 'a\\n Function file'\n"
+    assert Syntax.from_outline(outline, {"p": "File"}) == Syntax(frozenset({"url"}), frozenset({"f", "file"}))
 
 
 def test_output_is_sent_to_the_file_and_the_tree_kept_as_it_was() -> None:
