@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -93,6 +94,8 @@ class _Lines:
 
         while line := self.file.readline(MAX_EVENT_BYTES + 2):
             self.number += 1
+            if self.number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if not line.endswith(b"\n"):
                 self._skip_rest()
             if not line.strip():

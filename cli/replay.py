@@ -108,8 +108,26 @@ def instant(text: str | None, option: str) -> datetime | None:
     Raises:
         CommandError: it is none of these; names `option`.
     """
+    from events.envelope import FIRST_YEAR, LAST_YEAR
+
     if text is None:
         return None
+    try:
+        found = _written(text)
+    except OverflowError:
+        found = None
+    else:
+        if found is None:
+            raise CommandError(
+                f'{option} "{text}" is no time: write 02/03/2026, "02/03/2026 15:30" or 2026-03-02T15:30:00+07:00',
+                EXIT_USAGE,
+            )
+    if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise CommandError(f'{option} "{text}" is outside {FIRST_YEAR}-{LAST_YEAR}', EXIT_USAGE)
+    return found
+
+
+def _written(text: str) -> datetime | None:
     for shape in _LOCAL_FORMATS:
         try:
             return datetime.strptime(text, shape).replace(tzinfo=VIETNAM).astimezone(UTC)
@@ -124,12 +142,7 @@ def instant(text: str | None, option: str) -> datetime | None:
         instant = datetime.fromisoformat(text)
     except ValueError:
         instant = None
-    if instant is None or instant.tzinfo is None:
-        raise CommandError(
-            f'{option} "{text}" is no time: write 02/03/2026, "02/03/2026 15:30" or 2026-03-02T15:30:00+07:00',
-            EXIT_USAGE,
-        )
-    return instant.astimezone(UTC)
+    return None if instant is None or instant.tzinfo is None else instant.astimezone(UTC)
 
 
 def _print(answer: api.Replay) -> None:

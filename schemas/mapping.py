@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -235,7 +236,7 @@ def parse_mapping(text: str, where: str) -> MappingFile:
         MappingError: naming `where`, the line and what is wrong.
     """
     try:
-        written = parse(text, where)
+        written = parse(unicodedata.normalize("NFC", text), where)  # as the cells that it is compared with
     except NotReadable as error:
         raise MappingError(str(error)) from error
     try:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final, Literal, assert_never, get_args, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, assert_never, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -27,6 +28,7 @@ _BEFORE_ROWS_ID: Final = "first-{number:02d}-{digest}"
 _ROW_ID: Final = "row-{number:09d}-{digest}"
 _AFTER_ROWS_ID: Final = "then-{number:02d}-{digest}"
 _DEFAULT_ZONE: Final = "Asia/Ho_Chi_Minh"
+_WHOLE: Final = re.compile(r"-?[0-9]+")
 _KINDS: Final[dict[str, type[AnyFact]]] = {name.removeprefix("dossier."): kind for kind, name in WIRE_NAMES.items()}
 
 
@@ -167,10 +169,17 @@ def _builder(file: MappingFile, path: Place, rule: RowRule | CaseRule, instant: 
     fields = _all_fields(file, kind, rule)
     _check_fields(file, path, kind, fields, hints, instant)
     readers = {name: _typed(reader(value), name, hints[name], instant) for name, value in fields.items()}
+    numbers = [place for name in fields for place in _whole_numbers((name,), hints[name])]
+    optional = {name: needs for name in fields if (needs := _needs(kind, name, hints[name]))}
     kept = _attribute_reader(file, rule, fields)
 
     def build(cells: Cells) -> AnyFact:
         values = {name: value for name, read in readers.items() if (value := read(cells)) is not None}
+        for name, needs in optional.items():
+            if name in values and not needs <= values[name].keys():
+                del values[name]  # a cell that must not be empty is: nobody is named, or no time
+        for place in numbers:
+            _require_whole(values, place)
         if "attributes" not in values:
             values["attributes"] = kept(cells)
         try:
@@ -212,6 +221,8 @@ def _check_fields(
             raise file.error(here, f"`{kind.__name__}` has no field `{name}`; it has: {', '.join(sorted(known))}")
         for constant in constants(value):
             try:
+                for place in _whole_numbers((name,), hints[name]):
+                    _require_whole({name: constant}, place)
                 msgspec.convert(_as_given(constant, hints[name], instant), hints[name], strict=False)
             except (Unfit, msgspec.ValidationError) as error:
                 raise file.error(here, f"`{constant}` cannot be: {error}") from error
@@ -236,6 +247,44 @@ def _typed(read: Reader, name: str, hint: Any, instant: Callable[[str], datetime
             raise Unfit(f"{name}: {error}") from error
 
     return read_instant
+
+
+def _whole_numbers(place: Place, hint: Any) -> Iterator[Place]:
+    """Where in a field whole numbers stand: itself, or fields of what it is made of."""
+    for each in _alternatives(hint):
+        if each is int:
+            yield place
+        elif isinstance(each, type) and issubclass(each, msgspec.Struct):
+            for name, inner in get_type_hints(each, include_extras=True).items():
+                yield from _whole_numbers((*place, name), inner)
+
+
+def _needs(kind: type[AnyFact], name: str, hint: Any) -> frozenset[str]:
+    """What a field that may be left out needs if it is not; nothing of one that is no record of its own."""
+    required = next(each.required for each in msgspec.structs.fields(kind) if each.name == name)
+    if required:
+        return frozenset()
+    made_of = (each for each in _alternatives(hint) if isinstance(each, type) and issubclass(each, msgspec.Struct))
+    return frozenset(each.name for struct in made_of for each in msgspec.structs.fields(struct) if each.required)
+
+
+def _alternatives(hint: Any) -> Iterator[Any]:
+    """The types that a hint allows, without what is said beside them."""
+    if get_origin(hint) is Annotated:
+        yield from _alternatives(get_args(hint)[0])
+    elif get_origin(hint) in (Union, UnionType):
+        for each in get_args(hint):
+            yield from _alternatives(each)
+    else:
+        yield hint
+
+
+def _require_whole(values: Any, place: Place) -> None:
+    """135.000 is no number that two people read alike; a lenient reader would take it for 135."""
+    for name in place:
+        values = values.get(name) if isinstance(values, dict) else None
+    if isinstance(values, str) and not _WHOLE.fullmatch(values):
+        raise Unfit(f"{'.'.join(map(str, place))}: no whole number, written in digits alone")
 
 
 def _is_instant(hint: Any) -> bool:

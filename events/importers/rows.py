@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,11 @@ class Row:
         """Eight hex digits of what the row says, whatever the format's quoting."""
         content = "\x1f".join(f"{column}\x1e{cell}" for column, cell in sorted(self.cells.items()))
         return sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def composed(text: str) -> str:
+    """A tone and its letter as one character (Unicode's NFC), as people type them; cp1258 and some exports have two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ first line only: reading goes on with the next one, so that a quote that is neve
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from events.importers.rows import MAX_COLUMN_CHARS, MAX_COLUMNS, MAX_ROW_BYTES, BadRow, LogError, Row
+from events.importers.rows import MAX_COLUMN_CHARS, MAX_COLUMNS, MAX_ROW_BYTES, BadRow, LogError, Row, composed
 
 #: A quoted cell may hold line ends, but hardly so many: beyond it a quote was not closed.
 MAX_LINES_A_ROW: Final = 1_000
@@ -52,7 +53,7 @@ class Table:
         parsed = self._parse()
         if isinstance(parsed, str):
             raise LogError(f"line 1: the header cannot be read: {parsed}")
-        columns = [name.removeprefix("\ufeff") for name in parsed]
+        columns = parsed
         twice = next((name for name in columns if columns.count(name) > 1), None)
         if not columns or "" in columns or twice is not None:
             problem = (
@@ -77,7 +78,7 @@ class Table:
         return cells
 
     def _parse(self) -> list[str] | str:
-        lines = (line.decode(self._encoding, "surrogateescape") for line in self._lines)
+        lines = (composed(line.decode(self._encoding, "surrogateescape")) for line in self._lines)
         try:
             return next(csv.reader(lines, delimiter=self._delimiter, strict=True), [])
         except csv.Error as error:
@@ -98,6 +99,7 @@ class _Lines:
         self._ahead: deque[tuple[bytes, bool]] = deque()  # given back, or looked at: the line, and if it was cut off
         self._taken: list[tuple[bytes, bool]] = []
         self._number = 1  # of the next line
+        self._at_start = True
 
     def __iter__(self) -> Iterator[bytes]:
         size_bytes = 0
@@ -138,6 +140,8 @@ class _Lines:
 
     def _look(self) -> bool:
         line = self._file.readline(MAX_ROW_BYTES)
+        if self._at_start:  # before the quotes are looked for, which begin a cell or are none
+            line, self._at_start = line.removeprefix(codecs.BOM_UTF8), False
         if not line:
             return False
         cut = not line.endswith(b"\n") and bool(rest := self._file.readline(MAX_ROW_BYTES))

@@ -6,7 +6,7 @@ None means the row says nothing of it: the columns it is made of are all empty.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final, assert_never
 from zoneinfo import ZoneInfo
@@ -49,7 +49,7 @@ def constants(value: FieldValue) -> list[Any]:
             known = {name: parts[0] for name, parts in parts_of.items() if len(parts) == 1}
             return [known] if len(known) == len(value) else []
         case list():
-            return []
+            return [text for each in value for text in ([part] for part in constants(each))]
         case _:
             assert_never(value)
 
@@ -65,12 +65,18 @@ def instants(format: str, zone: str) -> Callable[[str], datetime]:  # noqa: A002
     def read(text: str) -> datetime:
         try:
             at = parse(text.strip())
-            # A fixed offset: what is written must not depend on the host's zone tables.
-            return at if at.tzinfo is not None else datetime.fromisoformat(at.replace(tzinfo=local).isoformat())
+            return at if at.tzinfo is not None else _at_fixed_offset(at.replace(tzinfo=local))
         except (ValueError, ArithmeticError) as error:
             raise Unfit(f"no time as `{format}`") from error
 
     return read
+
+
+def _at_fixed_offset(at: datetime) -> datetime:
+    """What is written must not depend on the host's zone tables; and RFC 3339 has offsets of whole minutes."""
+    offset = at.utcoffset()
+    assert offset is not None  # noqa: S101  # it has a zone
+    return at.astimezone(timezone(timedelta(minutes=offset // timedelta(minutes=1))))
 
 
 def _epoch(units_a_second: int) -> Callable[[str], datetime]:

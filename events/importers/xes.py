@@ -13,7 +13,7 @@ from xml.parsers.expat import ExpatError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
-from events.importers.rows import MAX_ROW_BYTES, BadRow, LogError, Row
+from events.importers.rows import MAX_ROW_BYTES, BadRow, LogError, Row, composed
 
 _CHUNK_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 20
@@ -87,7 +87,7 @@ class _Reader:
         self._elements.append(name)
         if len(self._elements) > _MAX_DEPTH:
             raise LogError(f"line {self.expat.CurrentLineNumber}: nested deeper than {_MAX_DEPTH}")
-        self._path.append(attributes.get("key", ""))
+        self._path.append(composed(attributes.get("key", "")))
         if name == "trace":
             self._case = {}
         elif name == "event" and "trace" in self._elements:
@@ -95,7 +95,7 @@ class _Reader:
             self._cells, self._fault, self._head = {}, None, None
             self._started = (self.expat.CurrentLineNumber, self.expat.CurrentByteIndex)
         elif "key" in attributes and name in _VALUES and self._head is None:
-            self._attribute(attributes.get("value", ""))
+            self._attribute(composed(attributes.get("value", "")))
 
     def end(self, tag: str) -> None:
         name = self._elements.pop()

@@ -293,7 +293,8 @@ for (const button of document.querySelectorAll("[data-language]")) {
 }
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
-  location.hash = `#/dossier/${encodeURIComponent(byId("dossier-id").value.trim())}`;
+  const asked = byId("dossier-id").value.trim();
+  if (asked) location.hash = `#/dossier/${encodeURIComponent(asked)}`;
 });
 addEventListener("hashchange", () => { if (/^#\//.test(location.hash)) route(); });
 setInterval(announce, ANNOUNCE_EVERY_MS);

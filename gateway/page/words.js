@@ -118,8 +118,12 @@ export const nameIn = (name) => name?.[language] ?? "";
 
 export const number = (value) => new Intl.NumberFormat(LOCALES[language]).format(value);
 
-export const percent = (part, whole) =>
-  whole ? new Intl.NumberFormat(LOCALES[language], { style: "percent", maximumFractionDigits: 1 }).format(part / whole) : "–";
+/** Of all but one no share is all of them, and of one none is nothing: what would be rounded so stays a tenth off. */
+export function percent(part, whole) {
+  if (!whole) return "–";
+  const share = part === whole || !part ? part / whole : Math.min(Math.max(part / whole, 0.001), 0.999);
+  return new Intl.NumberFormat(LOCALES[language], { style: "percent", maximumFractionDigits: 1 }).format(share);
+}
 
 /** dd/MM/yyyy HH:mm(:ss) in the office's zone, in both languages. */
 export function time(instant, zone = VIETNAM, seconds = false) {

@@ -32,3 +32,10 @@ def test_what_is_no_time_or_has_no_zone_is_refused_with_what_to_write(written: s
     with pytest.raises(CommandError, match=r"--known-at .* is no time: write 02/03/2026") as refused:
         instant(written, "--known-at")
     assert refused.value.exit_code == EXIT_USAGE
+
+
+@pytest.mark.parametrize("written", ["01/01/0001 00:00", "9999-12-31T23:59:00-07:00", "31/12/9999", "31/12/1900"])
+def test_a_time_of_no_event_is_refused_by_the_name_of_the_option(written: str) -> None:
+    with pytest.raises(CommandError, match=r"--as-of .* is outside 1901-2199") as refused:
+        instant(written, "--as-of")
+    assert refused.value.exit_code == EXIT_USAGE
