@@ -261,7 +261,7 @@ async function showList(query) {
 
 async function route(focus = true) {
   const [, view = "", rest = ""] = location.hash.match(/^#\/(\w*)[/?]?(.*)$/) ?? [];
-  const shown = view === "dossier" || view === "list" ? view : "board";
+  const shown = (view === "dossier" && rest) || view === "list" ? view : "board";
   for (const name of ["board", "list", "dossier"]) byId(`view-${name}`).hidden = name !== shown;
   if (focus) byId("main").focus({ preventScroll: false });
   try {

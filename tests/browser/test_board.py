@@ -139,6 +139,24 @@ def test_the_language_changes_at_once_and_is_remembered(board: Page, watched: In
     expect(board.locator("#connection")).to_have_text("Live")
 
 
+def test_no_share_is_rounded_to_all_or_to_nothing(board: Page) -> None:
+    pairs = [[29_999, 30_000], [1, 30_000], [1, 2], [30_000, 30_000], [0, 30_000], [0, 0]]
+    shown = board.evaluate(
+        "async (pairs) => { const { percent } = await import('/static/words.js'); return pairs.map((p) => percent(...p)); }",
+        pairs,
+    )
+    assert [text.replace("\u00a0", "") for text in shown] == ["99,9%", "0,1%", "50%", "100%", "0%", "–"]
+
+
+def test_who_searches_for_nothing_stays_where_he_is(board: Page) -> None:
+    board.fill("#dossier-id", "   ")
+    board.press("#dossier-id", "Enter")
+    expect(board.locator("#view-board")).to_be_visible()
+    board.evaluate("location.hash = '#/dossier/'")
+    expect(board.locator("#view-board")).to_be_visible()
+    expect(board.locator("#view-dossier")).to_be_hidden()
+
+
 def test_it_fits_a_phone_and_works_by_keyboard(board: Page, watched: Installation) -> None:
     publish(watched, "P-1", received("Pleiku"))
     board.set_viewport_size({"width": 360, "height": 740})
