@@ -142,7 +142,7 @@ def test_the_language_changes_at_once_and_is_remembered(board: Page, watched: In
 def test_no_share_is_rounded_to_all_or_to_nothing(board: Page) -> None:
     pairs = [[29_999, 30_000], [1, 30_000], [1, 2], [30_000, 30_000], [0, 30_000], [0, 0]]
     shown = board.evaluate(
-        "async (pairs) => { const { percent } = await import('/static/words.js'); return pairs.map((p) => percent(...p)); }",
+        "async (pairs) => (({ percent }) => pairs.map((each) => percent(...each)))(await import('/static/words.js'))",
         pairs,
     )
     assert [text.replace("\u00a0", "") for text in shown] == ["99,9%", "0,1%", "50%", "100%", "0%", "–"]
