@@ -17,7 +17,7 @@ from events import quarantine
 from events.envelope import Event
 from events.importers.log import Tally, find_mapping, read_log
 from events.importers.mapped import Mapped
-from events.importers.rows import BadRow, LogError
+from events.importers.rows import BadRow, BrokenLog, LogError
 from schemas.cluster import Cluster
 from schemas.mapping import MappingError
 from schemas.settings import load_settings
@@ -57,6 +57,10 @@ def import_log(
         fed = _count(importing, found) if dry_run else _publish(importing, found, kafka, again=again)
     except MappingError as error:
         raise CommandError(str(error), EXIT_USAGE) from error
+    except BrokenLog as error:  # before its first row
+        from events.feed import Fed
+
+        importing.broken, fed = error, Fed()
     except LogError as error:
         raise CommandError(f"{file.name}: {error}", EXIT_USAGE) from error
     _report(importing, fed, dry_run=dry_run, json=json)

@@ -64,12 +64,16 @@ class BadRow:
     by: Literal["row", "case"] = "row"
 
 
+class BrokenLog(LogError):
+    """The file is one of these, and is broken or ends too early."""
+
+
 @contextmanager
 def open_log(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a log, unpacked if it is gzip (told by its first bytes, not by its name).
 
     Raises:
-        LogError: the packed file is broken or cut off; also while reading.
+        BrokenLog: the packed file is broken or cut off; also while reading.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -82,7 +86,9 @@ def open_log(path: Path) -> Iterator[BinaryIO]:
             else:
                 yield file
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise LogError(f"{path.name} is broken or cut off: {error}; what came before was read") from error
+            raise BrokenLog(
+                f"{path.name} is broken or cut off: {error}; what came before was read, but its end"
+            ) from error
 
 
 def is_xes(file: BinaryIO) -> bool:
