@@ -17,6 +17,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from kafka import KafkaProducer
 from msgspec import structs
 
+from cli.console import number
 from deploy.topics import apply, load_topics
 from events.ledger import LEDGER_TOPIC
 from replay.archive import Archive, ArchiveRow
@@ -164,7 +165,7 @@ def test_what_was_signed_is_verified_and_tampering_is_named(signed: Installation
         assert answer["failures_found"] == len(answer["failures"]) - len(listed) + sum(missing.values())
         assert min(missing[LEDGER_TOPIC], missing["dossier.alarms.v1"]) > 20
         said = signed.run("verify", "--all", "--wait", "0").stdout
-        assert f"of {answer['failures_found']:,} are listed" in said
+        assert f"đầu trong {number(answer['failures_found'])} ·" in said
         ((left,),) = client.query("SELECT count() FROM dossier_events").result_rows
     assert left < 100  # of thousands: what came after the parts had been taken out
 
