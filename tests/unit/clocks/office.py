@@ -6,7 +6,17 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
-from events.catalogue import Actor, AnyFact, LegalTime, Received, Submitted
+from events.catalogue import (
+    Actor,
+    AnyFact,
+    LegalTime,
+    PaymentReceived,
+    PaymentRequested,
+    Received,
+    Submitted,
+    SupplementReceived,
+    SupplementRequested,
+)
 from events.envelope import make_event, microseconds
 from projections.clocks import Clock, ClockKind, clocks, due_now
 from projections.dossier import Dossier, fold
@@ -15,6 +25,10 @@ from schemas.rulebook import Rulebook
 
 ZONE = timezone(timedelta(hours=7))
 CHIEF = Actor(id="truong-phong")
+ASKED = SupplementRequested(office="so", stage="processing", reason="thiếu giấy")
+COMPLETE = SupplementReceived(office="so", complete=True)
+TO_PAY = PaymentRequested(office="so", amount=1)
+PAID = PaymentReceived(office="so", amount=1)
 
 #: Domain 2.9: what was announced when. 02/01/2026 became known eight days before.
 ANNOUNCEMENTS = [

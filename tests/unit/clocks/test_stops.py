@@ -7,14 +7,11 @@ import pytest
 from events.catalogue import (
     ConsultationAnswered,
     ConsultationRequested,
-    PaymentReceived,
-    PaymentRequested,
     Processed,
     Rescheduled,
     Returned,
     StepStarted,
     SupplementReceived,
-    SupplementRequested,
 )
 from projections.clocks import AlarmKind, ClockKind, agenda, due_now
 from projections.dossier import pack
@@ -24,7 +21,11 @@ from projections.timeliness import official_class
 from schemas.rulebook import Rulebook
 from tests.unit.clocks.office import (
     ANNOUNCEMENTS,
+    ASKED,
+    COMPLETE,
+    PAID,
     PROCEDURES,
+    TO_PAY,
     at,
     clock,
     dossier,
@@ -37,11 +38,6 @@ from tests.unit.clocks.office import (
     submitted,
     us,
 )
-
-ASKED = SupplementRequested(office="so", stage="processing", reason="thiếu giấy")
-COMPLETE = SupplementReceived(office="so", complete=True)
-TO_PAY = PaymentRequested(office="so", amount=1)
-PAID = PaymentReceived(office="so", amount=1)
 
 
 def test_r1_the_clock_starts_with_the_reception_not_the_submission() -> None:

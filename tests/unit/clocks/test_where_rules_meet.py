@@ -14,12 +14,9 @@ from events.catalogue import (
     Corrected,
     DueRecomputed,
     FeedbackReceived,
-    PaymentReceived,
-    PaymentRequested,
     Processed,
     Rescheduled,
     StepStarted,
-    SupplementReceived,
     SupplementRequested,
     Voided,
 )
@@ -35,7 +32,11 @@ from projections.timeliness import first_class, official_class
 from projections.watch import alarm_event
 from schemas.rulebook import Rulebook
 from tests.unit.clocks.office import (
+    ASKED,
     CHIEF,
+    COMPLETE,
+    PAID,
+    TO_PAY,
     ZONE,
     at,
     clock,
@@ -52,10 +53,6 @@ from tests.unit.clocks.office import (
     us,
 )
 
-ASKED = SupplementRequested(office="so", stage="processing", reason="thiếu giấy")
-COMPLETE = SupplementReceived(office="so", complete=True)
-TO_PAY = PaymentRequested(office="so", amount=1)
-PAID = PaymentReceived(office="so", amount=1)
 DONE = Processed(office="so", outcome="issued")
 
 
