@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -64,7 +65,7 @@ def replay(
 def replayed(
     archive: Archive, dossier: str, as_of: datetime | None, known_at: datetime | None, ends: dict[int, int]
 ) -> api.Replay:
-    from replay.described import archive_freshness, describe_dossier, describe_step
+    from replay.described import archive_freshness, describe_step, describe_told
     from replay.timeline import readable, timeline
 
     freshness = archive_freshness(archive.reached(), ends)
@@ -76,7 +77,7 @@ def replayed(
         dossier=dossier,
         as_of=as_of,
         known_at=known_at,
-        standing=describe_dossier(told.dossier, records[0].partition, freshness) if told.steps else None,
+        standing=describe_told(told, records[0].partition, freshness),
         timeline=[describe_step(step) for step in told.steps],
         freshness=freshness,
     )
@@ -112,37 +113,33 @@ def instant(text: str | None, option: str) -> datetime | None:
 
     if text is None:
         return None
+    outside = CommandError(f'{option} "{text}" is outside {FIRST_YEAR}-{LAST_YEAR}', EXIT_USAGE)
     try:
         found = _written(text)
-    except OverflowError:
-        found = None
-    else:
-        if found is None:
-            raise CommandError(
-                f'{option} "{text}" is no time: write 02/03/2026, "02/03/2026 15:30" or 2026-03-02T15:30:00+07:00',
-                EXIT_USAGE,
-            )
-    if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise CommandError(f'{option} "{text}" is outside {FIRST_YEAR}-{LAST_YEAR}', EXIT_USAGE)
-    return found
+    except ValueError as error:
+        raise CommandError(
+            f'{option} "{text}" is no time: write 02/03/2026, "02/03/2026 15:30" or 2026-03-02T15:30:00+07:00',
+            EXIT_USAGE,
+        ) from error
+    except OverflowError as error:
+        raise outside from error
+    if FIRST_YEAR <= found.year <= LAST_YEAR:
+        return found
+    raise outside
 
 
-def _written(text: str) -> datetime | None:
+def _written(text: str) -> datetime:
+    """Raises ValueError where it is no instant, OverflowError where its zone leads beyond all years."""
     for shape in _LOCAL_FORMATS:
-        try:
+        with suppress(ValueError):
             return datetime.strptime(text, shape).replace(tzinfo=VIETNAM).astimezone(UTC)
-        except ValueError:
-            continue
-    try:
+    with suppress(ValueError):
         day = datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007  # the zone comes in the next line
         return datetime.combine(day, time.max, VIETNAM).astimezone(UTC)
-    except ValueError:
-        pass
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    return None if instant is None or instant.tzinfo is None else instant.astimezone(UTC)
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return instant.astimezone(UTC)
 
 
 def _print(answer: api.Replay) -> None:

@@ -96,9 +96,12 @@ def fold(dossier_id: str, records: Iterable[tuple[Event, int, int]]) -> Dossier:
 
 
 def history(dossier: Dossier, until: int | None = None) -> list[tuple[Entry, Standing]]:
-    """Each entry in effective order with the standing after it, up to and including instant `until`."""
-    entries = [entry for entry in unpack_entries(dossier) if until is None or entry.at <= until]
-    return [(entry, standing_of(draft)) for entry, draft in _steps(entries)]
+    """Each entry in effective order with the standing after it, up to and including instant `until`.
+
+    A correction or a void counts whenever it was made: `until` asks what was true by then, not what was known by then.
+    """
+    steps = _steps(unpack_entries(dossier))
+    return [(entry, standing_of(draft)) for entry, draft in steps if until is None or entry.at <= until]
 
 
 def anomalies(dossier: Dossier) -> tuple[Anomaly, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -15,8 +15,8 @@ from projections.deadlines import Deadlines
 from projections.dossier import Dossier, anomalies
 from projections.expectation import Expectation, PromisedDates, timeliness
 from projections.outlook import Urgency
-from projections.standing import PORTAL_STATUS, Anomaly, Queue
-from replay.timeline import Step
+from projections.standing import PORTAL_STATUS, Anomaly, Queue, Standing
+from replay.timeline import Step, Timeline
 from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES
 from schemas import api
 
@@ -25,7 +25,26 @@ def describe_dossier(
     dossier: Dossier, partition: int, freshness: api.Freshness, expectation: Expectation | None = None
 ) -> api.Dossier:
     """Where a dossier stands, for people and programs outside."""
-    standing = dossier.standing
+    told = dossier.standing, anomalies(dossier), dossier.count
+    return _describe(dossier, *told, partition, freshness, expectation)
+
+
+def describe_told(told: Timeline, partition: int, freshness: api.Freshness) -> api.Dossier | None:
+    """Where a dossier stood at the end of a timeline; None: nothing had happened."""
+    if not told.steps:
+        return None
+    return _describe(told.dossier, told.standing, told.anomalies, len(told.steps), partition, freshness)
+
+
+def _describe(
+    dossier: Dossier,
+    standing: Standing,
+    marks: Iterable[Anomaly],
+    events: int,
+    partition: int,
+    freshness: api.Freshness,
+    expectation: Expectation | None = None,
+) -> api.Dossier:
     return api.Dossier(
         dossier=dossier.dossier_id,
         state=standing.state,
@@ -53,8 +72,8 @@ def describe_dossier(
         overrides=standing.overrides,
         consultations=standing.consultations,
         payment_due=standing.payment_due,
-        anomalies=[describe_anomaly(each) for each in anomalies(dossier)],
-        events=dossier.count,
+        anomalies=[describe_anomaly(each) for each in marks],
+        events=events,
         position=api.Position(partition=partition, offset=dossier.last),
         freshness=freshness,
     )

@@ -1,7 +1,8 @@
 """A dossier's timeline: its events in effective order, each with the state it led to. Pure.
 
 Looked at with two times: as of T0 (what had happened by then, by occurred_at) and known at T1 (what the ledger had
-been told by then, by recorded_at). Both are answered by folding only the events that pass.
+been told by then, by recorded_at). What was known is folded whole, so a correction or a void that was known counts
+whenever it was made; then what happened later is left out.
 """
 
 from __future__ import annotations
@@ -45,10 +46,21 @@ class Step(Struct, frozen=True):
 
 
 class Timeline(Struct, frozen=True):
-    """The dossier as its events give it, and each event as a step."""
+    """The dossier as all that was known of it gives it, and each event that had happened as a step."""
 
     dossier: Dossier
     steps: tuple[Step, ...]
+
+    @property
+    def standing(self) -> Standing:
+        """Where the dossier stood after the last of the steps."""
+        return self.steps[-1].standing if self.steps else Standing()
+
+    @property
+    def anomalies(self) -> tuple[Anomaly, ...]:
+        """Those of the dossier that the steps show."""
+        shown = {_identity(step.record) for step in self.steps}
+        return tuple(each for each in anomalies(self.dossier) if each.identity in shown)
 
 
 def timeline(
@@ -57,7 +69,7 @@ def timeline(
     as_of: datetime | None = None,
     known_at: datetime | None = None,
 ) -> Timeline:
-    """Fold the events that had occurred by `as_of` and were recorded by `known_at`, both inclusive.
+    """Fold the events that were recorded by `known_at`, and tell those that had happened by `as_of`, both inclusive.
 
     Args:
         dossier_id: the dossier.
@@ -67,13 +79,11 @@ def timeline(
     """
     until = microseconds(as_of) if as_of else None
     known = microseconds(known_at) if known_at else None
-    seen = [
-        each
-        for each in sorted(records, key=lambda each: each.offset)
-        if (until is None or microseconds(each.event.time) <= until) and (known is None or each.recorded <= known)
-    ]
+    in_order = sorted(records, key=lambda each: each.offset)
+    seen = [each for each in in_order if known is None or each.recorded <= known]
     dossier = fold(dossier_id, ((each.event, each.offset, each.recorded) for each in seen))
-    return Timeline(dossier, tuple(_steps(dossier, seen)))
+    steps = _steps(dossier, seen)
+    return Timeline(dossier, tuple(each for each in steps if until is None or each.effective <= until))
 
 
 def readable(rows: Iterable[ArchiveRow]) -> list[Recorded]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from events.envelope import LAST_YEAR, Event, from_microseconds, microseconds
 from gateway import answers
 from gateway.live import LiveView
+from projections.board import Board
 from projections.bulk import fold_at_once
 from projections.dossier import Dossier, fold, pack, unpack
 from projections.past import counted_at
@@ -84,3 +85,19 @@ def test_queues_as_of_now_and_known_now_are_the_live_queues(dossiers: list[list[
     shown = {(each.office, each.room, each.step): each for each in answers.queues(view).queues}
     then = {(each.office, each.room, each.step): each for each in describe_queues(board, deadlines, fresh).queues}
     assert then == {key: each for key, each in shown.items() if each.count}
+
+
+@settings(max_examples=300)
+@given(data=st.data(), events=histories(min_size=1), gaps=GAPS)
+def test_as_of_then_replay_and_queues_tell_the_same_of_a_dossier(
+    data: st.DataObject, events: list[Event], gaps: list[int]
+) -> None:
+    records = on_the_ledger(events, gaps)
+    then = data.draw(st.sampled_from(records)).event.time
+    told, dossier = timeline("H01-1", records, as_of=then), live("H01-1", records)
+    board, _ = counted_at([dossier], rules(), microseconds(then))
+    expected = Board()
+    if any(not step.voided for step in told.steps):
+        expected.change(None, told.standing)
+    assert board.summary() == expected.summary()
+    assert board.queues == expected.queues

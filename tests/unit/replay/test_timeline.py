@@ -92,10 +92,38 @@ def test_two_times_what_had_happened_and_what_was_known() -> None:
     late_news = record(3, Processed(office="GL", outcome="issued"), hours=2, known_hours=48)
     records = [RECEIVED, ROUTED, late_news]
     at = START + timedelta(hours=3)
-    assert timeline("D1", records, as_of=at).dossier.standing.state is State.RESULT_READY
-    assert timeline("D1", records, known_at=at).dossier.standing.state is State.PROCESSING
-    assert timeline("D1", records, as_of=START, known_at=at).dossier.standing.state is State.RECEIVED
+    assert timeline("D1", records, as_of=at).standing.state is State.RESULT_READY
+    assert timeline("D1", records, known_at=at).standing.state is State.PROCESSING
+    assert timeline("D1", records, as_of=START, known_at=at).standing.state is State.RECEIVED
     assert timeline("D1", records, as_of=START - timedelta(seconds=1)).steps == ()
+
+
+def test_what_was_true_then_is_told_by_what_is_known_now_and_what_was_known_then_is_told_too() -> None:
+    void = record(3, Voided(office="GL", target_source="motcua", target_id="e2", reason="nhầm", approver=BOSS), hours=9)
+    records, then = [RECEIVED, ROUTED, PROCESSED, void], START + timedelta(hours=6)
+    now = timeline("D1", records, as_of=then)
+    assert [(step.record.event.id, step.voided) for step in now.steps] == [("e0", False), ("e1", False), ("e2", True)]
+    assert now.standing.state is State.PROCESSING
+    assert timeline("D1", records, as_of=then, known_at=then).standing.state is State.RESULT_READY
+
+
+@pytest.mark.parametrize(("to", "then", "state"), [(2, 3, State.RESULT_READY), (8, 6, State.PROCESSING)])
+def test_an_event_whose_time_was_corrected_had_happened_by_its_corrected_time(to: int, then: int, state: State) -> None:
+    moved = Corrected(
+        office="GL", target_source="motcua", target_id="e2", field="time", approver=BOSS, reason="",
+        new=(START + timedelta(hours=to)).isoformat(),
+    )  # fmt: skip
+    records, at = [RECEIVED, ROUTED, PROCESSED, record(3, moved, hours=9)], START + timedelta(hours=then)
+    told = timeline("D1", records, as_of=at)
+    assert told.standing.state is state
+    assert told.standing.processed_at == (microseconds(START + timedelta(hours=to)) if to <= then else None)
+
+
+def test_a_timeline_that_ends_earlier_shows_no_later_irregularity() -> None:
+    again = record(3, Returned(office="GL"), hours=8)
+    records = [RECEIVED, ROUTED, PROCESSED, record(4, Returned(office="GL"), hours=7), again]
+    assert timeline("D1", records, as_of=START + timedelta(hours=7)).anomalies == ()
+    assert [each.code for each in timeline("D1", records).anomalies] == [AnomalyCode.RETURNED_TWICE]
 
 
 @given(events=histories(), data=st.data())
