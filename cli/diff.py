@@ -88,8 +88,15 @@ def _print(answer: dict[str, Any], zone: str | None) -> None:
     out.print(table if answer["changes"] else "không đổi · nothing changed")
     for each in answer["events"]:
         step = api.TimelineStep.model_validate(each)
-        position = f"{step.position.partition}@{step.position.offset}"
-        out.print(Text(f"+ {moment(step.occurred_at, zone)} {both(step.name)} ({position})"))
+        out.print(Text(_event(step, zone), style="strike" if step.voided else ""))
+
+
+def _event(step: api.TimelineStep, zone: str | None) -> str:
+    """When it counts, what it was, whether it was voided or corrected since, and where it is on the ledger."""
+    marks = ((step.voided, " đã hủy · voided"), (step.corrected, " đã đính chính · corrected"))
+    words = f"+ {moment(step.effective_at or step.occurred_at, zone)} {both(step.name)}"
+    words += "".join(text for shown, text in marks if shown)
+    return f"{words} ({step.position.partition}@{step.position.offset})"
 
 
 def _shown(name: str, value: Any, zone: str | None) -> str:

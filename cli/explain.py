@@ -85,8 +85,11 @@ def explained_then(
         ends = caught_up(archive, around, wait)
         records, freshness = readable(archive.events_of(dossier)), archive_freshness(archive.reached(), ends)
     told = timeline(dossier, records, as_of, known_at)
-    if not told.steps:
-        raise CommandError(f"by then the ledger had no events of dossier {dossier}; ids are case-sensitive", EXIT_FOUND)
+    if all(step.voided for step in told.steps):
+        raise CommandError(
+            f"by then nothing had happened to dossier {dossier}, or nothing was known of it; ids are case-sensitive",
+            EXIT_FOUND,
+        )
     return describe_clocks(
         told.dossier, rules, microseconds(as_of or known_at), freshness, as_of=as_of is not None, known_at=known_at
     )

@@ -38,7 +38,7 @@ def queues(
 
     Waits until the live state has read to the end of the ledger as it is now, as `dossier summary` does.
 
-    With --as-of or --known-at the whole archive is folded to that instant instead, by the rules known then.
+    With --as-of or --known-at the whole archive is folded to that instant instead, by the rules known at --known-at.
 
     Example: dossier queues --as-of 02/03/2026
     """

@@ -28,7 +28,7 @@ from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp
 from pydantic import TypeAdapter, ValidationError
 
-from events.envelope import Unreadable, microseconds
+from events.envelope import FIRST_YEAR, LAST_YEAR, Unreadable, microseconds
 from events.ledger import LEDGER_TOPIC
 from gateway import answers
 from gateway.access import AccessLog, NotRecorded
@@ -352,6 +352,8 @@ def _file(name: str) -> Response[bytes]:
 def _instant(asked: datetime) -> int:
     if asked.tzinfo is None:
         raise ClientException("an instant needs its zone: 2020-06-30T17:00:00+07:00")
+    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
+        raise ClientException(f"{asked.isoformat()} is outside {FIRST_YEAR}-{LAST_YEAR}")
     return microseconds(asked)
 
 

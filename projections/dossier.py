@@ -104,13 +104,18 @@ def history(dossier: Dossier, until: int | None = None) -> list[tuple[Entry, Sta
     return [(entry, standing_of(draft)) for entry, draft in steps if until is None or entry.at <= until]
 
 
-def anomalies(dossier: Dossier) -> tuple[Anomaly, ...]:
-    """All anomalies: those of the standing, then identities used for different contents (A16)."""
-    if not dossier.conflicts:
-        return dossier.standing.anomalies
-    return dossier.standing.anomalies + tuple(
-        Anomaly(AnomalyCode.IDENTITY_REUSED, identity) for identity in dossier.conflicts
-    )
+def anomalies(dossier: Dossier, until: int | None = None) -> tuple[Anomaly, ...]:
+    """All anomalies: those of the standing, then identities used for different contents (A16).
+
+    `until`: those of events that had happened by that instant.
+    """
+    reused = (Anomaly(AnomalyCode.IDENTITY_REUSED, identity) for identity in dossier.conflicts)
+    found = (*dossier.standing.anomalies, *reused)
+    if until is None or not found:
+        return found
+    entries = unpack_entries(dossier)
+    at = {entry.identity: entry.at for entry in (*entries, *amended(entries)[0])}
+    return tuple(each for each in found if at[each.identity] <= until)
 
 
 def identities(dossier: Dossier) -> list[str]:

@@ -13,7 +13,7 @@ from projections.rules import RuleHistory
 def counted_at(dossiers: Iterable[Dossier], rules: RuleHistory, until: int) -> tuple[Board, Deadlines]:
     """What occurred after `until` (microseconds since 1970 UTC) is left out; what became known later is not.
 
-    Every dossier is looked at, and folded again if anything happened to it later.
+    Every dossier is looked at, and folded again if anything happened to it later, or was corrected or voided.
     """
     board, deadlines = Board(), Deadlines(rules)
     deadlines.advance(until)

@@ -30,8 +30,8 @@ def describe_dossier(
 
 
 def describe_told(told: Timeline, partition: int, freshness: api.Freshness) -> api.Dossier | None:
-    """Where a dossier stood at the end of a timeline; None: nothing had happened."""
-    if not told.steps:
+    """Where a dossier stood at the end of a timeline; None: nothing had happened, or nothing that was not voided."""
+    if all(step.voided for step in told.steps):
         return None
     return _describe(told.dossier, told.standing, told.anomalies, len(told.steps), partition, freshness)
 

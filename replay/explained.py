@@ -39,7 +39,7 @@ def describe_clocks(
 
     Args:
         at: microseconds since 1970 UTC.
-        as_of: leave out what occurred later; else all that is known is taken in.
+        as_of: leave out what occurred later, by the corrected time; else that is taken in too.
         known_at: when that was known which dossier and rules were folded from; None: now.
     """
     steps = history(dossier, at if as_of else None)
@@ -63,8 +63,7 @@ def describe_clocks(
         not_yet_due=ahead.waits_for_a_day(at),
         clocks=[_line(case, clock, ahead, at, official) for clock in clocks(standing, rules)],
         anomalies=[
-            describe_anomaly(each)
-            for each in (*(standing.anomalies if as_of else anomalies(dossier)), *findings(steps, rules))
+            describe_anomaly(each) for each in (*anomalies(dossier, at if as_of else None), *findings(steps, rules))
         ],
         freshness=freshness,
     )

@@ -81,7 +81,10 @@ class Summary(Body):
             description="as by_timeliness, against the due in force at the end: moved, stopped and restarted by rule"
         ),
     ]
-    as_of: Annotated[AwareDatetime | None, Field(description="events that occurred later are left out; null: now")]
+    as_of: Annotated[
+        AwareDatetime | None,
+        Field(description="what occurred later, by its corrected time, is left out; null: now"),
+    ]
     received: Annotated[int, Field(description="= resolved + pending_in_time + overdue")]
     resolved: Annotated[int, Field(description="received, and with a result or ended otherwise")]
     pending_in_time: Annotated[
@@ -160,7 +163,7 @@ class Dossiers(Body):
 
 
 class Dossier(Body):
-    """Where a dossier stands now."""
+    """Where a dossier stands, now or as of the instant that was asked for."""
 
     dossier: str
     state: str
@@ -190,7 +193,7 @@ class Dossier(Body):
     payment_due: bool
     anomalies: list[Anomaly]
     events: Annotated[int, Field(description="events in the state, each identity once")]
-    position: Annotated[Position, Field(description="of the newest event that changed the state")]
+    position: Annotated[Position, Field(description="of the newest event that was read for it")]
     freshness: Freshness
 
 
@@ -238,7 +241,10 @@ class Replay(Body):
     """A dossier replayed from the archive, as of one time and as known at another."""
 
     dossier: str
-    as_of: Annotated[AwareDatetime | None, Field(description="events that occurred later are left out")]
+    as_of: Annotated[
+        AwareDatetime | None,
+        Field(description="what occurred later, by its corrected time, is left out; corrections and voids are not"),
+    ]
     known_at: Annotated[AwareDatetime | None, Field(description="events that were recorded later are left out")]
     standing: Annotated[Dossier | None, Field(description="null: nothing had happened, or nothing was known")]
     timeline: list[TimelineStep]

@@ -118,7 +118,9 @@ def test_looking_back_by_what_was_known_then(asked: Installation) -> None:
     before = "2026-01-01T00:00:00+07:00"
     assert asked.json("queues", "--known-at", before)["queues"] == []
     assert asked.json("queues", "--as-of", "2026-03-02T09:00:00+07:00")["queues"] != []
-    assert "by then the ledger had no events" in asked.run("explain", "LATE-1", "--known-at", before).stderr
+    assert (
+        "by then nothing had happened to dossier LATE-1" in asked.run("explain", "LATE-1", "--known-at", before).stderr
+    )
     assert asked.run("queues", "--watch", "--known-at", now).returncode == 2
 
 

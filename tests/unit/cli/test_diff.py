@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from cli.diff import _INSTANTS, _NOT_COMPARED, _shown
+from cli.diff import _INSTANTS, _NOT_COMPARED, _event, _shown
+from events.catalogue import Corrected, Voided
+from replay.described import describe_step
+from replay.timeline import timeline
 from replay.words import FIELD_NAMES
 from schemas import api
+from tests.unit.replay.test_timeline import BOSS, PROCESSED, RECEIVED, START, record
 
 NAME = {"vi": "trả hai lần", "en": "returned twice"}
 
@@ -44,3 +49,17 @@ def test_a_value_in_words(name: str, value: Any, shown: str) -> None:
 
 def test_an_instant_is_told_in_the_zone_of_the_dossier() -> None:
     assert _shown("due", "2026-03-02T01:30:00+00:00", "Europe/Amsterdam") == "02/03/2026 02:30"
+
+
+def test_an_event_is_told_with_the_time_that_counts_and_what_became_of_it() -> None:
+    target: Any = {"office": "GL", "target_source": "motcua", "target_id": "e2", "reason": "nhầm", "approver": BOSS}
+    moved = record(3, Corrected(field="time", new=(START + timedelta(hours=7)).isoformat(), **target), hours=8)
+    void = record(4, Voided(**target), hours=9)
+    lines = [
+        _event(describe_step(timeline("D1", records).steps[1]), None)
+        for records in ([RECEIVED, PROCESSED, moved], [RECEIVED, PROCESSED, void])
+    ]
+    assert lines == [
+        "+ 02/03/2026 15:00 Đã xử lý xong · Processed đã đính chính · corrected (0@2)",
+        "+ 02/03/2026 13:00 Đã xử lý xong · Processed đã hủy · voided (0@2)",
+    ]

@@ -160,6 +160,16 @@ async def test_the_past_is_shown_when_that_is_on_record_and_the_present_to_every
 
 
 @run
+async def test_an_instant_out_of_all_years_is_refused_before_it_is_counted_to() -> None:
+    access = FabricatedAccess()
+    async with client(reader_with(A), FabricatedHistory(*A), access) as http:
+        for instant in ("0001-01-01T00:00:00%2B07:00", "2200-01-01T00:00:00Z", "9999-12-31T23:59:59-07:00"):
+            for path in (f"dossiers/A/clocks?at={instant}", f"summary?as_of={instant}"):
+                assert "is outside 1901-2199" in (await get(http, f"/v1/{path}", expect=400))["detail"]
+    assert access.reads == []
+
+
+@run
 async def test_what_cannot_be_recorded_is_not_shown() -> None:
     async with client(reader_with(A), FabricatedHistory(*A), FabricatedAccess(there=False)) as http:
         for path in ("dossiers/A/events", "dossiers/A/clocks", "summary?as_of=2026-03-02T01:00:00Z"):
