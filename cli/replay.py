@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from replay.archive import Archive
 
 _OVERRIDDEN: Final = "dossier.due-overridden"
+_AMENDING: Final = ("dossier.corrected", "dossier.voided")
 _LOCAL_FORMATS: Final = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
 
 AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="Leave out what occurred later: what was true then.")]
@@ -151,7 +152,7 @@ def _print(answer: api.Replay) -> None:
     for step in answer.timeline:
         table.add_row(*_cells(step, zone))
     out.print(Text(f"{answer.dossier} ({zone.key})", style="bold"))
-    for line in _overrides(answer.timeline, zone):
+    for line in (*_overrides(answer.timeline, zone), *_amendments(answer.timeline, zone)):
         out.print(line, soft_wrap=True)
     out.print(table)
     if answer.standing is None:
@@ -175,6 +176,21 @@ def _override(step: api.TimelineStep, zone: ZoneInfo) -> str:
     words = (
         f"⚠ {step.name.vi} · {step.name.en}", f"{_local(step.effective_at or step.occurred_at, zone)} →",
         _local(due, zone), step.actor or "", *(f"({text})" for shown, text in marks if shown),
+    )  # fmt: skip
+    return " ".join(filter(None, words))
+
+
+def _amendments(steps: list[api.TimelineStep], zone: ZoneInfo) -> list[Text]:
+    """What was corrected or voided, and by whom: the second thing that an auditor asks for."""
+    return [Text(_amendment(step, zone), "yellow") for step in steps if step.type in _AMENDING]
+
+
+def _amendment(step: api.TimelineStep, zone: ZoneInfo) -> str:
+    """When, of which event, which field to what."""
+    field = f"{step.data['field']} → {step.data['new']}" if "field" in step.data else ""
+    words = (
+        f"⚠ {step.name.vi} · {step.name.en}", _local(step.occurred_at, zone), str(step.data["target_id"]), field,
+        step.actor or "", "(đã hủy · voided)" if step.voided else "",
     )  # fmt: skip
     return " ".join(filter(None, words))
 

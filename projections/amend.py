@@ -3,6 +3,9 @@
 A void takes its target out of the fold; a correction gives one field of its target another value. Both stay in
 the timeline as events of their own. The result does not depend on the order of arrival: voids are settled first,
 from the last in effective order to the first, so that a void can itself be voided by a later one.
+
+What was promised at first nothing moves, no correction either: a corrected promise is the due in force from the
+reception on, and beside it stays the date that the applicant was given (`Entry.promise`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from events.catalogue import Corrected, Instant, Voided
+from events.catalogue import Corrected, Instant, Received, Voided
 from events.envelope import FIRST_YEAR, LAST_YEAR, microseconds
 from projections.evolve import Entry
 from projections.standing import AnomalyCode
@@ -82,7 +85,17 @@ def _corrected(target: Entry, correction: Corrected) -> Entry | None:
         return None
     if not _is_of_our_time(getattr(corrected, correction.field)):
         return None
+    if isinstance(corrected, Received) and correction.field == "promised":
+        return _promised(target, corrected)
     return msgspec.structs.replace(target, fact=corrected)
+
+
+def _promised(target: Entry, corrected: Received) -> Entry | None:
+    if corrected == target.fact:
+        return msgspec.structs.replace(target, promise=None)
+    if corrected.promised is None:  # what was promised cannot be taken back
+        return None
+    return msgspec.structs.replace(target, promise=microseconds(corrected.promised))
 
 
 def _is_of_our_time(value: object) -> bool:

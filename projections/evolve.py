@@ -95,13 +95,17 @@ _BEYOND_RESULT: Final = (*FINAL, IN_POST, State.UNCLAIMED)
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """One event as the fold reads it. `at` and `recorded` are microseconds, `identity` is `source\\nid`."""
+    """One event as the fold reads it. `at` and `recorded` are microseconds, `identity` is `source\\nid`.
+
+    `promise`: of a reception, the promise as it was corrected since, in microseconds; `fact` has the first one.
+    """
 
     at: int
     rank: int
     identity: str
     recorded: int
     fact: AnyFact
+    promise: int | None = None
 
 
 class Before(Protocol):
@@ -251,7 +255,7 @@ def _received(s: Draft, e: Entry, f: Received) -> None:
     s.received_at, s.procedure, s.zone = e.at, f.procedure, f.zone
     s.channel = s.channel or f.channel  # that of the submission, where there was one
     s.promised = microseconds(f.promised) if f.promised else None
-    s.due = s.due if s.due is not None else s.promised
+    s.due = s.due if s.due is not None else s.promised if e.promise is None else e.promise
     if s.state is NONE or s.state is SUBMITTED:
         s.state, s.room, s.person = RECEIVED, f.room or s.room, _person(f)
     elif s.state is State.INTAKE_SUPPLEMENT or s.state is State.REFUSED:

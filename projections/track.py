@@ -70,6 +70,8 @@ def _received(t: Timing, before: Before, after: Draft, e: Entry) -> Timing:
     fact: Any = e.fact
     if before.received_at is None and fact.legal_time is not None:
         t = replace(t, legal_time=(fact.legal_time.n, fact.legal_time.unit))
+    if before.received_at is None and e.promise is not None:  # another due from the beginning, beside the first
+        t = replace(t, moves=(*t.moves, Move(e.at, e.promise)))
     return _answered(t, before, after, e)
 
 

@@ -30,6 +30,7 @@ from schemas import api
 from schemas.rulebook import Rulebook
 
 _OVERRIDDEN: Final = "dossier.due-overridden"
+_AMENDING: Final = ("dossier.corrected", "dossier.voided")
 #: The page is about the pack; how fresh some server was does not matter to it.
 _NO_FRESHNESS: Final = api.Freshness(positions={}, recorded_at=None, lag=None, complete=None)
 
@@ -57,10 +58,12 @@ def page(pack: Pack) -> str:
         read_at=from_microseconds(read_at),
         steps=steps,
         overrides=[each for each in steps if each.type == _OVERRIDDEN],
+        amendments=[each for each in steps if each.type in _AMENDING],
         raw=[Raw(each.offset, _shown(pack.value(each)), pack.leaf(each).hex()) for each in pack.records],
         timeliness=lambda code: TIMELINESS_NAMES[Timeliness(code)],
         anomaly=lambda code: ANOMALIES[AnomalyCode(code)],
         moment=lambda instant: _moment(instant, zone),
+        value=lambda value: _value(value, zone),
         text=lambda said: "–" if said is None else said,
         zone=zone,
     )
@@ -107,6 +110,14 @@ def _moment(instant: datetime | str | None, zone: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         local = moment.astimezone(ZoneInfo(DEFAULT_ZONE))
     return f"{local:%d/%m/%Y %H:%M:%S}"
+
+
+def _value(value: object, zone: str) -> str:
+    """Of a field of some kind: an instant at the office, else as it is."""
+    try:
+        return _moment(str(value), zone) if datetime.fromisoformat(str(value)).tzinfo else str(value)
+    except (ValueError, OverflowError):
+        return "–" if value is None else str(value)
 
 
 @cache

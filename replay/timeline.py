@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from events.catalogue import AnyFact
-from events.envelope import Event, Unreadable, decode_record, microseconds
+from events.envelope import Event, Unreadable, decode_record, from_microseconds, microseconds
 from projections.amend import effective_order
 from projections.dossier import Dossier, anomalies, fold, history, unpack_entries
 from projections.evolve import Entry
@@ -118,14 +117,15 @@ def _steps(dossier: Dossier, records: list[Recorded]) -> Iterable[Step]:
             anomalies=tuple(marks[entry.identity]),
             voided=voided,
             corrected=entry != read,
-            corrections=_corrections(read.fact, entry.fact),
+            corrections=_corrections(read, entry),
             repeats=len(copies[entry.identity]) - 1,
         )
 
 
-def _corrections(read: AnyFact, counted: AnyFact) -> dict[str, Any]:
-    values = ((name, getattr(counted, name)) for name in counted.__struct_fields__)
-    return {name: value for name, value in values if value != getattr(read, name)}
+def _corrections(read: Entry, counted: Entry) -> dict[str, Any]:
+    values = ((name, getattr(counted.fact, name)) for name in counted.fact.__struct_fields__)
+    found = {name: value for name, value in values if value != getattr(read.fact, name)}
+    return found if counted.promise is None else found | {"promised": from_microseconds(counted.promise)}
 
 
 def _read_one(dossier_id: str, copies: list[Recorded], read: Entry) -> Recorded:

@@ -63,6 +63,14 @@ def test_the_second_line_is_about_overrides(
     assert capsys.readouterr().out.splitlines()[1] == line
 
 
+def test_corrections_and_voids_are_told_above_the_timeline(capsys: pytest.CaptureFixture[str]) -> None:
+    _print(told(RECEIVED, OVERRIDDEN, CORRECTED, VOIDED))
+    assert capsys.readouterr().out.splitlines()[2:4] == [
+        "⚠ Đính chính · Corrected 02/03/2026 10:00:00 e1 new_due → 2026-03-05T01:00:00+00:00",
+        "⚠ Hủy ghi nhận · Voided 02/03/2026 11:00:00 e1",
+    ]
+
+
 def test_a_corrected_field_is_told_beside_the_fact_as_it_was_published() -> None:
     received, overridden, corrected = told(RECEIVED, OVERRIDDEN, CORRECTED).timeline
     assert overridden.data["new_due"] == "2026-04-01T01:00:00Z"

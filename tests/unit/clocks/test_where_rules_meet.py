@@ -22,7 +22,7 @@ from events.catalogue import (
 )
 from projections.clocks import ClockKind, agenda, due_now
 from projections.dossier import Dossier, anomalies, history
-from projections.expectation import Timeliness
+from projections.expectation import PromisedDates, Timeliness, timeliness
 from projections.explain import Why, explain
 from projections.findings import findings
 from projections.outlook import Urgency, outlook
@@ -194,6 +194,26 @@ def test_the_first_promise_is_what_was_printed_whatever_replaces_it() -> None:
     told = dossier(("23/12/2025 09:00", received("10d", promised=at("07/01/2026 17:00"))), ("08/01/2026 10:00", DONE))
     law = rules(late_calendar="always")
     assert (official(told, law), first_class(told.standing, law)) == (Timeliness.ON_THE_DAY, Timeliness.LATE)
+
+
+@pytest.mark.parametrize("printed", ["06/01/2026 17:00", None])
+def test_a_corrected_promise_puts_a_late_dossier_officially_in_time_and_leaves_it_late_by_the_first(
+    printed: str | None,
+) -> None:
+    """The date cannot be reset behind the auditor's back; without a printed one the first is what the rules gave."""
+    reset = Corrected(
+        office="so", target_source="so", target_id="e000", field="promised", new="2026-01-30T17:00:00+07:00",
+        reason="đặt lại", approver=CHIEF,
+    )  # fmt: skip
+    before: list[tuple[str, AnyFact]] = [
+        ("23/12/2025 09:00", received("10d", promised=at(printed) if printed else None)), ("12/01/2026 09:00", DONE),
+    ]  # fmt: skip
+    late, told = dossier(*before), dossier(*before, ("13/01/2026 09:00", reset))
+    assert (official(late), official(told)) == (Timeliness.LATE, Timeliness.EARLY)
+    assert first_class(told.standing, rules()) is first_class(late.standing, rules()) is Timeliness.LATE
+    assert timeliness(told.standing, PromisedDates()) is timeliness(late.standing, PromisedDates())
+    alarms = agenda(told.standing, rules(), us("31/01/2026 08:00")).alarms
+    assert ClockKind.PROCEDURE not in {each.clock for each in alarms}
 
 
 def test_what_was_known_leaves_out_days_that_were_announced_later() -> None:

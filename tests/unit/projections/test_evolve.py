@@ -266,8 +266,28 @@ def test_a_void_of_an_event_nobody_knows_is_marked_and_takes_effect_when_the_eve
 
 
 def test_a_correction_changes_how_one_field_is_read() -> None:
-    dossier = given(received, correct("0000", "promised", LATER.isoformat()))
-    assert dossier.standing.promised == microseconds(LATER)
+    dossier = given(received, correct("0000", "channel", "direct"))
+    assert (received.channel, dossier.standing.channel) == ("online", "direct")
+
+
+def test_a_corrected_promise_is_in_force_and_the_first_stays() -> None:
+    standing = given(received, correct("0000", "promised", LATER.isoformat())).standing
+    assert (standing.promised, standing.due) == (microseconds(PROMISE), microseconds(LATER))
+
+
+def test_of_two_corrections_of_a_promise_the_later_is_in_force_also_where_it_takes_the_other_back() -> None:
+    once = correct("0000", "promised", LATER.isoformat())
+    again = correct("0000", "promised", (LATER + timedelta(days=1)).isoformat())
+    back = correct("0000", "promised", PROMISE.isoformat())
+    assert given(received, once, again).standing.due == microseconds(LATER + timedelta(days=1))
+    taken_back = given(received, once, back).standing
+    assert (taken_back.due, taken_back.timing.moves) == (microseconds(PROMISE), ())
+
+
+def test_a_promise_cannot_be_taken_back() -> None:
+    dossier = given(received, correct("0000", "promised", None))
+    assert (dossier.standing.promised, dossier.standing.due) == (microseconds(PROMISE), microseconds(PROMISE))
+    assert [a.code for a in anomalies(dossier)] == ["A00"]
 
 
 def test_a_corrected_time_moves_the_event_in_effective_order() -> None:

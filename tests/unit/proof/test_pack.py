@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from events.catalogue import Actor, AnyFact, Corrected, DueOverridden, Processed, Received
+from events.catalogue import Actor, AnyFact, Corrected, DueOverridden, Processed, Received, Voided
 from events.envelope import encode, make_event
 from projections.rules import SINCE_EVER
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
@@ -158,9 +158,30 @@ def test_a_corrected_override_shows_what_was_said_and_what_counts() -> None:
     assert "đã đính chính" not in page(overridden())
 
 
-def corrects(field: str, new: str) -> Corrected:
+def test_corrections_and_voids_stand_before_all_else_and_the_first_promise_beside_what_it_was_made() -> None:
+    void = Voided(
+        office="H21.18", target_source="motcua", target_id="e1", reason="<b>", approver=Actor(id="gd-01"),
+        actor=Actor(id="cv-13"),
+    )  # fmt: skip
+    html = page(
+        History()
+        .add(Received(office="H21.18", procedure="1.002809", channel="direct", promised=PROMISED))
+        .add(Processed(office="H21.18", outcome="issued"))
+        .add(corrects("promised", (PROMISED + timedelta(days=3)).isoformat(), target="e0"))
+        .add(void)
+        .pack()
+    )
+    told = html[html.index("Đính chính, hủy") : html.index("</section>")]
+    assert html.index("Đính chính, hủy") < html.index("trạng thái ·")
+    for words in ("<code>promised</code> 12/03/2026 17:00:00", "pgd-07", "gd-01", "cv-13", "&lt;b&gt;", "0@3"):
+        assert words in told
+    assert "first promise</span><td>09/03/2026 17:00:00" in html
+    assert "Đính chính, hủy" not in page(overridden())
+
+
+def corrects(field: str, new: str, target: str = "e1") -> Corrected:
     return Corrected(
-        office="H21.18", target_source="motcua", target_id="e1", field=field, new=new, reason="nhầm",
+        office="H21.18", target_source="motcua", target_id=target, field=field, new=new, reason="nhầm",
         approver=Actor(id="pgd-07"),
     )  # fmt: skip
 
