@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from events.envelope import Unreadable, decode_record, from_microseconds
 from projections.calendar import DEFAULT_ZONE
 from projections.expectation import Timeliness
-from projections.rules import RuleHistory, compile_rules
+from projections.rules import SINCE_EVER, RuleHistory, compile_rules
 from projections.standing import AnomalyCode
 from replay.described import describe_dossier, describe_step
 from replay.explained import describe_clocks
@@ -33,6 +33,14 @@ _OVERRIDDEN: Final = "dossier.due-overridden"
 _AMENDING: Final = ("dossier.corrected", "dossier.voided")
 #: The page is about the pack; how fresh some server was does not matter to it.
 _NO_FRESHNESS: Final = api.Freshness(positions={}, recorded_at=None, lag=None, complete=None)
+
+
+class Book(NamedTuple):
+    """A rulebook of the pack; `known_at` None: it came with the program."""
+
+    name: str
+    known_at: object
+    version: str
 
 
 class Raw(NamedTuple):
@@ -57,6 +65,7 @@ def page(pack: Pack) -> str:
         explanation=describe_clocks(told.dossier, rules, read_at, _NO_FRESHNESS) if rules else None,
         read_at=from_microseconds(read_at),
         steps=steps,
+        rulebooks=[_book(each) for each in pack.rulebooks],
         overrides=[each for each in steps if each.type == _OVERRIDDEN],
         amendments=[each for each in steps if each.type in _AMENDING],
         raw=[Raw(each.offset, _shown(pack.value(each)), pack.leaf(each).hex()) for each in pack.records],
@@ -86,9 +95,20 @@ def _rules(rulebooks: Iterable[dict[str, Any]]) -> RuleHistory | None:
             (each["known_at_us"], compile_rules(Rulebook.model_validate(each["content"]), each["version"]))
             for each in rulebooks
         )
-        return RuleHistory(read)
+        return RuleHistory(tuple(sorted(read, key=lambda each: each[0])))  # not as who made the pack put them
     except (KeyError, TypeError, ValidationError, ValueError):
         return None
+
+
+def _book(packed: dict[str, Any]) -> Book:
+    """As a pack tells of it, whatever that is: what is no rulebook has no name."""
+    content, known = packed.get("content"), packed.get("known_at_us")
+    name = content.get("name") if isinstance(content, dict) else None
+    try:
+        known_at: object = None if known == SINCE_EVER else from_microseconds(int(str(known)))
+    except (ValueError, OverflowError):
+        known_at = known
+    return Book(str(name or "–"), known_at, str(packed.get("version")))
 
 
 def _shown(value: bytes | None) -> str:

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from events.catalogue import Actor, AnyFact, Corrected, DueOverridden, Processed, Received, Voided
-from events.envelope import encode, make_event
+from events.envelope import encode, make_event, microseconds
 from projections.rules import SINCE_EVER
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer
 from replay.leaf import leaf_bytes, leaf_hash
@@ -210,6 +210,22 @@ def test_rulebooks_that_this_program_cannot_read_give_no_due_instead_of_a_wrong_
     html = page(strange)
     assert "không đọc được sổ quy tắc" in html
     assert "Thời hạn ·" not in html
+
+
+def test_rulebooks_are_told_with_when_they_were_announced_and_their_order_in_the_pack_decides_nothing() -> None:
+    made = overridden()
+    announced = {**made.rulebooks[0], "known_at_us": microseconds(RECEIVED)}
+    told = page(replace(made, rulebooks=(*made.rulebooks, announced)))
+    rows = told[told.index("công bố lúc") : told.index("Bản ghi gốc")]
+    assert rows.index("có sẵn") < rows.index("02/03/2026 08:30:00")
+    swapped = page(replace(made, rulebooks=(announced, *made.rulebooks)))
+    assert told[: told.index("công bố lúc")] == swapped[: swapped.index("công bố lúc")]
+
+
+@pytest.mark.parametrize("known_at", [10**30, "hôm qua", None, [1]])
+def test_a_page_is_made_of_whatever_a_pack_says_of_a_rulebook(known_at: Any) -> None:
+    strange = replace(overridden(), rulebooks=({"known_at_us": known_at, "version": "v", "content": {}},))
+    assert "không đọc được sổ quy tắc" in page(strange)
 
 
 def test_a_rulebook_that_is_not_what_its_version_says_is_named() -> None:
