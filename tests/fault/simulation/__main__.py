@@ -32,6 +32,8 @@ class _Schedule(Protocol):
 KINDS: Final[dict[str, Callable[[int], _Schedule]]] = {"archiver": Archiving, "projector": Projecting}
 #: Of a hundred schedules; one of the archiver's takes longer, and side by side both kinds are to end together.
 _SHARES: Final = {"archiver": 38, "projector": 62}
+#: Else sets of bytes would be in another order in every run.
+_SAME_ORDER: Final = os.environ | {"PYTHONHASHSEED": "0"}
 
 
 def main() -> int:
@@ -43,9 +45,9 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.kind is None:
         return _side_by_side(chosen.schedules)
-    if os.environ.get("PYTHONHASHSEED") != "0":  # sets of bytes would be in another order in every run
+    if os.environ.get("PYTHONHASHSEED") != _SAME_ORDER["PYTHONHASHSEED"]:
         arguments = [sys.executable, "-m", "tests.fault.simulation", *sys.argv[1:]]
-        os.execve(sys.executable, arguments, os.environ | {"PYTHONHASHSEED": "0"})  # noqa: S606  # ourselves, again
+        os.execve(sys.executable, arguments, _SAME_ORDER)  # noqa: S606  # ourselves, again
     warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # its process was killed before it began
     if not chosen.logs:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -58,7 +60,7 @@ def _side_by_side(schedules: int) -> int:
     """Every kind in a process of its own: neither depends on the other."""
     command = [sys.executable, "-m", "tests.fault.simulation", *sys.argv[1:]]
     running = [
-        subprocess.Popen([*command, "--kind", kind, "--schedules", str(schedules * share // 100)])
+        subprocess.Popen([*command, "--kind", kind, "--schedules", str(schedules * share // 100)], env=_SAME_ORDER)
         for kind, share in _SHARES.items()
     ]
     return max([each.wait() for each in running])
