@@ -13,13 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from uuid import uuid4
 
+import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.consumer.fetcher import PartitionRecords
 
 from deploy.clickhouse.client import connect
 from deploy.embedded.leash import leashed
+from events.lean import METHOD
 from events.ledger import LEDGER_TOPIC
-from processors.archiver import ARCHIVED
+from processors.archive_table import ArchiveTable
+from processors.archiver import ARCHIVED, GROUP, Archiver, ArchiverOptions
 from replay.archive import Archive
 from replay.reconcile import Reconciliation, reconcile
 from schemas.cluster import Cluster
@@ -129,6 +134,26 @@ class Archiving:
         process = Process(popen, health_file, log)
         self.processes.append(process)
         return process
+
+    def archive_here(self, records: int) -> None:
+        """Archive so many records by an archiver in this process: to start one takes longer than all that it does."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PartitionRecords, METHOD, getattr(PartitionRecords, METHOD))  # as it was, when this is over
+            asyncio.run(self._archive_here(records))
+
+    async def _archive_here(self, records: int) -> None:
+        options = ArchiverOptions(Cluster(self.broker), self.topic, self.prefix + GROUP, SESSION_SECONDS)
+        table, stop = ArchiveTable(lambda: client_of(self.clickhouse), self.topic), asyncio.Event()
+        archiver = Archiver(options, table, uuid4())
+        running = asyncio.create_task(archiver.run(stop))
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                while not running.done() and sum(archiver.positions().values()) < records:  # noqa: ASYNC110  # a poll
+                    await asyncio.sleep(0.02)
+        finally:
+            stop.set()
+            await running
+            table.close()
 
     def publish(self, records: Iterable[Ledgered], partition: int | None = None) -> None:
         """Write records to the ledger, confirmed; their offsets and times are the broker's to give."""
