@@ -327,7 +327,10 @@ class FeedbackReceived(Fact, frozen=True):
 
 @final
 class Corrected(Fact, frozen=True):
-    """Đính chính: one field of an earlier event, by (source, id); the earlier event stays as it was."""
+    """Đính chính: one field of an earlier event, by (source, id); the earlier event stays as it was.
+
+    So does the first promise: a corrected one is the due in force, from the reception on.
+    """
 
     target_source: Code
     target_id: Code
