@@ -10,9 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import record_read
+from cli.asking import freshness_line
 from cli.console import EXIT_USAGE, CommandError, emit_json, out
 from cli.past import open_archive
-from cli.replay import caught_up, instant, replayed
+from cli.replay import Wait, caught_up, instant, replayed
 from cli.surroundings import surroundings
 from cli.watching import both, moment
 from replay.words import FIELD_NAMES, STATE_NAMES, TIMELINESS_NAMES
@@ -39,9 +40,7 @@ def diff(
     known: Annotated[
         bool, typer.Option("--known", help="What was known at these instants, not what was true as of them.")
     ] = False,
-    wait: Annotated[
-        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
-    ] = 30.0,
+    wait: Wait = 30.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """So sánh hai thời điểm · What changed in a dossier between two instants, and the events in between.
@@ -77,6 +76,7 @@ def difference(before: api.Replay, after: api.Replay) -> dict[str, Any]:
         "dossier": after.dossier,
         "changes": {name: pair for name, pair in pairs.items() if pair[0] != pair[1]},
         "events": [step.model_dump(mode="json") for step in after.timeline if (step.source, step.id) not in there],
+        "freshness": before.freshness.model_dump(mode="json"),  # of what was read first: the other may go further
     }
 
 
@@ -89,6 +89,7 @@ def _print(answer: dict[str, Any], zone: str | None) -> None:
     for each in answer["events"]:
         step = api.TimelineStep.model_validate(each)
         out.print(Text(_event(step, zone), style="strike" if step.voided else ""))
+    out.print(freshness_line(api.Freshness.model_validate(answer["freshness"])), style="dim", markup=False)
 
 
 def _event(step: api.TimelineStep, zone: str | None) -> str:

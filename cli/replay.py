@@ -32,6 +32,10 @@ KnownAt = Annotated[
     str | None, typer.Option(metavar="TIME", help="Leave out what was recorded later: what was known then.")
 ]
 
+Wait = Annotated[
+    float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
+]
+
 
 def register(app: typer.Typer) -> None:
     app.command()(replay)
@@ -41,9 +45,7 @@ def replay(
     dossier: Annotated[str, typer.Argument(metavar="ID", help="The dossier.")],
     as_of: AsOf = None,
     known_at: KnownAt = None,
-    wait: Annotated[
-        float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
-    ] = 30.0,
+    wait: Wait = 30.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Phát lại hồ sơ · A dossier's events in the order in which they happened, and its state after each.

@@ -14,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import record_look_back
+from cli.asking import freshness_line
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import folded, open_archive
-from cli.replay import instant
+from cli.replay import Wait, caught_up, instant
 from cli.surroundings import listening_kafka, surroundings
+from schemas import api
 from schemas.cluster import Cluster
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
 from schemas.settings import load_settings
@@ -48,6 +50,7 @@ def what_if(
     ] = None,
     begin: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Received at that time or later.")] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Received by that time.")] = None,
+    wait: Wait = 30.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Nếu quy tắc khác · Fold real history under other rules: early, on the day and late, before and after, by office.
@@ -57,6 +60,7 @@ def what_if(
     Example: dossier what-if --procedure GPLX-CAP-MOI --legal-time 3d --from 01/01/2020 --to 30/06/2020
     """
     from projections.rules import rule_history
+    from replay.described import archive_freshness
 
     if rulebook is None and legal_time is None:
         raise CommandError("nothing is other: give --rulebook FILE, or --procedure with --legal-time", EXIT_USAGE)
@@ -71,6 +75,8 @@ def what_if(
         raise CommandError("--from is later than --to: swap them", EXIT_USAGE)
     record_look_back(around, "what-if")
     with open_archive(around) as archive:
+        ends = caught_up(archive, around, wait)
+        freshness = archive_freshness(archive.reached(), ends)
         found = (
             each
             for each in folded(archive)
@@ -79,7 +85,7 @@ def what_if(
             and (first is None or each.standing.received_at >= first)
             and (last is None or each.standing.received_at <= last)
         )
-        answer = compared(found, in_force, others)
+        answer = compared(found, in_force, others) | {"freshness": freshness.model_dump(mode="json")}
     if json:
         emit_json(answer)
     else:
@@ -184,3 +190,4 @@ def _print(answer: dict[str, Any]) -> None:
     if uncounted := answer["dossiers"] - sum(answer["before"].values()):
         out.print(f"{uncounted} chưa có kết quả hoặc không có hạn · without a result or a due, in no column")
     out.print("không ban hành gì · nothing was published", style="dim")
+    out.print(freshness_line(api.Freshness.model_validate(answer["freshness"])), style="dim", markup=False)

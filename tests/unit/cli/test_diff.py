@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.diff import _INSTANTS, _NOT_COMPARED, _event, _shown
+from cli.diff import _INSTANTS, _NOT_COMPARED, _event, _print, _shown, difference
 from events.catalogue import Corrected, Voided
 from replay.described import describe_step
 from replay.timeline import timeline
@@ -63,3 +63,21 @@ def test_an_event_is_told_with_the_time_that_counts_and_what_became_of_it() -> N
         "+ 02/03/2026 15:00 Đã xử lý xong · Processed đã đính chính · corrected (0@2)",
         "+ 02/03/2026 13:00 Đã xử lý xong · Processed đã hủy · voided (0@2)",
     ]
+
+
+def test_the_answer_tells_up_to_where_both_have_read(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (
+        api.Replay(
+            dossier="D1",
+            as_of=None,
+            known_at=None,
+            standing=None,
+            timeline=[],
+            freshness=api.Freshness(positions={"0": read}, lag=9 - read),
+        )
+        for read in (7, 8)
+    )
+    answer = difference(first, second)
+    assert (answer["freshness"]["positions"], answer["freshness"]["lag"]) == ({"0": 7}, 2)
+    _print(answer, None)
+    assert "2 events behind" in capsys.readouterr().out
