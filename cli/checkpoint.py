@@ -93,7 +93,8 @@ def cosign(
 
     The log must have signed each. With --since it is demanded that each log has grown and was not changed, by the proof
     that `dossier checkpoint export FILE --since SIGNED` writes; without, the signature says that this was there, no
-    more. Keep what you have signed for the next time. Exits with 1 where something does not hold.
+    more. Keep the file for the next time: what SIGNED has of logs that FILE leaves out is carried over into it. Exits
+    with 1 where something does not hold.
 
     Example: dossier checkpoint cosign new.txt --key witness.key --log-key gia-lai.pub --since signed.txt
     """

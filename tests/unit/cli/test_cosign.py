@@ -115,7 +115,28 @@ def test_what_was_signed_before_must_have_been_by_both(capsys: pytest.CaptureFix
     signed_before(note(13, signer=STRANGER))
     require_refused(capsys, "no known key has signed", "--since", "signed.txt")
     signed_before(note(13, 1))
-    require_refused(capsys, "sign it without --since", "--since", "signed.txt")
+    require_refused(capsys, "sign it alone without --since", "--since", "signed.txt")
+
+
+def test_a_log_that_is_left_out_is_not_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
+    of_another_ledger = note(8, 2, STRANGER).signed_by(WATCHER, 0)
+    write("signed.txt", [note(8).signed_by(WATCHER, 0), note(5, 1).signed_by(WATCHER, 0), of_another_ledger])
+    write("new.txt", [proved(note(13), 8)])
+    assert cosign("--since", "signed.txt") == 0
+    kept = read_notes(Path("new.txt").read_text(encoding="utf-8"))
+    assert [each.checkpoint for each in kept] == [each.checkpoint for each in (note(13), note(5, 1), note(8, 2))]
+    assert kept[2] == of_another_ledger
+    Path("new.txt").rename("signed.txt")
+    write("new.txt", [note(5, 1, root=bytes(32))])
+    capsys.readouterr()
+    require_refused(capsys, "forked", "--since", "signed.txt")
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_two_roots_of_one_size_are_told_as_a_fork(capsys: pytest.CaptureFixture[str], asked: int) -> None:
+    signed_before(note(8), note(8, root=bytes(32)), note(13, 1))
+    write("new.txt", [proved(note(13), 8) if asked == 0 else note(13, 1)])
+    require_refused(capsys, "two roots of 8 leaves", "--since", "signed.txt")
 
 
 def test_every_log_continues_the_empty_one(capsys: pytest.CaptureFixture[str]) -> None:
