@@ -7,13 +7,13 @@ dossier would end up in two.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 import yaml
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -97,6 +97,28 @@ def found_config(kafka: Cluster, names: Sequence[str], setting: str) -> dict[str
     with _asking(kafka) as admin:
         found = _existing(admin, [Topic(name, 1, 1, {}) for name in names])
     return {name: each.config.get(setting) for name, each in found.items()}
+
+
+def set_where_known(kafka: Cluster, names: Sequence[str], wanted: Mapping[str, str | None]) -> None:
+    """Settings of those of the topics that are there; None: as the cluster has it for all topics.
+
+    What this version of Kafka has no such setting for is passed over.
+
+    Raises:
+        TopicsError: the cluster cannot be asked, or refuses.
+    """
+    with _asking(kafka) as admin:
+        found = _existing(admin, [Topic(name, 1, 1, {}) for name in names])
+        resources = [
+            ConfigResource(ConfigResourceType.TOPIC, name, {key: _change(wanted[key]) for key in wanted.keys() & known})
+            for name, known in ((name, each.config.keys()) for name, each in found.items())
+        ]
+        if resources:
+            admin.alter_configs(resources)
+
+
+def _change(value: str | None) -> str | tuple[AlterConfigOp, None]:
+    return (AlterConfigOp.DELETE, None) if value is None else value
 
 
 @contextlib.contextmanager

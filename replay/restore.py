@@ -6,15 +6,21 @@ So a restored record is the old one to the last bit: every leaf of the Merkle lo
 signed, holds for it. A time kept in a header would make each record another one, and the log another log.
 
 What was interrupted goes on: a partition has a first part of the archive's records, or it is somebody else's.
+
+A record that was sent compressed may be far larger than the topic lets a batch be. So large ones are written compressed
+too, and meanwhile the topic takes what the largest needs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 
 from events.lean import take_any_header_name
 from replay.archive import Archive, ArchiveRow
@@ -24,10 +30,49 @@ from schemas.cluster import Cluster
 #: Of a record batch; a larger record is a batch of its own.
 _BATCH_BYTES: Final = 512 * 1024
 _MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
+#: What Kafka takes in one request, if nobody has set socket.request.max.bytes, less the request's own words.
+LARGEST_BYTES: Final = 100 * 1024 * 1024 - 64 * 1024
+#: A batch of one record beside its key, value and headers; what cannot be compressed grows a little by trying.
+_BESIDE_BYTES: Final = 1024
+_GROWS: Final = 1.001
+#: What `_bytes_of` counts.
+_BYTES_SQL: Final = (
+    "length(ifNull(key, '')) + length(ifNull(raw, '')) "
+    "+ arraySum(each -> length(each.name) + length(ifNull(each.value, '')) + 16, headers)"
+)
 
 
 class RestoreRefused(Exception):
     """The topic cannot be restored; the message says why. What was there is as it was."""
+
+
+def room_for(archive: Archive) -> int:
+    """How large a batch must be let be for every record of the archive.
+
+    Raises:
+        RestoreRefused: no broker would take one of them, compressed or not.
+        clickhouse_connect.driver.exceptions.ClickHouseError: ClickHouse does not answer.
+    """
+    named = {"topic": archive.topic, "least": LARGEST_BYTES}
+    of_topic = "FROM dossier_events WHERE topic = {topic:String}"
+    ((largest,),) = archive.client.query(f"SELECT max({_BYTES_SQL}) {of_topic}", named).result_rows
+    if largest <= LARGEST_BYTES:
+        return min(int(largest * _GROWS) + _BESIDE_BYTES, LARGEST_BYTES)
+    sql = f"SELECT partition, offset {of_topic} AND {_BYTES_SQL} > {{least:UInt64}} ORDER BY partition, offset"
+    for partition, offset in archive.client.query(sql, named).result_rows:
+        for rows in archive.stream_partition(partition, offset, offset + 1):
+            for row in rows:
+                _require_small(archive.topic, row)
+    return LARGEST_BYTES
+
+
+def _require_small(topic: str, row: ArchiveRow) -> None:
+    compressed = len(gzip.compress(row.raw or b"")) + _bytes_of(row) - len(row.raw or b"")
+    if compressed > LARGEST_BYTES:
+        raise RestoreRefused(
+            f"{topic}/{row.partition}@{row.offset} has {compressed} bytes when compressed, and Kafka takes "
+            f"{LARGEST_BYTES} at once: it cannot be written"
+        )
 
 
 class Restoring:
@@ -79,37 +124,45 @@ class Restoring:
             RestoreRefused: somebody else writes there too.
             aiokafka.errors.KafkaError: the broker does not answer.
         """
-        producer = AIOKafkaProducer(
-            **self._brokers.client, client_id="dossier-restore", acks="all",
+        async with AsyncExitStack() as stack:
+            plain, packing = [await stack.enter_async_context(self._producer(each)) for each in (None, "gzip")]
+            parts = (self._partition(plain, packing, partition, first) for partition, first in ends.items())
+            return sum(await asyncio.gather(*parts))
+
+    def _producer(self, compression: str | None) -> Any:
+        return AIOKafkaProducer(
+            **self._brokers.client, client_id="dossier-restore", acks="all", compression_type=compression,
             enable_idempotence=True, max_batch_size=_MAX_REQUEST_BYTES, max_request_size=_MAX_REQUEST_BYTES,
         )  # fmt: skip
-        await producer.start()
-        try:
-            return sum(await asyncio.gather(*(self._partition(producer, each, first) for each, first in ends.items())))
-        finally:
-            await producer.stop()
 
-    async def _partition(self, producer: Any, partition: int, first: int) -> int:
+    async def _partition(self, plain: Any, packing: Any, partition: int, first: int) -> int:
+        """Only what is large is packed: that takes longer than all the rest."""
         blocks = self._archive.stream_partition(partition, first)
         written = 0
         while (block := await asyncio.to_thread(next, blocks, None)) is not None:
             for rows in _batches(block):
-                batch = producer.create_batch()
-                for row in rows:
-                    _require_names(self._archive.topic, row)
-                    taken = batch.append(
-                        key=row.key, value=row.raw, timestamp=row.recorded_ms, headers=list(row.headers)
-                    )
-                    assert taken is not None, "the batch has room for all of them"  # noqa: S101  # see _batches
-                told = await (await producer.send_batch(batch, self._archive.topic, partition=partition))
-                if told.offset != rows[0].offset:
-                    raise RestoreRefused(
-                        f"{self._archive.topic}/{partition}@{rows[0].offset} came to stand at {told.offset}: somebody "
-                        "else writes there"
-                    )
+                await self._batch(packing if _bytes_of(rows[0]) > _BATCH_BYTES else plain, rows)
                 written += len(rows)
                 self._progress(len(rows))
         return written
+
+    async def _batch(self, producer: Any, rows: Sequence[ArchiveRow]) -> None:
+        topic, partition, offset = self._archive.topic, rows[0].partition, rows[0].offset
+        batch = producer.create_batch()
+        for row in rows:
+            _require_names(topic, row)
+            if batch.append(key=row.key, value=row.raw, timestamp=row.recorded_ms, headers=list(row.headers)) is None:
+                raise RestoreRefused(f"{topic}/{partition}@{row.offset} does not go into a batch with those before it")
+        try:
+            told = await (await producer.send_batch(batch, topic, partition=partition))
+        except MessageSizeTooLargeError as error:
+            raise RestoreRefused(
+                f"{topic}/{partition}@{offset} is too large for the broker, though the topic has room for it"
+            ) from error
+        if told.offset != offset:
+            raise RestoreRefused(
+                f"{topic}/{partition}@{offset} came to stand at {told.offset}: somebody else writes there"
+            )
 
 
 def _require_names(topic: str, row: ArchiveRow) -> None:
@@ -126,9 +179,7 @@ def _batches(rows: Sequence[ArchiveRow]) -> Iterator[list[ArchiveRow]]:
     batch: list[ArchiveRow] = []
     size = 0
     for row in rows:
-        bytes_ = (
-            len(row.key or b"") + len(row.raw or b"") + sum(len(name) + len(v or b"") + 16 for name, v in row.headers)
-        )
+        bytes_ = _bytes_of(row)
         if batch and size + bytes_ > _BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -136,3 +187,8 @@ def _batches(rows: Sequence[ArchiveRow]) -> Iterator[list[ArchiveRow]]:
         size += bytes_ + 64
     if batch:
         yield batch
+
+
+def _bytes_of(row: ArchiveRow) -> int:
+    headers = sum(len(name) + len(value or b"") + 16 for name, value in row.headers)
+    return len(row.key or b"") + len(row.raw or b"") + headers

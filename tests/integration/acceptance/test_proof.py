@@ -18,7 +18,8 @@ from kafka import KafkaProducer
 from msgspec import structs
 
 from cli.console import number
-from deploy.topics import apply, load_topics
+from cli.restore import _taking_all
+from deploy.topics import apply, found_config, load_topics
 from events.ledger import LEDGER_TOPIC
 from replay.archive import Archive, ArchiveRow
 from replay.checkpoint import Checkpoint, SignedCheckpoint, parse, read_notes
@@ -33,6 +34,10 @@ from tests.poison import ODD_BUT_GOOD, POISON
 
 pytestmark = pytest.mark.integration
 
+#: Bytes of a record: more than the ledger's topic lets a batch have.
+LARGE = 3_000_000
+SET_FOR_RESTORING = ("max.message.bytes", "message.timestamp.after.max.ms", "message.timestamp.before.max.ms")
+
 
 def key_of(installation: Installation) -> str:
     return str(installation.data_dir / "keys" / "dossier-ledger.pub")
@@ -46,6 +51,9 @@ def signed(installation: Installation) -> Installation:
         producer.send(LEDGER_TOPIC, row.value, row.key, [("odd", b""), ("odd", row.value or b"")]).get(20)
     producer.close()
     installation.json("simulate", "--profile", "gia-lai-2020-h1", "--dossiers", "60", "--speed", "max")
+    packing = KafkaProducer(**installation.kafka.client, compression_type="gzip", max_request_size=LARGE * 2)
+    packing.send(LEDGER_TOPIC, b" " * LARGE, b"small while it is compressed").get(20)
+    packing.close()
     installation.json("rebuild", "--compare-only")  # live state is there, and what was late has been said
     wait_until_signed(installation)
     return installation
@@ -68,13 +76,17 @@ def test_a_ledger_that_is_lost_is_restored_to_the_last_bit(
         interrupted = Restoring(Cluster(address), FirstRows(client), lambda _: None)
         before = asyncio.run(interrupted.write(dict.fromkeys(range(4), 0)))
         assert before > 100
+        as_found = settings_of(address)
 
+        refuses_what_is_not_the_ledger(signed, client, address)
+        assert (settings_of(address), len(everything_on(Cluster(address)))) == (as_found, before)
         restored = signed.json("restore", "--to", address)
         assert restored["ok"]
         rows = dict(client.query("SELECT topic, count() FROM dossier_events GROUP BY topic").result_rows)
         assert restored["written"] == {topic: rows.get(topic, 0) for topic in restored["written"]} | {
             LEDGER_TOPIC: rows[LEDGER_TOPIC] - before
         }
+        assert settings_of(address) == as_found
         lost = signed.kafka
         assert everything_on(Cluster(address)) == everything_on(lost)
 
@@ -87,16 +99,42 @@ def test_a_ledger_that_is_lost_is_restored_to_the_last_bit(
         assert told.timestamp / 1000 > asked_at - 5, "the broker's own time again"
 
 
+def settings_of(address: str) -> list[str | None]:
+    return [found_config(Cluster(address), [LEDGER_TOPIC], each)[LEDGER_TOPIC] for each in SET_FOR_RESTORING]
+
+
+def refuses_what_is_not_the_ledger(signed: Installation, client: Any, address: str) -> None:
+    """A forged row beside the true one, and one instead of it."""
+    settings = {"mutations_sync": 2}
+    row = f"WHERE topic = '{LEDGER_TOPIC}' AND partition = 0 AND offset = 40"
+    columns = "topic, partition, offset, recorded_at, key, headers, unreadable, occurred_at, promised, writer"
+    client.command(
+        f"INSERT INTO dossier_events ({columns}, raw) SELECT {columns}, concat(raw, ' ') FROM dossier_events {row}"  # noqa: S608  # our own words
+    )
+    doubled = signed.run("restore", "--to", address)
+    assert (doubled.returncode, "more rows than one for each of" in doubled.stderr) == (1, True), doubled.stderr
+    client.command(f"ALTER TABLE dossier_events DELETE {row} AND endsWith(raw, ' ')", settings=settings)
+
+    client.command(f"ALTER TABLE dossier_events UPDATE raw = concat(raw, ' ') {row}", settings=settings)
+    answer = signed.json("restore", "--to", address, expect=1)
+    assert (answer["ok"], answer["written"], answer["failures_found"] > 0) == (False, {}, True)
+    client.command(f"ALTER TABLE dossier_events UPDATE raw = trimRight(raw) {row}", settings=settings)
+
+
 def test_a_broker_that_has_something_else_is_left_alone(
     signed: Installation, start_broker: Callable[[], AbstractContextManager[str]]
 ) -> None:
     with start_broker() as address:
         wanted = [each for each in load_topics(4, 1) if each.name == LEDGER_TOPIC]
-        own_times = {"message.timestamp.type": "CreateTime"}
-        apply(Cluster(address), [replace(each, config=each.config | own_times) for each in wanted])
-        producer = KafkaProducer(bootstrap_servers=address, acks="all")
-        producer.send(LEDGER_TOPIC, b"somebody else's", b"x", partition=2).get(20)
-        producer.close()
+        apply(Cluster(address), wanted)
+        before = settings_of(address)
+        ahead = int(time.time() * 1000) + 7_200_000  # of the broker's clock, by more than an hour
+        with suppress(InterruptedError), _taking_all(Cluster(address), wanted, {LEDGER_TOPIC: 2 * LARGE}):
+            producer = KafkaProducer(bootstrap_servers=address, acks="all", max_request_size=2 * LARGE)
+            producer.send(LEDGER_TOPIC, b"\0" * LARGE, b"x", partition=2, timestamp_ms=ahead).get(20)
+            producer.close()
+            raise InterruptedError
+        assert settings_of(address) == before
         refused = signed.run("restore", "--to", address)
         assert (refused.returncode, "other records than the archive" in refused.stderr) == (1, True)
         assert len(records_on(Cluster(address), LEDGER_TOPIC)) == 1
