@@ -139,6 +139,15 @@ class ArchiveTable:
                 found[int(offset)].append((at, key, raw, headers))
         return found
 
+    def newest(self, partition: int, count: int) -> dict[int, list[Content]]:
+        """`records` of the last offsets that are archived, at most so many."""
+        sql = (
+            "SELECT offset FROM dossier_events WHERE topic = {topic:String} AND partition = {partition:UInt32} "
+            "ORDER BY offset DESC LIMIT 1 BY offset LIMIT {count:UInt32}"
+        )
+        parameters = {"topic": self._topic, "partition": partition, "count": count}
+        return self.records(partition, [int(offset) for (offset,) in self._client.query(sql, parameters).result_rows])
+
     def count_of(self, partition: int, offsets: Collection[int]) -> Count:
         """`count`, of scattered offsets."""
         rows, found = 0, 0

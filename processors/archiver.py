@@ -6,6 +6,7 @@
 What makes it exact, whatever dies when:
 
 - Where a partition goes on is asked of the table (1), never of Kafka: what is there is there.
+- It goes on from the ledger it was made from, and from no other: the newest rows are compared with it first.
 - A batch is one block, there as a whole or not at all, and its token makes sending it again nothing.
 - Only the owner of a partition writes it: each commit is a lease, since the broker refuses it from a member that has
   lost its partitions, and gives them to nobody else for a session time-out after it. Who was paused for longer gets
@@ -42,8 +43,9 @@ from events.envelope import LEDGER, Decode
 from events.lean import make_records_lean
 from events.ledger import LEDGER_TOPIC, LedgerRecord
 from events.rulebook import RULEBOOKS, RULEBOOKS_TOPIC
-from processors.archive_table import ArchiveTable, Count
+from processors.archive_table import ArchiveTable, Content, Count
 from processors.batches import MAX_BYTES, MAX_ROWS, Batch, cut, make_batch, weight
+from processors.same_ledger import agrees
 from schemas.cluster import Cluster
 
 GROUP: Final = "dossier-archiver"
@@ -68,6 +70,11 @@ _RETRY_SECONDS: Final = (0.1, 5.0)
 _WATCHED_ROWS: Final = 4 * MAX_ROWS
 #: So often rows may be written and not be there.
 _IN_VAIN: Final = 3
+#: So many of the newest rows are compared with the ledger before anything is written behind them.
+_COMPARED_ROWS: Final = 16
+_ANOTHER_LEDGER: Final = (
+    "it is not the ledger this archive was made from. Use another ClickHouse database, or restore the ledger"
+)
 #: Offsets that a line of the log names.
 _TOLD: Final = 20
 #: When they are counted again if no batch follows, after the last one or after taking over.
@@ -164,7 +171,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 
     def __init__(self, options: ArchiverOptions, table: ArchiveTable, writer: UUID) -> None:
         self.options = options
-        self.trouble = ""  # why ClickHouse is being asked again; empty when all is well
+        self.trouble = ""  # who is being asked again, and why; empty when all is well
         self._table = table
         self._writer = writer
         self._taken_up = count()
@@ -237,7 +244,7 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             cursor = await self._insist(partial(self._table.cursor, tp.partition))
             if tp not in self._joining:
                 continue  # taken from us meanwhile
-            self._require_same_ledger(tp, cursor, (await self._consumer.end_offsets([tp]))[tp])
+            await self._require_same_ledger(tp, cursor)
             if tp not in self._joining:
                 continue
             self._joining.discard(tp)
@@ -246,12 +253,31 @@ class Archiver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
             self._consumer.seek(tp, cursor)
             log.info("assigned", partition=tp.partition, position=cursor)
 
-    def _require_same_ledger(self, tp: TopicPartition, cursor: int, end: int) -> None:
+    async def _require_same_ledger(self, tp: TopicPartition, cursor: int) -> None:
+        """What is archived must be a first part of what is there; told once, before anything is written behind it."""
+        if cursor == 0:
+            return
+        archive = f"the archive of {tp.topic}/{tp.partition}"
+        end = (await self._consumer.end_offsets([tp]))[tp]
         if cursor > end:
-            raise ArchiverFailed(
-                f"the archive of {tp.topic}/{tp.partition} goes to {cursor}, the ledger ends at {end}: it is not the "
-                "ledger this archive was made from. Use another ClickHouse database, or restore the ledger"
-            )
+            raise ArchiverFailed(f"{archive} goes to {cursor}, the ledger ends at {end}: {_ANOTHER_LEDGER}")
+        newest = await self._insist(partial(self._table.newest, tp.partition, _COMPARED_ROWS))
+        if not await self._agrees(tp, newest):
+            offsets = f"{min(newest)}-{max(newest)}"
+            raise ArchiverFailed(f"{archive} has other records at {offsets} than the ledger: {_ANOTHER_LEDGER}")
+
+    async def _agrees(self, tp: TopicPartition, rows: Mapping[int, Sequence[Content]]) -> bool:
+        """`agrees`, asked of Kafka until it answers."""
+        while True:
+            try:
+                found = await agrees(self.options.brokers, tp, rows)
+            except KafkaError as error:
+                self.trouble = f"Kafka: {type(error).__name__}"
+                log.warning("kafka does not answer", error=type(error).__name__)
+                await self._pause(_RETRY_SECONDS[1])
+            else:
+                self.trouble = ""
+                return found
 
     async def _fetch(self) -> None:
         room = self.options.max_rows

@@ -21,7 +21,7 @@ from processors.archive_table import ArchiveTable
 from processors.archiver import Archiver, ArchiverFailed, ArchiverOptions
 from schemas.cluster import Cluster
 from tests.fault.simulation.clickhouse import Client, Table
-from tests.fault.simulation.kafka import Broker, Consumer, Record
+from tests.fault.simulation.kafka import Broker, Consumer, Reader, Record
 from tests.fault.simulation.world import Process, Time, Violation, World
 
 TOPIC: Final = "ledger"
@@ -206,7 +206,7 @@ class Archiving:
 
 @contextmanager
 def simulated_archiver(schedule: Archiving) -> Iterator[None]:
-    """While the schedule runs, the archiver's clock and consumer are those of the world."""
+    """While the schedule runs, the archiver's clock and consumers are those of the world."""
 
     def consumer(options: ArchiverOptions) -> Consumer:
         assert schedule.world.running is not None
@@ -215,5 +215,6 @@ def simulated_archiver(schedule: Archiving) -> Iterator[None]:
     with (
         patch("processors.archiver.time", Time(schedule.world, STARTED_AT.timestamp())),
         patch("processors.archiver._consumer", consumer),
+        patch("processors.same_ledger._reader", lambda _brokers: Reader(schedule.broker)),
     ):
         yield

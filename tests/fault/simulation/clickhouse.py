@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import OperationalError
 
+from events.envelope import microseconds
 from tests.fault.simulation.world import Blocking, Process, Violation, World
 
 #: Less than in production, so that a schedule could reach it; more than bodies are on their way at once.
@@ -49,6 +50,11 @@ class Table:
         if sql.startswith("SELECT create_table_query"):
             return [("CREATE TABLE dossier_events … SETTINGS non_replicated_deduplication_window = 64",)]
         offsets = [row["offset"] for row in self._where(where)]
+        if sql.startswith("SELECT offset FROM") and "DESC LIMIT 1 BY offset" in sql:
+            return [(offset,) for offset in sorted(set(offsets), reverse=True)[: where["count"]]]
+        if sql.startswith("SELECT DISTINCT offset, toUnixTimestamp64Milli(recorded_at), key"):
+            named = [row for row in self._where(where) if row["offset"] in where["offsets"]]
+            return list(dict.fromkeys(map(_recorded, named)))
         if sql.startswith("SELECT count(), max(offset)"):
             return [(len(offsets), max(offsets, default=0))]
         if sql.startswith("SELECT count(), groupBitmap(offset)"):
@@ -88,6 +94,13 @@ def _said(row: Row) -> tuple[Any, ...]:
     return row["offset"], row["recorded_at"], row["key"], row["raw"]
 
 
+def _recorded(row: Row) -> tuple[Any, ...]:
+    """What a row holds of its record, as bytes; headers as two columns."""
+    names = tuple(each["name"].encode() for each in row["headers"])
+    values = tuple(each["value"] for each in row["headers"])
+    return row["offset"], microseconds(row["recorded_at"]) // 1_000, row["key"], row["raw"], names, values
+
+
 def _rows_of(body: memoryview, columns: Sequence[str]) -> Sequence[Row]:
     sent = pa.ipc.open_stream(pa.py_buffer(body)).read_all()
     assert sent.column_names == list(columns)
@@ -112,7 +125,9 @@ class Client:
         token = settings["insert_deduplication_token"]
         self._ask("insert", lambda: self._table.insert(_rows_of(insert_block, columns), token))
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> _Result:
+    def query(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, query_formats: Mapping[str, str] | None = None
+    ) -> _Result:
         return _Result(self._ask("select", lambda: self._table.select(sql, parameters or {})))
 
     def command(self, sql: str, parameters: Mapping[str, Any]) -> None:

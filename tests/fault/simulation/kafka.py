@@ -281,3 +281,33 @@ class Consumer:
 
     async def commit(self, positions: Mapping[Any, int]) -> None:
         await self._ours.commit(positions)
+
+
+class Reader:
+    """Of one partition, in no group: what is used of AIOKafkaConsumer to read a record at an offset."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._next = 0
+
+    async def start(self) -> None:
+        if not self._broker.world.healed and self._broker.world.rng.random() < 0.05:
+            raise KafkaConnectionError("nobody there")
+
+    async def stop(self) -> None:
+        """Nothing ran."""
+
+    def assign(self, partitions: Sequence[Any]) -> None:
+        assert len(partitions) == 1
+
+    def seek(self, _tp: Any, offset: int) -> None:
+        self._next = offset
+
+    async def position(self, _tp: Any) -> int:
+        return self._next
+
+    async def getmany(self, tp: Any, timeout_ms: int, max_records: int) -> dict[Any, list[Record]]:
+        await asyncio.sleep(self._broker.world.rng.uniform(0, min(timeout_ms, 50) / 1000))
+        found = [each for each in self._broker.logs[tp.partition] if each.offset >= self._next][:max_records]
+        self._next = found[-1].offset + 1 if found else self._next
+        return {tp: found} if found else {}

@@ -21,6 +21,7 @@ from deploy.embedded import ports
 from events.catalogue import WIRE_NAMES, Received
 from events.envelope import Unreadable, decode_record
 from processors.archive_table import ArchiveTable, Count
+from processors.archiver import ArchiverFailed
 from processors.batches import make_batch
 from replay.checkpoint import Signer
 from replay.log_table import LogTable, Missing
@@ -291,6 +292,30 @@ def test_an_archive_of_another_ledger_is_refused(archiving: Archiving) -> None:
     process = archiving.start()
     assert process.popen.wait(60) != 0
     assert process.says("not the ledger this archive was made from")
+    table.close()
+
+
+def test_an_archive_of_another_ledger_is_refused_though_the_ledger_is_longer(archiving: Archiving) -> None:
+    table = ArchiveTable(lambda: client_of(archiving.clickhouse), archiving.topic)
+    theirs = [a_record(number) for number in range(5)]
+    table.insert(make_batch(archiving.topic, 0, theirs, UUID(int=1)))
+    archiving.publish(theirs, 0)  # the same events, but at another time
+    archiving.publish([a_record(number) for number in range(5, 19)], 0)
+    with pytest.raises(ArchiverFailed, match=r"other records at 0-4 .* not the ledger this archive was made from"):
+        archiving.archive_here(19)
+    assert archiving.rows() == 5
+    table.close()
+
+
+def test_newest_rows_that_are_changed_taken_out_or_made_up_stop_no_archiver(archived: Archiving) -> None:
+    table = ArchiveTable(lambda: client_of(archived.clickhouse), archived.topic)
+    table.remove(0, [90, *range(95, 100)])
+    forged = [a_record(93), a_record(94), a_record(105)]
+    table.insert(make_batch(archived.topic, 0, forged, UUID(int=1)))
+    table.remove(1, range(1, 100))
+    archived.publish([a_record(number) for number in range(100, 120)], 0)
+    archived.archive_here(120 + 100)
+    assert (table.cursor(0), table.cursor(1)) == (120, 100)
     table.close()
 
 
