@@ -122,9 +122,10 @@ class Supervised:
                 self._give_up(reason)
                 return
             pause = pause_seconds(failures)
-            self._update(state="restarting", detail=reason, pid=None, created=None, restarts=self.entry.restarts + 1)
+            why = self._what_happened(reason)
+            self._update(state="restarting", detail=why, pid=None, created=None, restarts=self.entry.restarts + 1)
             again = f"khởi động lại sau · starting it again in {pause:.1f} s"
-            self.warn(f"{self._what_happened(reason)}; {again} (nhật ký · its log: {self.log})")
+            self.warn(f"{self.child.name} {why}; {again} (nhật ký · its log: {self.log})")
             await asyncio.sleep(pause)
 
     async def _live_once(self) -> str:
@@ -149,8 +150,9 @@ class Supervised:
         return wrong_settings or failures >= ATTEMPTS_AT_START
 
     def _give_up(self, reason: str) -> None:
-        self._update(state="failed", detail=reason, pid=None, created=None)
-        why = f"{self._what_happened(reason)} (nhật ký · its log: {self.log})"
+        what = self._what_happened(reason)
+        self._update(state="failed", detail=what, pid=None, created=None)
+        why = f"{self.child.name} {what} (nhật ký · its log: {self.log})"
         if not self.working.is_set():
             raise StartError(why)
         self.warn(f"{why}; không khởi động lại · it is not started again")
@@ -158,7 +160,7 @@ class Supervised:
     def _what_happened(self, reason: str) -> str:
         """With its own last words where it ended by itself; one that was killed had no time to say why."""
         said_why = (self._exit_code() or 0) > 0
-        return f"{self.child.name} {reason}" + (f": {last_words(self.log, self._log_begins)}" if said_why else "")
+        return reason + (f": {last_words(self.log, self._log_begins)}" if said_why else "")
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         _rotate(self.log)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from itertools import pairwise
 from pathlib import Path
 
-from deploy.embedded.child import LONGEST_PAUSE_SECONDS, last_words, pause_seconds
+from deploy.embedded.child import LONGEST_PAUSE_SECONDS, Child, Supervised, last_words, pause_seconds
+from deploy.embedded.probes import trusts
+from deploy.embedded.runtime import ProcessEntry
 
 
 def test_pauses_double_up_to_a_limit() -> None:
@@ -44,3 +48,26 @@ def test_the_last_words_of_a_json_log_are_what_its_line_says(tmp_path: Path) -> 
     assert last_words(log) == "cannot go on: OSError: full"
     log.write_text('["error"]\n', "utf-8")
     assert last_words(log) == '["error"]'
+
+
+def test_what_keeps_ending_is_shown_with_its_last_words(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "raise SystemExit('error: no Kafka answers')")
+    entry = asyncio.run(_first_restart(Child("weak", command, {}, trusts), tmp_path / "log"))
+    assert (entry.name, entry.detail) == ("weak", "ended with exit code 1: error: no Kafka answers")
+
+
+async def _first_restart(child: Child, log: Path) -> ProcessEntry:
+    """What is shown while it waits to be started again."""
+    restarting = asyncio.Event()
+
+    def changed() -> None:
+        if supervised.entry.state == "restarting":
+            restarting.set()
+
+    supervised = Supervised(child, log, print, print, changed)
+    supervised.start()
+    async with asyncio.timeout(30):
+        await restarting.wait()
+    entry = supervised.entry
+    await supervised.stop(asyncio.Event())
+    return entry
