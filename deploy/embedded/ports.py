@@ -23,18 +23,29 @@ def choose_ports(data_dir: Path, wanted: Mapping[str, int]) -> dict[str, int]:
     """One port for each name of `wanted`; 0 means any. Remembers the choice in `<data_dir>/run/ports.json`.
 
     Raises:
-        PortError: a port asked for by number is taken.
+        PortError: a port asked for by number is taken, or asked for twice.
     """
+    _require_different(wanted)
     remembered = _remembered(data_dir)
     chosen: dict[str, int] = {}
     for name, port in wanted.items():
         if port and not is_free(port):
             raise PortError(f"port {port} for {name} is taken by another program: choose another one, or 0 for any")
-        taken = set(chosen.values())
+        taken = {*chosen.values(), *wanted.values()}
         last = remembered.get(name, 0)
         chosen[name] = port or (last if last and last not in taken and is_free(last) else _any_free(taken))
     replace_file(run_dir(data_dir) / "ports.json", json.dumps({**remembered, **chosen}))
     return chosen
+
+
+def _require_different(wanted: Mapping[str, int]) -> None:
+    """Nothing listens on either yet: both would be found free, and the one that starts later would fail."""
+    options: dict[int, str] = {}
+    for name, port in wanted.items():
+        option = f"--{name}-port"
+        if port and port in options:
+            raise PortError(f"{options[port]} and {option} are both {port}: give each a port of its own, or 0 for any")
+        options[port] = option
 
 
 def is_free(port: int) -> bool:

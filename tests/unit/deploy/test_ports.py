@@ -44,6 +44,18 @@ def test_a_port_asked_for_is_used_and_one_that_is_taken_is_named(tmp_path: Path,
         choose_ports(tmp_path, {"kafka": taken})
 
 
+def test_one_port_told_twice_names_both_options(tmp_path: Path) -> None:
+    free = choose_ports(tmp_path, {"kafka": 0})["kafka"]
+    with pytest.raises(PortError, match=f"--kafka-port and --clickhouse-port are both {free}"):
+        choose_ports(tmp_path, {"gateway": 0, "kafka": free, "controller": 0, "clickhouse": free})
+
+
+def test_a_port_that_is_told_is_not_the_one_another_had_the_last_time(tmp_path: Path) -> None:
+    last = choose_ports(tmp_path, {"kafka": 0})["kafka"]
+    now = choose_ports(tmp_path, {"kafka": 0, "clickhouse": last})
+    assert now["clickhouse"] == last != now["kafka"]
+
+
 def test_a_damaged_memory_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "ports.json").write_text('{"kafka": "x", "gateway": 70000', encoding="utf-8")
