@@ -18,7 +18,7 @@ import structlog
 import typer
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError
-from cli.surroundings import surroundings
+from cli.surroundings import Surroundings, surroundings
 from deploy.logs import configure_logging
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
@@ -49,7 +49,9 @@ def nightly() -> None:
     configure_logging("nightly", settings.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    clock, at = surroundings(settings).clock, of_day.fromisoformat(settings.nightly_at)
+    around = surroundings(settings)
+    _require_addresses(around)
+    clock, at = around.clock, of_day.fromisoformat(settings.nightly_at)
     since: datetime | None = None
     condition: Condition = "ok"
     detail = ""
@@ -65,6 +67,15 @@ def nightly() -> None:
         since, condition = began, "ok"
         detail = f"{found['differing']} of {found['compared']} differ" if found["differing"] else ""
         log.log(30 if found["differing"] else 20, "compared", **{key: found[key] for key in ("compared", "differing")})
+
+
+def _require_addresses(around: Surroundings) -> None:
+    """That one is missing is told now, and not in the night, when nobody looks.
+
+    Raises:
+        CommandError: it is.
+    """
+    _ = around.kafka, around.clickhouse
 
 
 def next_night(now: datetime, at: of_day) -> datetime:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli import nightly
 from cli.main import main
 from cli.nightly import ZONE, next_night
 
@@ -35,3 +38,28 @@ def test_without_a_time_it_says_what_to_set(
         main(["nightly"])
     assert ended.value.code == 2
     assert "nightly_at" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("known", "missing"), [({}, "DOSSIER_KAFKA"), ({"DOSSIER_KAFKA": "127.0.0.1:1"}, "DOSSIER_CLICKHOUSE")]
+)
+def test_an_address_that_is_missing_is_told_before_the_night(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    known: dict[str, str],
+    missing: str,
+) -> None:
+    def sleep(*_: object) -> None:
+        raise AssertionError("it waits for the night")
+
+    monkeypatch.setattr(nightly, "_sleep", sleep)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for name in ("DOSSIER_KAFKA", "DOSSIER_CLICKHOUSE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"DOSSIER_NIGHTLY_AT": "02:00", "DOSSIER_DATA_DIR": str(tmp_path), **known}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["nightly"])
+    assert ended.value.code == 3
+    assert f"or set {missing}" in capsys.readouterr().err
