@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import EXIT_USAGE, CommandError, emit_json, err, number, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, number, out
 from cli.surroundings import surroundings
 from schemas.clock import Clock
 from schemas.settings import load_settings
@@ -24,6 +24,7 @@ from schemas.settings import load_settings
 if TYPE_CHECKING:
     from events.envelope import Event
     from events.feed import Known
+    from events.publisher import Delivery
     from events.simulation import Profile
 
     Pace = Callable[[Iterator[Event]], Iterator[Iterable[Event]]]
@@ -44,6 +45,7 @@ _FIGURES: Final = {
     "published": "đã gửi · published",
     "duplicates": "đã có từ trước · were there already",
     "conflicts": "trùng mã, khác nội dung · in conflict",
+    "refused": "bị từ chối · refused",
 }
 #: Events published together when paced: what falls into so long a moment.
 MOMENT_SECONDS = 0.25
@@ -86,7 +88,7 @@ def simulate(
     events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
     expected = _expected(PROFILES[profile], dossiers)
     if output is not None:
-        feeding = {"published": 0, "duplicates": 0, "conflicts": 0}
+        feeding = {"published": 0, "duplicates": 0, "conflicts": 0, "refused": 0}
         with _progress(expected) as advance:
             _write(events, output, advance)
     else:
@@ -104,6 +106,8 @@ def simulate(
         emit_json(figures)
     elif str(output) != "-":
         _show(figures)
+    if feeding["refused"]:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def require_profile(name: str) -> None:
@@ -156,9 +160,18 @@ def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]
                 total.published += fed.published
                 total.duplicates += fed.duplicates
                 total.conflicts += fed.conflicts
+                total.refused += fed.refused
+                _tell_refused(fed.refused)
         except Undelivered as error:
             raise CommandError(str(error)) from error
-    return {"published": total.published, "duplicates": total.duplicates, "conflicts": total.conflicts}
+    counts = {"published": total.published, "duplicates": total.duplicates, "conflicts": total.conflicts}
+    return {**counts, "refused": len(total.refused)}
+
+
+def _tell_refused(refused: Iterable[Delivery]) -> None:
+    for delivery in refused:
+        told = f"bị từ chối · refused {delivery.event.source} {delivery.event.id}: {delivery.reason}"
+        err.print(told, markup=False, soft_wrap=True)
 
 
 def _by_clock(

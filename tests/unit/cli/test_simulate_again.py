@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
+import pytest
+
+from cli import feeding
+from cli.main import main
 from cli.simulate import _FIGURES, _shown, _skip_known
 from events.catalogue import StepCompleted
 from events.envelope import Event, make_event
 from events.feed import CHUNK, Identity
+from events.publisher import Delivery, Outcome
 from events.simulation import GIA_LAI_2020_H1, Tally
 
 
 def event(number: int, step: str = "s") -> Event:
     fact = StepCompleted(office="so", step=step)
     return make_event(fact, id=f"{number}", source="t", subject="d", time=datetime(2026, 3, 2, tzinfo=UTC))
+
+
+class Refusing:
+    """A publisher of which the ledger does not take the first event."""
+
+    def publish_many(self, events: Iterable[Event]) -> Iterator[Delivery]:
+        for number, each in enumerate(events):
+            outcome = Outcome.CONFIRMED if number else Outcome.REFUSED
+            yield Delivery(each, outcome, reason=None if number else "too large")
 
 
 def left_of(events: list[Event], there: list[Event]) -> tuple[list[Event], list[tuple[int, int]]]:
@@ -47,9 +63,24 @@ def test_nothing_is_left_where_all_is_there() -> None:
     assert left_of(events, [*events[:3], event(3, "of an earlier release")]) == ([], [(3, 1)])
 
 
+def test_events_that_are_refused_are_told_and_it_ends_with_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `dossier publish` does."""
+    monkeypatch.setattr(feeding, "open_known", lambda _around: nullcontext(lambda _identities: {}))
+    monkeypatch.setattr(feeding, "open_publisher", lambda _around, _name: nullcontext(Refusing()))
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "--dossiers", "3", "--json"])
+    told = capsys.readouterr()
+    figures = json.loads(told.out)
+    assert ended.value.code == 1
+    assert (figures["published"], figures["refused"]) == (figures["events"] - 1, 1)
+    assert "refused urn:simulated:gia-lai-2020-h1:1:3 000000-00: too large\n" in told.err
+
+
 def test_every_figure_has_its_words() -> None:
     figures = Tally(GIA_LAI_2020_H1.end).figures()
-    beside = {"profile", "seed", "published", "duplicates", "conflicts"}
+    beside = {"profile", "seed", "published", "duplicates", "conflicts", "refused"}
     assert set(_FIGURES) == set(figures) | beside
 
 
