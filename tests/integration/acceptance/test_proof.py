@@ -13,6 +13,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+from aiokafka import TopicPartition
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from kafka import KafkaProducer
 from msgspec import structs
@@ -21,6 +22,8 @@ from cli.console import number
 from cli.restore import _taking_all
 from deploy.topics import apply, found_config, load_topics
 from events.ledger import LEDGER_TOPIC
+from processors.archive_table import ArchiveTable
+from processors.same_ledger import agrees
 from replay.archive import Archive, ArchiveRow
 from replay.checkpoint import Checkpoint, SignedCheckpoint, parse, read_notes
 from replay.leaf import LEAF_SQL, leaf_bytes, leaf_hash
@@ -89,6 +92,11 @@ def test_a_ledger_that_is_lost_is_restored_to_the_last_bit(
         assert settings_of(address) == as_found
         lost = signed.kafka
         assert everything_on(Cluster(address)) == everything_on(lost)
+        table = ArchiveTable(lambda: client, LEDGER_TOPIC)
+        for tp in (TopicPartition(LEDGER_TOPIC, partition) for partition in range(4)):
+            newest = table.newest(tp.partition, 16)
+            assert asyncio.run(agrees(Cluster(address), tp, newest)), "the archiver would not go on"
+            assert not asyncio.run(agrees(Cluster(address), tp, {each - 1: rows for each, rows in newest.items()}))
 
         used = signed.run("restore", "--to", address)
         assert (used.returncode, "is in use" in used.stderr) == (1, True)
