@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, number, out
+from cli.pipe import Pipe
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: So many bad lines are told one by one; all are counted.
 MAX_LISTED: Final = 100
+#: An event that came through a pipe waits so long at most for others to be published together with.
+PIPE_WAIT_SECONDS: Final = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -40,18 +43,21 @@ def publish(
     """Gửi sự kiện vào sổ cái · Publish events, each once: what the archive holds is not published again.
 
     A line that is no event is reported with its number and the rest goes on; then the exit code is 1. After a crash
-    run it again: it goes on where it stopped.
+    run it again: it goes on where it stopped. What comes through a pipe is published as it comes.
 
     Example: dossier publish events.jsonl
     """
     from cli.feeding import feed_with_bar, open_feed
     from cli.surroundings import surroundings
+    from events.envelope import MAX_EVENT_BYTES
+    from events.feed import Arriving
 
     around = surroundings(load_settings(kafka=kafka))
     with _opened(file) as source, open_feed(around, "dossier-publish", again=again) as (publisher, known):
-        lines = _Lines(source)
+        lines = _Lines(source if source.seekable() else Pipe(source.fileno(), MAX_EVENT_BYTES + 2))
         pace = at_rate(rate) if rate else None
-        fed = feed_with_bar(lines.events(), publisher, known, "gửi · publishing", _count_lines(source), pace)
+        events = Arriving(lines.events())
+        fed = feed_with_bar(events, publisher, known, "gửi · publishing", _count_lines(source), pace)
     if json:
         counts = {"events": fed.events, "published": fed.published, "duplicates": fed.duplicates}
         emit_json(
@@ -84,15 +90,19 @@ def publish(
 class _Lines:
     """The events of a file, a line each; what is none is remembered with its number, from 1."""
 
-    file: BinaryIO
+    file: BinaryIO | Pipe
     number: int = 0
     bad_count: int = 0
     bad: list[dict[str, Any]] = field(default_factory=list)
 
-    def events(self) -> Iterator[Event]:
-        from events.envelope import MAX_EVENT_BYTES, Unreadable, decode
+    def events(self) -> Iterator[Event | None]:
+        """None whenever the next line of a pipe is not there in time."""
+        from events.envelope import Unreadable, decode
 
-        while line := self.file.readline(MAX_EVENT_BYTES + 2):
+        for line in self._lines():
+            if line is None:
+                yield None
+                continue
             self.number += 1
             if self.number == 1:
                 line = line.removeprefix(codecs.BOM_UTF8)
@@ -104,6 +114,19 @@ class _Lines:
                 yield decode(line.rstrip(b"\r\n"))
             except Unreadable as error:
                 self._tell(str(error))
+
+    def _lines(self) -> Iterator[bytes | None]:
+        from events.envelope import MAX_EVENT_BYTES
+
+        until = time.monotonic() + PIPE_WAIT_SECONDS
+        while True:
+            if isinstance(self.file, Pipe) and not self.file.has_line(until):
+                yield None
+                until = time.monotonic() + PIPE_WAIT_SECONDS
+            elif line := self.file.readline(MAX_EVENT_BYTES + 2):
+                yield line
+            else:
+                return
 
     def _skip_rest(self) -> None:
         while (rest := self.file.readline(1024 * 1024)) and not rest.endswith(b"\n"):

@@ -35,6 +35,27 @@ def at_once(events: Iterable[Event]) -> Iterable[Event]:
     return events
 
 
+class Arriving:
+    """Events as they come. None among them says that the next one is not there yet: what came is not to wait for it."""
+
+    def __init__(self, events: Iterable[Event | None]) -> None:
+        self._events = events
+
+    def __iter__(self) -> Iterator[Event]:
+        return (event for event in self._events if event is not None)
+
+    def chunks(self) -> Iterator[list[Event]]:
+        chunk: list[Event] = []
+        for event in self._events:
+            if event is not None:
+                chunk.append(event)
+            if chunk and (event is None or len(chunk) == CHUNK):
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+
 class Undelivered(ConnectionError):
     """Events are left whose outcome stayed unknown; feeding the same again goes on from there."""
 
@@ -72,6 +93,7 @@ def feed(
     """Publish what is not known yet, in order, a chunk at a time.
 
     Args:
+        events: `Arriving` ones are published when they are there; of others whole chunks are made.
         known: None: publish all of it, as often as it comes.
         pace: gives the new events of a chunk again, each when it is due.
         progress: called with the number of events dealt with since the last call.
@@ -127,6 +149,9 @@ def _deliver(events: list[Event], publisher: Publishing, pace: Pace, progress: C
 
 
 def _chunks(events: Iterable[Event]) -> Iterator[list[Event]]:
+    if isinstance(events, Arriving):
+        yield from events.chunks()
+        return
     iterator = iter(events)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
