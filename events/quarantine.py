@@ -1,4 +1,5 @@
 """Where an unreadable record waits: its bytes as they came, where it came from, and why it could not be read.
+A record that can be read waits here too if its dossier's state does not take it.
 
 The value of `dossier.quarantine.v1` is the JSON of a `QuarantineRecord`; its key is `key(record)`. The topic is
 compacted, so each origin is there once however often it is written: whoever crashed between quarantining and
@@ -33,6 +34,10 @@ _HEADER_BYTES: Final = 8  # an empty one, in JSON
 
 #: Characters of the SHA-256 that tell two files of one name apart; an operator types them.
 _DIGEST_CHARS: Final = 12
+
+#: How the projector's reasons begin for a record that can be read: its dossier's state does not take it.
+TOO_LARGE: Final = "with it the dossier's state would exceed"
+NOT_FOLDED: Final = "cannot be folded"
 
 Status = Literal["held", "retried"]
 
@@ -201,6 +206,14 @@ def _first(headers: Sequence[Header], size: int) -> Iterator[Header]:
         if size < 0:
             return
         yield name, content
+
+
+def is_readable(record: QuarantineRecord) -> bool:
+    """Was it read when it came, and only its dossier's state did not take it?
+
+    The reason tells: another field would make the topic unreadable to programs that do not know it yet.
+    """
+    return record.reason.startswith((TOO_LARGE, NOT_FOLDED))
 
 
 def retried(record: QuarantineRecord, went_to: str) -> QuarantineRecord:

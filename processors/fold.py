@@ -17,6 +17,7 @@ import msgspec
 
 from events.alarms import AlarmEvent
 from events.envelope import LEDGER, Unreadable, decode_record
+from events.quarantine import NOT_FOLDED, TOO_LARGE
 from processors.watching import News, PartitionWatch
 from projections.dossier import Dossier, admit, new_dossier, pack, unpack
 from projections.live import (
@@ -199,7 +200,7 @@ class PartitionFold:
             except _StoredUnreadable:
                 raise
             except Exception as error:  # whatever one record does to the fold, the stream goes on
-                self._rejected.append(Rejected(record, f"cannot be folded: {type(error).__name__}"))
+                self._rejected.append(Rejected(record, f"{NOT_FOLDED}: {type(error).__name__}"))
             else:
                 if after is not before:
                     known[key] = after
@@ -237,7 +238,7 @@ class PartitionFold:
             if len(pack(after)) <= self._max_state_bytes:
                 dossier = after
             else:
-                reason = f"with it the dossier's state would exceed {self._max_state_bytes} bytes"
+                reason = f"{TOO_LARGE} {self._max_state_bytes} bytes"
                 self._rejected.append(Rejected(record, reason))
                 self._quarantined += 1
                 self._folded -= 1

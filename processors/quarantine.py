@@ -22,6 +22,8 @@ MAX_REQUEST_BYTES: Final = 2 * 1024 * 1024
 BROKER_AWAY_SECONDS: Final = 600
 _READ_WAIT_MS: Final = 500
 _CUT: Final = "only its beginning is kept here; the archive has all of it, at this position"
+#: Sent again it would be rejected again, and the ledger keeps each copy for ever.
+_DOES_NOT_FIT: Final = "readable; it does not fit the dossier's state"
 _ROW: Final = "a row of a file: import that file again, under a mapping that can read it"
 
 
@@ -131,6 +133,7 @@ async def retry(
     post_again: PostAgain,
 ) -> list[Retry]:
     """Read the records of the ledger again with today's code; what is readable now goes to the ledger and is marked.
+    What was readable all along, and did not fit its dossier's state, stays.
     Alarms that an endpoint did not take are posted to it again. Rows of files stay: it takes a mapping to read them.
 
     Safe to repeat: the event keeps its (source, id), and who has read it once takes no notice of the second.
@@ -164,4 +167,6 @@ async def _to_ledger(record: QuarantineRecord, writer: QuarantineWriter, ledger:
         event = decode(record.value) if record.key is None else decode_record(record.key, record.value)
     except Unreadable as error:
         return str(error), ""
+    if quarantine.is_readable(record):
+        return f"{_DOES_NOT_FIT} ({record.reason})", ""
     return "", await writer.publish(ledger, event.subject.encode(), record)
