@@ -69,6 +69,17 @@ _UNAVAILABLE: Final = {
         generate_examples=False,
     )
 }
+_EVENTS: Final = {
+    200: ResponseSpec(
+        str,
+        description="events `summary`, `offices` and `queues`, until the gateway stops",
+        media_type="text/event-stream",
+        generate_examples=False,
+    )
+}
+_FULL: Final = {
+    503: ResponseSpec(api.Problem, description="as many live streams as may be are open", generate_examples=False)
+}
 
 
 @dataclass(slots=True)
@@ -273,9 +284,15 @@ async def clock(gateway: FromApp) -> api.Time:
 # -- The live stream and the page ----------------------------------------------------------------------------------
 
 
-@get("/v1/stream")
+@get("/v1/stream", responses=_EVENTS | _FULL)
 async def stream(gateway: FromApp) -> ServerSentEvent:
-    """Dòng trực tiếp: server-sent events `summary`, `offices` and `queues`, each with its freshness."""
+    """Dòng trực tiếp: server-sent events, as the live state changes, at most four times a second.
+
+    The data of `summary` are a Summary, of `offices` Offices and of `queues` Queues, each in one line of JSON as the
+    path of that name answers, with its freshness. First comes all of it. Later `queues` holds only those that changed;
+    a count of 0 is a queue that is gone. The id of an event counts changes of this gateway; to come back with it
+    (Last-Event-ID) begins with all of it again. Where there is nothing to say for a while, a comment is sent.
+    """
     if gateway.streams >= MAX_STREAMS:
         raise ServiceUnavailableException(f"{MAX_STREAMS} live streams are open already")
 

@@ -302,6 +302,20 @@ async def test_the_stream_begins_with_everything_and_ends_with_the_gateway() -> 
     assert events_of(answer.text.replace("\r\n", "\n")) == []
 
 
+@run
+async def test_the_document_tells_what_the_stream_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    operation = openapi_document()["paths"]["/v1/stream"]["get"]
+    assert {status: list(answer["content"]) for status, answer in operation["responses"].items()} == {
+        "200": ["text/event-stream"], "503": ["application/json"],
+    }  # fmt: skip
+    for event in ("summary", "offices", "queues"):
+        assert f"`{event}`" in operation["description"]
+    monkeypatch.setattr("gateway.app.MAX_STREAMS", 0)
+    async with client(reader_with(A)) as http:
+        answer = await http.get("/v1/stream")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")
+
+
 def test_the_published_document_is_that_of_the_code() -> None:
     published = Path(schemas.__file__).parent / "published" / "openapi.json"
     assert json.loads(published.read_text("utf-8")) == json.loads(json.dumps(openapi_document()))
