@@ -16,13 +16,14 @@ from importlib.resources import files
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
-from litestar import Litestar, MediaType, Response, get
+from litestar import Litestar, MediaType, Request, Response, get, head
 from litestar.config.allowed_hosts import AllowedHostsConfig
 from litestar.datastructures import CacheControlHeader, State
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ClientException, NotFoundException, ServiceUnavailableException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Parameter
 from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from litestar.types import ASGIApp
@@ -108,8 +109,9 @@ def litestar_app(gateway: Gateway | None, hosts: Sequence[str] = ()) -> Litestar
     return Litestar(
         route_handlers=[
             page, file, summary, queues, breaches, due, offices, dossiers, dossier, clocks, events, words, clock,
-            stream, healthz, readyz, metrics,
+            stream, healthz, readyz, metrics, healthz_head, readyz_head,
         ],
+        before_request=_refuse_unknown_parameters,
         dependencies={"gateway": Provide(_gateway, sync_to_thread=False)},
         state=State({"gateway": gateway}),
         allowed_hosts=AllowedHostsConfig(allowed_hosts=list(hosts)) if hosts else None,
@@ -129,6 +131,19 @@ def litestar_app(gateway: Gateway | None, hosts: Sequence[str] = ()) -> Litestar
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document that `/schema` serves and `schemas/published/openapi.json` holds."""
     return litestar_app(None).openapi_schema.to_schema()
+
+
+async def _refuse_unknown_parameters(request: Request[Any, Any, Any]) -> None:
+    """An answer to another question than was asked (`asof` for `as_of`) would look like the right one."""
+    path = (request.app.openapi_schema.paths or {}).get(request.scope["path_template"])
+    if path is None or path.get is None or not request.url.path.startswith("/v1/"):
+        return
+    known = {
+        each.name for each in path.get.parameters or () if isinstance(each, Parameter) and each.param_in == "query"
+    }
+    unknown = sorted(request.query_params.keys() - known)
+    if unknown:
+        raise ClientException(f"there is no parameter {', '.join(unknown)} here")
 
 
 def _gateway(state: State) -> Gateway:
@@ -192,7 +207,7 @@ async def due(
     )
 
 
-@get("/v1/offices")
+@get("/v1/offices", responses=_WRONG)
 async def offices(gateway: FromApp) -> api.Offices:
     """Cơ quan: how many dossiers of each office are in which state."""
     return answers.offices(gateway.reader.view)
@@ -268,13 +283,13 @@ async def events(
     )
 
 
-@get("/v1/words", cache_control=CacheControlHeader(max_age=300))
+@get("/v1/words", responses=_WRONG, cache_control=CacheControlHeader(max_age=300))
 async def words() -> api.Words:
     """Từ ngữ: what states, timeliness, anomalies and events are called, in Vietnamese and English."""
     return answers.WORDS
 
 
-@get("/v1/clock")
+@get("/v1/clock", responses=_WRONG)
 async def clock(gateway: FromApp) -> api.Time:
     """Đồng hồ: what time it is for deadlines, and whether that is simulated."""
     shown = gateway.reader.clock
@@ -284,7 +299,7 @@ async def clock(gateway: FromApp) -> api.Time:
 # -- The live stream and the page ----------------------------------------------------------------------------------
 
 
-@get("/v1/stream", responses=_EVENTS | _FULL)
+@get("/v1/stream", responses=_EVENTS | _WRONG | _FULL)
 async def stream(gateway: FromApp) -> ServerSentEvent:
     """Dòng trực tiếp: server-sent events, as the live state changes, at most four times a second.
 
@@ -335,13 +350,27 @@ async def healthz() -> api.Health:
 
 @get("/readyz", responses={503: ResponseSpec(api.Readiness, description="not ready", generate_examples=False)})
 async def readyz(gateway: FromApp) -> Response[api.Readiness]:
-    """Ready: the live topic was read to its end, and the archive answers."""
-    live, archive = gateway.reader.caught_up, await gateway.history.answers()
-    missing = [
-        text for ok, text in ((live, "reading the live topic"), (archive, "the archive does not answer")) if not ok
-    ]
-    body = api.Readiness(ready=not missing, live=live, archive=archive, detail="; ".join(missing))
-    return Response(body, status_code=503 if missing else 200)
+    """Ready: the live topic was read to its end, the ledger's end is known, and the archive answers."""
+    body = await _readiness(gateway)
+    return Response(body, status_code=200 if body.ready else 503)
+
+
+@head("/healthz", include_in_schema=False)
+async def healthz_head() -> None:
+    """As `healthz`: some load balancers ask this way."""
+
+
+@head("/readyz", include_in_schema=False)
+async def readyz_head(gateway: FromApp) -> Response[None]:
+    """As `readyz`, in its status alone."""
+    return Response(None, status_code=200 if (await _readiness(gateway)).ready else 503)
+
+
+async def _readiness(gateway: Gateway) -> api.Readiness:
+    live, archive = gateway.reader.is_live, await gateway.history.answers()
+    reading = "the broker does not answer" if gateway.reader.caught_up else "reading the live topic"
+    missing = [text for ok, text in ((live, reading), (archive, "the archive does not answer")) if not ok]
+    return api.Readiness(ready=not missing, live=live, archive=archive, detail="; ".join(missing))
 
 
 @get("/metrics", include_in_schema=False)
@@ -350,13 +379,14 @@ async def metrics(gateway: FromApp) -> Response[bytes]:
     return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)
 
 
+#: Litestar adds the charset to what is text.
 _FILES: Final = {
-    "index.html": "text/html; charset=utf-8",
-    "board.css": "text/css; charset=utf-8",
-    "board.js": "text/javascript; charset=utf-8",
-    "words.js": "text/javascript; charset=utf-8",
-    "timeline.js": "text/javascript; charset=utf-8",
-    "dom.js": "text/javascript; charset=utf-8",
+    "index.html": "text/html",
+    "board.css": "text/css",
+    "board.js": "text/javascript",
+    "words.js": "text/javascript",
+    "timeline.js": "text/javascript",
+    "dom.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 

@@ -12,7 +12,8 @@ from prometheus_client.registry import Collector
 
 from gateway.reader import LiveReader
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+#: Litestar adds the charset.
+CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 
 
 class Metrics:

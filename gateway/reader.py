@@ -9,6 +9,7 @@ back. Then states of the old topic stay until the new one's reach us; both were 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from schemas.rulebook import shipped
 _RECORDS_PER_STEP: Final = 500
 _POLL_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 1.0
+#: Without the broker's answer for so long, the view may be of any age.
+_UNKNOWN_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -64,6 +67,7 @@ class LiveReader:
         self.view = LiveView(self.rules, clock.now_us())
         self.version = 0
         self.caught_up = False
+        self.ends_known_at = 0.0  # of time.monotonic
         self.closing = False
         self._kafka = kafka
         self._topics = topics or Topics()
@@ -72,6 +76,11 @@ class LiveReader:
         self._next: dict[TopicPartition, int] = {}
         self._changed = asyncio.Condition()
         self._closed: asyncio.Task[None] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Has it read its topics to the end once, and does the broker say how far the ledger has got since?"""
+        return self.caught_up and time.monotonic() - self.ends_known_at < _UNKNOWN_SECONDS
 
     async def run(self) -> None:
         """Read until cancelled; starts again from the beginning after what it cannot wait out."""
@@ -181,6 +190,7 @@ class LiveReader:
                 ends = await self._ledger_ends()
                 own = await self._ends_of(self._topics.live) | await self._ends_of(self._topics.quarantine)
                 self.caught_up = self.caught_up or self._has_read(own)
+                self.ends_known_at = time.monotonic()
             except KafkaError as error:
                 log.warning("the broker does not say where the ledger ends", error=error)
                 ends = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -90,7 +91,7 @@ def reader_with(
     reader.view.apply(0, CURSOR_KEY, cursor(next_offset))
     if ledger_end is not None:
         reader.view.ledger_ends = {0: ledger_end}
-    reader.caught_up = True
+    reader.caught_up, reader.ends_known_at = True, time.monotonic()
     return reader
 
 

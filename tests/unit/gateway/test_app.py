@@ -204,6 +204,36 @@ async def test_wrong_parameters_are_named(path: str) -> None:
     assert answer["extra"][0]["key"] in path
 
 
+@pytest.mark.parametrize("path", ["/v1/summary?asof=2026-03-02T01:00:00Z", "/v1/dossiers/A?at=now", "/v1/clock?at="])
+@run
+async def test_a_parameter_that_is_not_there_is_named_and_not_passed_over(path: str) -> None:
+    async with client(reader_with(A)) as http:
+        told = (await get(http, path, expect=400))["detail"]
+        assert told == f"there is no parameter {path.partition('?')[2].partition('=')[0]} here"
+        for other in ("/?v=1", "/readyz?v=1", "/static/board.css?v=1"):
+            assert (await http.get(other)).status_code == 200
+
+
+@pytest.mark.parametrize(("known_before", "live"), [(0.0, True), (60.0, False)])
+@run
+async def test_it_is_not_ready_while_nobody_knows_where_the_ledger_ends(known_before: float, live: bool) -> None:
+    reader = reader_with(A)
+    reader.ends_known_at -= known_before
+    async with client(reader) as http:
+        ready = await get(http, "/readyz", expect=200 if live else 503)
+        asked = await http.head("/readyz")
+        assert (await http.head("/healthz")).status_code == 200
+    assert (ready["live"], ready["detail"]) == (live, "" if live else "the broker does not answer")
+    assert (asked.status_code, asked.content) == (200 if live else 503, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/static/board.css"])
+@run
+async def test_a_text_has_one_charset(path: str) -> None:
+    async with client(reader_with(A)) as http:
+        assert (await http.get(path)).headers["content-type"].count("charset=utf-8") == 1
+
+
 @run
 async def test_another_host_name_is_not_answered() -> None:
     async with client(reader_with(A)) as http:
@@ -306,7 +336,7 @@ async def test_the_stream_begins_with_everything_and_ends_with_the_gateway() -> 
 async def test_the_document_tells_what_the_stream_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     operation = openapi_document()["paths"]["/v1/stream"]["get"]
     assert {status: list(answer["content"]) for status, answer in operation["responses"].items()} == {
-        "200": ["text/event-stream"], "503": ["application/json"],
+        "200": ["text/event-stream"], "400": ["application/json"], "503": ["application/json"],
     }  # fmt: skip
     for event in ("summary", "offices", "queues"):
         assert f"`{event}`" in operation["description"]
