@@ -70,8 +70,8 @@ class Publishing(Protocol):
 class Fed:
     """What a feed did: `events` = `published` + `duplicates` + `conflicts` + `refused`.
 
-    A conflict is another fact under an identity that is taken, in the same chunk or by what the archive had when that
-    was asked for. It was not published; `first_conflicts` names some.
+    A conflict is another fact under an identity that is taken, by one of the newest events of this feed or by what the
+    archive had when that was asked for. It was not published; `first_conflicts` names some.
     """
 
     events: int = 0
@@ -102,8 +102,9 @@ def feed(
         Undelivered: after `ATTEMPTS` tries some outcome is still unknown.
     """
     fed = Fed()
+    lately: dict[Identity, tuple[Event, ...]] = {}
     for chunk in _chunks(events):
-        new = chunk if known is None else _new(chunk, known, fed)
+        new = chunk if known is None else _new(chunk, known, lately, fed)
         progress(len(chunk) - len(new))
         fed.refused += _deliver(new, publisher, pace, progress)
         fed.events += len(chunk)
@@ -111,9 +112,10 @@ def feed(
     return fed
 
 
-def _new(chunk: Sequence[Event], known: Known, fed: Fed) -> list[Event]:
-    """Those whose identity nothing has yet; counts the others."""
-    there = dict(known([(event.source, event.id) for event in chunk]))
+def _new(chunk: Sequence[Event], known: Known, lately: dict[Identity, tuple[Event, ...]], fed: Fed) -> list[Event]:
+    """Those whose identity nothing has yet; counts the others. `lately`: the newest before these, which are added;
+    what answers `known` may not have got them yet."""
+    there = {**lately, **known([(event.source, event.id) for event in chunk])}
     new = []
     for event in chunk:
         identity = (event.source, event.id)
@@ -125,6 +127,9 @@ def _new(chunk: Sequence[Event], known: Known, fed: Fed) -> list[Event]:
         else:
             fed.conflicts += 1
             fed.first_conflicts += [event] if len(fed.first_conflicts) < LISTED else []
+    lately.update({(event.source, event.id): (event,) for event in new})
+    for identity in list(lately)[:-CHUNK]:
+        del lately[identity]
     return new
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from events.catalogue import StepCompleted
 from events.envelope import Event, make_event
-from events.feed import CHUNK, LISTED, Fed, Identity, Undelivered, feed
+from events.feed import CHUNK, LISTED, Arriving, Fed, Identity, Undelivered, feed
 from events.publisher import Delivery, Outcome
 
 START = datetime(2020, 1, 2, tzinfo=UTC)
@@ -53,6 +53,13 @@ def test_feeding_again_publishes_nothing_and_going_on_publishes_the_rest() -> No
     assert (first.published, first.duplicates) == (10, 0)
     assert (again.published, again.duplicates) == (5, 10)
     assert ledger.took == [f"{number:06d}" for number in range(15)], "each once, in order"
+
+
+def test_what_was_just_published_is_known_though_the_archive_has_not_got_it() -> None:
+    ledger, first = Ledger(), make(1)
+    other = make_event(first.data, id=first.id, source=first.source, subject="another dossier", time=first.time)
+    fed = feed(Arriving([first, None, first, None, other, None, make(2)]), ledger, lambda _: {})
+    assert (ledger.took, fed) == ([first.id, make(2).id], Fed(4, 2, 1, 1, [other]))
 
 
 def test_another_fact_under_an_identity_that_is_taken_is_told_and_not_taken_for_the_same() -> None:
