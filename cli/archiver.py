@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import structlog
@@ -16,7 +17,7 @@ import typer
 import uuid_utils
 
 from cli.console import CommandError
-from cli.keys import configured_signer
+from cli.keys import configured_signer, read_public
 from cli.memory import look_for_cycles, work_in_bulk
 from cli.past import archive_table, connect_archiver
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -26,14 +27,19 @@ from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from kafka import TopicPartition
+
     from processors.archiver import Archiver, ArchiverOptions
     from processors.checkpoints import Checkpointer
-    from replay.checkpoint import Signer
+    from replay.checkpoint import PublicKey, Signer
+    from schemas.cluster import Cluster
 
 _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
 _EVERY = -1  # partition: what keeps all of them from being signed
 _CONFIRM_SECONDS = 60.0  # the longest wait for the broker to take a checkpoint
+_READ_SECONDS = 30.0  # the longest wait for more of the checkpoints that it has
+_POLL_MILLISECONDS = 500
 
 log = structlog.get_logger(__name__)
 
@@ -110,17 +116,18 @@ async def _sign(
     checkpointer: Checkpointer | None = None
     while True:
         await asyncio.sleep(_REPORT_SECONDS)
+        failed: dict[int, str] = {}
         try:
             if checkpointer is None:
                 checkpointer = await asyncio.to_thread(_checkpointer, ledger, found, settings, signer)
             await asyncio.to_thread(checkpointer.sign_due, dict(ledger.positions()))
-            refused.clear()
-            refused.update(checkpointer.refused)
         except (ClickHouseError, KafkaError, OSError) as error:  # the next turn goes on where this one stopped
             log.warning("no checkpoint", error=type(error).__name__)
         except Exception as error:  # nobody waits for this task: it says so in the health report, and goes on
             log.exception("no checkpoint")
-            refused[_EVERY] = f"{type(error).__name__}: {error}"
+            failed[_EVERY] = f"{type(error).__name__}: {error}"
+        refused.clear()
+        refused.update(failed if checkpointer is None else checkpointer.refused | failed)
 
 
 def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, signer: Signer) -> Checkpointer:
@@ -131,15 +138,78 @@ def _checkpointer(ledger: Archiver, found: Surroundings, settings: Settings, sig
 
     client = connect_archiver(found)
     topic = ledger.options.topic
-    prefix = topic.removesuffix(LEDGER_TOPIC)
+    checkpoints = topic.removesuffix(LEDGER_TOPIC) + CHECKPOINTS_TOPIC
     producer = KafkaProducer(**found.kafka.client, acks="all", enable_idempotence=True)
 
     def announce(origin: str, note: str) -> None:
-        producer.send(prefix + CHECKPOINTS_TOPIC, note.encode(), origin.encode()).get(_CONFIRM_SECONDS)
+        producer.send(checkpoints, note.encode(), origin.encode()).get(_CONFIRM_SECONDS)
 
     origin = f"{settings.ledger_name}/{topic}"
     policy = CheckpointPolicy(settings.checkpoint_records, settings.checkpoint_seconds)
-    return Checkpointer(LogTable(client, topic), signer, origin, announce, settings.checkpoint_file, policy)
+    return Checkpointer(
+        LogTable(client, topic),
+        signer,
+        origin,
+        announce,
+        lambda: _announced(found.kafka, checkpoints),
+        settings.checkpoint_file,
+        policy,
+        tuple(_older_keys(settings)),
+    )
+
+
+def _older_keys(settings: Settings) -> Iterator[PublicKey]:
+    """Of the installation: a ledger that has got a new key goes on from what the old one has signed.
+
+    A witness's key is none of a log. What is no key file keeps nobody from archiving.
+    """
+    from replay.checkpoint import LOG
+
+    for file in sorted((settings.data_dir / "keys").glob("*.pub")):
+        try:
+            key = read_public(file)
+        except (CommandError, OSError) as error:
+            log.warning("no public key", why=str(error))
+            continue
+        if key.type == LOG:
+            yield key
+
+
+def _announced(kafka: Cluster, topic: str) -> Iterator[str]:
+    """The notes on the topic, the oldest first.
+
+    Raises:
+        NotReadable: the broker does not give them.
+    """
+    from kafka import KafkaConsumer, TopicPartition
+    from kafka.errors import KafkaError
+
+    from processors.checkpoints import NotReadable
+
+    try:
+        consumer = KafkaConsumer(**kafka.client, auto_offset_reset="earliest", enable_auto_commit=False)
+        with contextlib.closing(consumer):
+            if not consumer.partitions_for_topic(topic):
+                return
+            yield from _notes_until_now(consumer, TopicPartition(topic, 0))
+    except KafkaError as error:
+        raise NotReadable(f"{topic} cannot be read: {type(error).__name__}") from error
+
+
+def _notes_until_now(consumer: Any, tp: TopicPartition) -> Iterator[str]:
+    from processors.checkpoints import NotReadable
+
+    consumer.assign([tp])
+    end = consumer.end_offsets([tp])[tp]
+    heard_at = time.monotonic()
+    while consumer.position(tp) < end:
+        records = consumer.poll(timeout_ms=_POLL_MILLISECONDS).get(tp, ())
+        if records:
+            heard_at = time.monotonic()
+        elif time.monotonic() - heard_at > _READ_SECONDS:
+            raise NotReadable(f"{tp.topic} cannot be read: nothing came for {_READ_SECONDS:.0f} seconds")
+        for each in records:
+            yield (each.value or b"").decode(errors="replace")
 
 
 async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> None:

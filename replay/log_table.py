@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, Final, NamedTuple
 
 from events.ledger import LEDGER_TOPIC
@@ -13,6 +14,7 @@ CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
 KEPT_LEVELS: Final = (8, 16)
 #: Leaves of one question: two megabytes.
 _LEAVES: Final = 1 << 16
+_CHECKPOINTS: Final = 100
 
 
 class Missing(Exception):
@@ -109,6 +111,15 @@ class LogTable:
         """The checkpoint of the most leaves."""
         found = self._checkpoints("AND partition = {partition:UInt32} ORDER BY size DESC LIMIT 1", partition)
         return found[0] if found else None
+
+    def newest_first(self, partition: int) -> Iterator[StoredCheckpoint]:
+        """All checkpoints of a partition, the one of the most leaves first; some at a time, as few are wanted."""
+        for start in count(0, _CHECKPOINTS):
+            some = f"ORDER BY size DESC, note LIMIT {_CHECKPOINTS} OFFSET {start}"
+            found = self._checkpoints(f"AND partition = {{partition:UInt32}} {some}", partition)
+            yield from found
+            if len(found) < _CHECKPOINTS:
+                return
 
     def checkpoints(self, partition: int) -> list[StoredCheckpoint]:
         """All checkpoints of a partition, the smallest first."""
