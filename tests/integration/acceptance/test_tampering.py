@@ -19,7 +19,7 @@ from events.quarantine import position_text
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer, read_notes
 from replay.log_table import CHECKPOINTS_TOPIC, LogTable
 from replay.merkle import CompactRange
-from tests.installation import Installation
+from tests.installation import Installation, eventually
 from tests.integration.acceptance.tampering import (
     failures,
     kinds,
@@ -377,6 +377,37 @@ def test_two_checkpoints_of_one_size_are_a_fork(signed: Installation, tmp_path: 
     ]
     held.write_text("".join(f"{each.text}\n" for each in notes), encoding="utf-8")
     assert failures(signed, "--checkpoints", str(held)) == {"forked": [f"0@{ends[0]}", f"2@{ends[2]}"]}
+
+
+def not_signed(installation: Installation) -> str:
+    """What `dossier status` says of the archiver."""
+    return next(str(each["detail"]) for each in installation.status()["processes"] if each["name"] == "archiver")
+
+
+def test_an_archiver_that_is_started_again_signs_no_history_but_its_own(signed: Installation) -> None:
+    ends, place = wait_until_signed(signed), signed_sizes(signed, 1)[1]
+    with writer(signed) as client:
+        keep_copy(client, LOG_TABLES)
+        _, raw = row_at(client, 1, place)
+        rewrite(client, 1, place, f"{raw} ")
+        client.command("ALTER TABLE dossier_checkpoints DELETE WHERE partition = 1", settings=AT_ONCE)
+        signed.kill("archiver")
+        eventually(lambda: "not those of the checkpoint" in not_signed(signed), "what is forged is not signed")
+        publish(signed, *(f"while-forged-{number}" for number in range(WAVE)))
+        eventually(lambda: signed_sizes(signed, 2)[-1] > ends[2], "what is not forged is signed")
+        assert signed_sizes(signed, 1)[-1] == ends[1]
+
+        rewrite(client, 1, place, raw)
+        signed.kill("archiver")  # it would look again too, in a minute
+        assert wait_until_signed(signed)[1] > ends[1]
+        client.command(
+            "INSERT INTO dossier_checkpoints SELECT * FROM copy_of_dossier_checkpoints AS copy WHERE partition = 1 "
+            "AND size NOT IN (SELECT size FROM dossier_checkpoints WHERE partition = 1)"
+        )
+        for name in LOG_TABLES:
+            client.command(f"DROP TABLE copy_of_{name}")
+    assert not not_signed(signed)
+    assert failures(signed) == {}
 
 
 def test_views_that_hide_something_are_named_and_defined_again(signed: Installation) -> None:
