@@ -189,8 +189,6 @@ def _announced(kafka: Cluster, topic: str) -> Iterator[str]:
     try:
         consumer = KafkaConsumer(**kafka.client, auto_offset_reset="earliest", enable_auto_commit=False)
         with contextlib.closing(consumer):
-            if not consumer.partitions_for_topic(topic):
-                return
             yield from _notes_until_now(consumer, TopicPartition(topic, 0))
     except KafkaError as error:
         raise NotReadable(f"{topic} cannot be read: {type(error).__name__}") from error
@@ -199,6 +197,8 @@ def _announced(kafka: Cluster, topic: str) -> Iterator[str]:
 def _notes_until_now(consumer: Any, tp: TopicPartition) -> Iterator[str]:
     from processors.checkpoints import NotReadable
 
+    if not consumer.partitions_for_topic(tp.topic):  # or not yet: a broker that has just started may not know
+        raise NotReadable(f"{tp.topic} is not there: dossier topics apply makes it")
     consumer.assign([tp])
     end = consumer.end_offsets([tp])[tp]
     heard_at = time.monotonic()

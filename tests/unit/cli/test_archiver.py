@@ -75,6 +75,10 @@ class Consumer:
 
     silent: int
     at: int = 0
+    topics: frozenset[str] = frozenset({"dossier.checkpoints.v1"})
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0} if topic in self.topics else set()
 
     def assign(self, partitions: list[Any]) -> None:
         pass
@@ -102,3 +106,8 @@ def test_a_broker_that_falls_silent_is_not_waited_for_for_ever(monkeypatch: pyte
     monkeypatch.setattr(archiver, "_READ_SECONDS", 0.01)
     with pytest.raises(NotReadable, match="nothing came"):
         list(archiver._notes_until_now(Consumer(3), TP))
+
+
+def test_a_topic_that_is_not_there_is_none_that_is_empty() -> None:
+    with pytest.raises(NotReadable, match="is not there"):
+        list(archiver._notes_until_now(Consumer(5, topics=frozenset()), TP))
