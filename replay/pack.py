@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import base64
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 import msgspec
 from msgspec import Struct
@@ -95,7 +96,7 @@ class Pack(Struct, frozen=True):
             except CheckpointRefused as error:
                 failures.append(_failure("signature", f"{self.partition}", str(error)))
         if not failures:
-            failures += self._unproved()
+            failures += self.unproved()
             for found, held_note in held:
                 try:
                     held_note.verified(keys)
@@ -139,7 +140,12 @@ class Pack(Struct, frozen=True):
         advice = f"ask for a pack made with `dossier prove {self.dossier} --since` and the checkpoints you hold"
         return [_failure("inconsistent", position, f"{why}: {advice}")]
 
-    def _unproved(self) -> list[dict[str, str]]:
+    def unproved(self) -> list[dict[str, str]]:
+        """What does not hold of it, whoever has signed it.
+
+        Raises:
+            CheckpointRefused: a checkpoint in it is none.
+        """
         new = parse(self.checkpoint).checkpoint
         failures = []
         if not self.records:
@@ -157,8 +163,10 @@ class Pack(Struct, frozen=True):
             except (ProofError, ValueError) as error:
                 failures.append(_failure("inclusion", position, str(error)))
         for rulebook in self.rulebooks:
-            version = str(rulebook.get("version"))
-            if version_of(rulebook.get("content", {})) != version:
+            version, content = str(rulebook.get("version")), rulebook.get("content")
+            if not _is_rulebook(content):
+                failures.append(_failure("rulebook", version, "its content is no rulebook: those have a name"))
+            elif version_of(content) != version:
                 failures.append(_failure("rulebook", version, "its content is not what its version says"))
         for older in self.olders:
             old = parse(older.checkpoint).checkpoint
@@ -236,6 +244,8 @@ def read_pack(data: bytes) -> Pack:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
+        OSError,  # what bzip2 has no words for
         EOFError,
         KeyError,
         RuntimeError,  # an encrypted file; NotImplementedError, a compression that it does not know, is one too
@@ -265,6 +275,11 @@ def _require_its_files(packed: zipfile.ZipFile, pack: Pack) -> None:
     for name, value in values.items():
         if packed.getinfo(name).file_size != len(value) or packed.read(name) != value:
             raise PackRefused(f"{name} is not the record that pack.json has")
+
+
+def _is_rulebook(content: object) -> TypeGuard[dict[str, Any]]:
+    """Of whatever release: a later one's that this program cannot read makes no proof false."""
+    return isinstance(content, dict) and isinstance(content.get("name"), str)
 
 
 def packed(value: bytes | None) -> str | None:

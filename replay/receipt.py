@@ -39,8 +39,8 @@ VERSION: Final = "dossier-receipt/1"
 #: Limit, before anything is parsed: a code has 128 characters, the rest is shorter.
 MAX_CHARACTERS: Final = 4_096
 _ZONE: Final = timezone(timedelta(hours=7))
-_PLACE: Final = re.compile(r"(\S+/\d+) (0|[1-9]\d{0,18})")
-_LOG: Final = re.compile(r"([1-9]\d{0,18}) (\S+)")
+_PLACE: Final = re.compile(r"(\S+/[0-9]+) (0|[1-9][0-9]{0,18})")
+_LOG: Final = re.compile(r"([1-9][0-9]{0,18}) (\S+)")
 
 
 class ReceiptRefused(Exception):
@@ -153,6 +153,8 @@ def read_receipt(text: str) -> SignedReceipt:
         receipt = _receipt(lines)
     except CheckpointRefused as error:
         raise ReceiptRefused(f"no receipt: {error}") from error
+    if receipt.text != f"{body}\n":  # the signature is checked over the text as it is written here
+        raise ReceiptRefused("no receipt: it is written otherwise than a receipt is")
     return SignedReceipt(receipt, signatures)
 
 

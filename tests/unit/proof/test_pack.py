@@ -31,7 +31,7 @@ from replay.pack import (
     write_pack,
 )
 from replay.page import page
-from schemas.rulebook import shipped
+from schemas.rulebook import shipped, version_of
 
 KEY = Signer.from_seed("gia-lai", bytes(range(32)))
 TOPIC, DOSSIER = "dossier.events.v1", "H21.18-260302-0042"
@@ -236,6 +236,19 @@ def test_a_rulebook_that_is_not_what_its_version_says_is_named() -> None:
     assert [each["kind"] for each in forged.verify([KEY.public])["failures"]] == ["rulebook"]
 
 
+@pytest.mark.parametrize("content", [{}, {"name": 5}, {"title": {}}, [], "x", None])
+def test_what_is_no_rulebook_is_named_though_its_version_is_its_hash(content: Any) -> None:
+    forged = replace(overridden(), rulebooks=({"known_at_us": 0, "version": version_of(content), "content": content},))
+    assert [each["kind"] for each in forged.verify([KEY.public])["failures"]] == ["rulebook"]
+
+
+def test_a_rulebook_of_a_later_release_makes_no_proof_false() -> None:
+    content = {"name": "of-the-year-3000", "zones": 4}
+    later = replace(overridden(), rulebooks=({"known_at_us": 0, "version": version_of(content), "content": content},))
+    assert later.verify([KEY.public])["ok"]
+    assert "of-the-year-3000" in page(later)
+
+
 def test_a_pack_is_the_same_bytes_and_is_read_back() -> None:
     pack = overridden()
     data = write_pack(pack, page(pack))
@@ -383,6 +396,19 @@ def test_a_file_that_was_damaged_is_refused_or_its_proofs_do_not_hold() -> None:
         except PackRefused:
             refused += 1
     assert refused > 100, "and nothing else was raised"
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2], ids=["lzma", "bzip2"])
+def test_a_file_of_another_compression_that_was_damaged_is_refused(method: int) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as other:
+        other.writestr("pack.json", b"{}" * 500)
+    whole = file.getvalue()
+    for place in range(39, whole.index(b"PK\x01\x02")):  # behind the name of the file, to its end
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x55
+        with pytest.raises(PackRefused):
+            read_pack(bytes(damaged))
 
 
 @pytest.mark.parametrize("name", ["ce_id", "", "tên", "\udcff\udcfe", "\0base64:", "\0base64:/w=="])

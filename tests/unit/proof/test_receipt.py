@@ -90,6 +90,15 @@ def test_any_other_letter_is_refused(place: int, letter: str) -> None:
         read_receipt(forged).verified([LEDGER_KEY.public])
 
 
+@pytest.mark.parametrize("digit", ["\u0665", "\uff15"], ids=["Arabic", "full width"])
+def test_a_number_in_other_digits_is_refused(digit: str) -> None:
+    for old in (f"/0 {OFFSET}\n", f"\n1{OFFSET} "):
+        whole = sign_receipt(replace(receipt_of(), size=15), LEDGER_KEY).text
+        assert whole.count(old) == 1
+        with pytest.raises(ReceiptRefused):
+            read_receipt(whole.replace(old, old.replace(str(OFFSET), digit)))
+
+
 @given(text=st.text(max_size=300) | st.binary(max_size=300).map(lambda data: b64encode(data).decode()))
 def test_what_is_no_receipt_is_refused(text: str) -> None:
     for forged in (text, f"dossier-receipt/1\n{text}", SIGNED.receipt.text + text, text + SIGNED.text):
