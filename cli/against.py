@@ -26,6 +26,7 @@ from schemas.settings import Settings
 if TYPE_CHECKING:
     from replay.archive import Archive
     from replay.checkpoint import PublicKey
+    from replay.log_table import StoredCheckpoint
     from replay.pack import Held
     from replay.reconcile import Finding, Reconciliation
     from replay.verify import Failure, Signed, Verified
@@ -55,8 +56,10 @@ def against_signed(
     ends = ledger_ends(kafka)
     with open_archive(around) as archive:
         kept = ((each.found, each.note.text) for each in held)
-        notes = [*_stored_notes(archive), *_announced_notes(kafka), *own_notes(settings), *kept]
+        stored = list(_stored_checkpoints(archive))
+        notes = [*_stored_notes(stored), *_announced_notes(kafka), *own_notes(settings), *kept]
         signed, failures = signed_checkpoints(notes, keys, archive.topic)
+        failures += unlike_their_notes(stored, archive.topic)
         numbers = {*ends, *signed, *archive.cursors()}
         parts = [_Part(around, each, tuple(signed.get(each, ()))) for each in sorted(numbers)]
     with progress_bar() as bar:
@@ -66,8 +69,11 @@ def against_signed(
 
 
 def _verify_part(part: _Part, seen: Seen) -> Verified:
+    from replay.log_table import LogTable
+    from replay.nodes import ComputedNodes
     from replay.verify import verify_rows
 
+    computed = ComputedNodes()
     with open_archive(part.around) as archive:
         end = archive.cursors().get(part.partition, 0)
 
@@ -76,16 +82,46 @@ def _verify_part(part: _Part, seen: Seen) -> Verified:
                 yield block
                 seen(part.partition, block[-1][0] + 1, end) if block else None
 
-        return verify_rows(part.partition, blocks(), part.checkpoints)
+        verified = verify_rows(part.partition, blocks(), part.checkpoints, computed.add)
+        # Behind the last root that agrees it may be the rows that are wrong, and the nodes that are right.
+        nodes = computed.differing(LogTable(archive.client, archive.topic), part.partition, verified.agreed)
+    return verified._replace(failures=(*verified.failures, *altered_nodes(part.partition, nodes)))
 
 
-def _stored_notes(archive: Archive) -> Iterator[tuple[str, str]]:
+def altered_nodes(partition: int, nodes: Iterable[tuple[int, int]]) -> Iterator[Failure]:
+    """Subtrees of which another hash is stored than their leaves have: proofs made from it would not hold."""
+    from replay.nodes import leaves_of
+    from replay.verify import Failure
+
+    told = "dossier_log_nodes has another hash for these leaves: dossier repair --from-ledger"
+    return (Failure("node", f"{partition}@{leaves_of(*each)}", told) for each in nodes)
+
+
+def _stored_checkpoints(archive: Archive) -> Iterator[StoredCheckpoint]:
     from replay.log_table import LogTable
 
     table = LogTable(archive.client, archive.topic)
     for partition in table.partitions():
-        for each in table.checkpoints(partition):
-            yield f"dossier_checkpoints {partition}@{each.size}", each.note
+        yield from table.checkpoints(partition)
+
+
+def _stored_notes(stored: Iterable[StoredCheckpoint]) -> Iterator[tuple[str, str]]:
+    for each in stored:
+        yield f"dossier_checkpoints {each.partition}@{each.size}", each.note
+
+
+def unlike_their_notes(stored: Iterable[StoredCheckpoint], topic: str) -> Iterator[Failure]:
+    """Rows that say otherwise than what was signed. Of a note that is none its signature tells."""
+    from replay.checkpoint import CheckpointRefused
+    from replay.verify import Failure
+
+    for each in stored:
+        try:
+            why = each.disagreement(topic)
+        except CheckpointRefused:
+            continue
+        if why is not None:
+            yield Failure("checkpoint", f"{each.partition}@{each.size}", f"dossier_checkpoints: {why}")
 
 
 def _announced_notes(kafka: Cluster) -> Iterator[tuple[str, str]]:
@@ -193,6 +229,16 @@ def strangers(around: Surroundings) -> list[Failure]:
         Failure("stranger", f"{topic}/{partition}@{first}-{last}", f"{count} rows of a topic that is not archived")
         for topic, partition, first, last, count in rows
     ]
+
+
+def scattered(around: Surroundings) -> list[Failure]:
+    """Dossiers that have records in several partitions, the first of them: live state folds each partition alone."""
+    from replay.verify import Failure
+
+    with open_archive(around) as archive:
+        found = archive.scattered(_SHOWN)
+    told = "its records are in several partitions, so a client chose one otherwise than by the key"
+    return [Failure("partition", f"{', '.join(map(str, partitions))}: {key}", told) for key, partitions in found]
 
 
 def redefined(around: Surroundings) -> list[Failure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from processors.archive_table import ArchiveTable
     from processors.repair import Repair, Span
     from replay.archive import Archive
+    from replay.log_table import LogTable
+    from replay.nodes import Nodes
 
 #: How long the archiver may take for what has just come: after a repair, and where nothing was repaired.
 _WAIT_SECONDS: Final = 60.0
@@ -55,7 +58,8 @@ def repair(
     Written again are rows that are missing, rows that are there twice, and rows of which columns do not say what the
     record says: somebody altered them, or an earlier release could not read the record. A row whose record is not the
     ledger's is evidence: it is named and left, and so is a true one beside it. Views that do not show what they should
-    are defined again.
+    are defined again. Stored checkpoints that say otherwise than their signed note are taken out, and stored hashes of
+    leaves that are not theirs are written anew.
     What was signed is compared where a public key is given or lies in the data folder. A running archiver may
     meanwhile say that rows are gone: they are on their way.
     Exits with 1 if anything is not as it should be afterwards.
@@ -69,9 +73,10 @@ def repair(
     settings = load_settings()
     keys, held = known_keys(settings, key, checkpoints)
     around = surroundings(settings)
+    unlike = _checkpoints_put_right(around, dry_run)
     missing, doubled, altered = _missing(around), _doubled(around), _altered(around)
     views, kinds = _altered_views(around), {"missing": missing, "doubled": doubled, "altered": altered}
-    found = {name: _listed(spans) for name, spans in kinds.items()} | {"views": views}
+    found: dict[str, Any] = {name: _listed(spans) for name, spans in kinds.items()} | {"views": views}
     rows = {name: sum(span.rows for some in spans.values() for span in some) for name, spans in kinds.items()}
     written, rewritten, failed = 0, 0, list[str]()
     if not dry_run:
@@ -79,6 +84,7 @@ def repair(
         wrong = {topic: together((*doubled[topic], *altered[topic])) for topic in doubled}
         rewritten = _repair(around, wrong, lambda repairing, spans: repairing.rewrite(spans), failed)
         _restore_views(around, views)
+    found |= {"checkpoints": unlike, "nodes": _nodes_put_right(around, dry_run)}
     wait = _LOOK_SECONDS if dry_run else _WAIT_SECONDS
     proved = against_ledger_and_signed(settings, around, wait, keys, held)
     answer = {**proved.as_answer(), "written": written, "rewritten": rewritten, "failed": failed, "rows": rows, **found}
@@ -103,7 +109,7 @@ def _missing(around: Surroundings) -> Spans:
         client = opened.client
         for topic, group, _ in ARCHIVED:
             table = LogTable(client, topic)
-            signed = {each: newest.size for each in table.partitions() if (newest := table.newest(each))}
+            signed = {each: newest.size for each in table.partitions() if (newest := table.newest_sound(each))}
             sides = (Archive(client, topic).cursors(), signed, committed(kafka, topic, group))
             reached = {each: max(side.get(each, 0) for side in sides) for side in sides for each in side}
             found[topic] = find_gaps(client, topic, _within(reached, topic_ends(kafka, topic)))
@@ -152,6 +158,59 @@ def _altered_offsets(
         looked(len(block[0]))
 
 
+def _checkpoints_put_right(around: Surroundings, dry_run: bool) -> list[str]:
+    """Where rows of checkpoints are not what their note says; they are taken out, so that the archiver goes on."""
+    from replay.log_table import LogTable
+
+    with open_archive(around) as archive:
+        table = LogTable(archive.client, archive.topic)
+        every = {each: table.checkpoints(each) for each in table.partitions()}
+        wrong = {each: [row for row in rows if not row.is_sound(table.topic)] for each, rows in every.items()}
+    if not dry_run and any(wrong.values()):
+        with _writing(around) as client:
+            for partition, rows in wrong.items():
+                LogTable(client).remove_checkpoints(partition, rows)
+    return [f"{partition}@{row.size}" for partition, rows in wrong.items() for row in rows]
+
+
+def _nodes_put_right(around: Surroundings, dry_run: bool) -> list[str]:
+    """Of which leaves another hash is stored than they have; it is written anew. Leaves that are wrong come first."""
+    from replay.log_table import LogTable
+    from replay.nodes import leaves_of
+
+    with open_archive(around) as archive:
+        table = LogTable(archive.client, archive.topic)
+        wrong = {each: _wrong_nodes(table, each) for each in table.partitions()}
+    if not dry_run and any(wrong.values()):
+        with _writing(around) as client:
+            for partition, nodes in wrong.items():
+                LogTable(client).replace_nodes(partition, nodes)
+    return [f"{partition}@{leaves_of(*each)}" for partition, nodes in wrong.items() for each in nodes]
+
+
+def _wrong_nodes(table: LogTable, partition: int) -> Nodes:
+    from replay.log_table import Missing
+    from replay.nodes import altered
+
+    newest = table.newest_sound(partition)
+    try:
+        return altered(table, newest) if newest else {}
+    except Missing:
+        return {}
+
+
+@contextmanager
+def _writing(around: Surroundings) -> Iterator[Any]:
+    """A client that may write."""
+    from clickhouse_connect.driver.exceptions import ClickHouseError
+
+    try:
+        with connect_writer(around) as client:
+            yield client
+    except ClickHouseError as error:
+        raise not_answered(around, error) from error
+
+
 def _altered_views(around: Surroundings) -> list[str]:
     """The views that are not as they are defined."""
     from deploy.clickhouse.views import altered_views
@@ -161,17 +220,11 @@ def _altered_views(around: Surroundings) -> list[str]:
 
 
 def _restore_views(around: Surroundings, names: list[str]) -> None:
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
     from deploy.clickhouse.views import restore_views
 
-    if not names:
-        return
-    try:
-        with connect_writer(around) as client:
+    if names:
+        with _writing(around) as client:
             restore_views(client, names)
-    except ClickHouseError as error:
-        raise not_answered(around, error) from error
 
 
 def _ends(kafka: Cluster, archive: Archive) -> dict[int, int]:
@@ -241,6 +294,10 @@ def _print(answer: dict[str, Any], proved: Proved) -> None:
     _print_spans("cột sai · altered", "cột nào cũng đúng · no column is altered", answer["altered"], rows["altered"])
     for name in answer["views"]:
         out.print(f"khung nhìn sai định nghĩa · a view with another definition: {name}", markup=False)
+    for where in answer["checkpoints"]:
+        out.print(f"điểm kiểm chứng khác bản đã ký · a checkpoint that is not what its note says: {where}")
+    for where in answer["nodes"]:
+        out.print(f"băm lưu sai · a stored hash that is not that of its leaves: {where}")
     out.print(f"{number(answer['written'])} dòng đã ghi lại · rows written again")
     out.print(f"{number(answer['rewritten'])} dòng đã ghi lại cho đúng · rows put right")
     for why in answer["failed"]:

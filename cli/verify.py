@@ -11,7 +11,17 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.against import against_brokers, against_live, against_signed, detached, named, redefined, strangers, unnamed
+from cli.against import (
+    against_brokers,
+    against_live,
+    against_signed,
+    detached,
+    named,
+    redefined,
+    scattered,
+    strangers,
+    unnamed,
+)
 from cli.checkpoint import Checkpoints, held_in
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.keys import Keys, own_keys, read_public
@@ -134,7 +144,7 @@ def _verify_all(
     verified, failures = against_signed(settings, keys, held, workers)
     seconds = time.monotonic() - began
     counts = against_brokers(around, wait)
-    failures += named(counts) + strangers(around) + redefined(around)
+    failures += named(counts) + strangers(around) + scattered(around) + redefined(around)
     failures += detached(around, counts, failures)
     done, differing = against_live(around, ends, wait, workers)
     failures += differing

@@ -154,6 +154,20 @@ class Archive:
             named = " AND dossier_id IN arrayPushBack({dossiers:Array(String)}, '') AND key IN {dossiers:Array(String)}"
             yield from histories(self._columns(f"{sql}{named} GROUP BY history", {**parameters, **some}, _GROUPED))
 
+    def scattered(self, most: int) -> list[tuple[str, list[int]]]:
+        """Dossiers of which events are in more partitions than one, and which those are; the first of them."""
+        sql = (
+            "SELECT key, groupUniqArray(100)(partition) FROM dossier_events WHERE topic = {topic:String} "
+            "AND unreadable = '' AND isNotNull(key) GROUP BY key HAVING min(partition) < max(partition) "
+            "ORDER BY key LIMIT {most:UInt32}"
+        )
+        blocks = self._columns(sql, {"most": most}, _GROUPED)
+        return [
+            (_text(key), sorted(map(int, partitions)))
+            for keys, places in blocks
+            for key, partitions in zip(keys, places, strict=True)
+        ]
+
     def leaves(self, partition: int) -> Iterator[list[Any]]:
         """All rows of a partition as `replay.verify.StoredRow`, a block at a time, in ledger order."""
         sql = (

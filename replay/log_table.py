@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
 from events.ledger import LEDGER_TOPIC
+from replay.checkpoint import CheckpointRefused, parse
 from replay.merkle import CompactRange, Completed
 
 CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
@@ -14,7 +15,11 @@ CHECKPOINTS_TOPIC: Final = "dossier.checkpoints.v1"
 KEPT_LEVELS: Final = (8, 16)
 #: Leaves of one question: two megabytes.
 _LEAVES: Final = 1 << 16
-_CHECKPOINTS: Final = 100
+#: So many checkpoints of one question, where all but the first are seldom needed; and nodes of one command.
+_ROWS: Final = 16
+_NODES: Final = 250
+#: Which row of dossier_checkpoints: nothing in it is the only one of its kind.
+_ROW_ID: Final = "hex(SHA256(toString((size, root, hashes, note))))"
 
 
 class Missing(Exception):
@@ -26,13 +31,38 @@ class Missing(Exception):
 
 
 class StoredCheckpoint(NamedTuple):
-    """A row of dossier_checkpoints."""
+    """A row of dossier_checkpoints. What is signed is the note; the columns only repeat it."""
 
     partition: int
     size: int
     root: bytes
     hashes: tuple[bytes, ...]
     note: str
+    row: str = ""  # tells rows of a partition apart
+
+    def disagreement(self, topic: str) -> str | None:
+        """What the columns say otherwise than the note.
+
+        Raises:
+            CheckpointRefused: the note is none.
+        """
+        signed = parse(self.note).checkpoint
+        if signed.partition_of(topic) != self.partition:
+            return f"its note is of {signed.origin}"
+        try:
+            root = CompactRange(self.size, self.hashes).root()
+        except ValueError as error:
+            return str(error)
+        if (self.size, self.root, root) != (signed.size, signed.root, signed.root):
+            return f"size, root or hashes are not those of its note, which is of {signed.size} leaves"
+        return None
+
+    def is_sound(self, topic: str) -> bool:
+        """The row is what its note says."""
+        try:
+            return self.disagreement(topic) is None
+        except CheckpointRefused:
+            return False
 
 
 class LogTable:
@@ -82,6 +112,32 @@ class LogTable:
         """The kept subtrees of these ranges (level, first, end), by level and index; those that are there."""
         return self._hashes(_nodes_sql(len(ranges)), partition, _node_bounds(ranges))
 
+    def every_node(self, partition: int, level: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Index and hash of each row of a level's first `end` subtrees; of one there may be several."""
+        sql = (
+            "SELECT number, hash FROM dossier_log_nodes WHERE topic = {topic:String} "
+            "AND partition = {partition:UInt32} AND level = {level:UInt8} "
+            "AND number >= {first:UInt64} AND number < {end:UInt64}"
+        )
+        for first in range(0, end, _LEAVES):
+            bounds = {"partition": partition, "level": level, "first": first, "end": min(end, first + _LEAVES)}
+            for number, found in self._rows(sql, bounds):
+                yield int(number), bytes(found)
+
+    def replace_nodes(self, partition: int, nodes: Mapping[tuple[int, int], bytes]) -> None:
+        """Take out all rows of these subtrees, and write one for each. Who dies between leaves them to the leaves."""
+        sql = (
+            "DELETE FROM dossier_log_nodes WHERE topic = {topic:String} AND partition = {partition:UInt32} "
+            "AND level = {level:UInt8} AND number IN {numbers:Array(UInt64)}"
+        )
+        for level in KEPT_LEVELS:
+            numbers = sorted(number for each, number in nodes if each == level)
+            for start in range(0, len(numbers), _NODES):
+                some = numbers[start : start + _NODES]
+                at = {"topic": self.topic, "partition": partition, "level": level, "numbers": some}
+                self._client.command(sql, at)
+                self.keep(partition, [Completed(level, each, [nodes[level, each]]) for each in some])
+
     def around(
         self, partition: int, tiles: Sequence[int], ranges: Sequence[tuple[int, int, int]]
     ) -> dict[tuple[int, int], bytes]:
@@ -114,12 +170,25 @@ class LogTable:
 
     def newest_first(self, partition: int) -> Iterator[StoredCheckpoint]:
         """All checkpoints of a partition, the one of the most leaves first; some at a time, as few are wanted."""
-        for start in count(0, _CHECKPOINTS):
-            some = f"ORDER BY size DESC, note LIMIT {_CHECKPOINTS} OFFSET {start}"
-            found = self._checkpoints(f"AND partition = {{partition:UInt32}} {some}", partition)
+        rest = f"AND partition = {{partition:UInt32}} ORDER BY size DESC, {_ROW_ID} LIMIT {_ROWS}"
+        for start in count(0, _ROWS):
+            found = self._checkpoints(f"{rest} OFFSET {start}", partition)
             yield from found
-            if len(found) < _CHECKPOINTS:
+            if len(found) < _ROWS:
                 return
+
+    def newest_sound(self, partition: int) -> StoredCheckpoint | None:
+        """The checkpoint of the most leaves whose row is what its note says: who forged a larger one stops nobody."""
+        return next((each for each in self.newest_first(partition) if each.is_sound(self.topic)), None)
+
+    def remove_checkpoints(self, partition: int, rows: Collection[StoredCheckpoint]) -> None:
+        """Take these rows out, and no other of the same size."""
+        sql = (
+            "DELETE FROM dossier_checkpoints WHERE topic = {topic:String} "  # noqa: S608  # our own words; values are parameters
+            f"AND partition = {{partition:UInt32}} AND {_ROW_ID} = {{row:String}}"
+        )
+        for each in rows:
+            self._client.command(sql, {"topic": self.topic, "partition": partition, "row": each.row})
 
     def checkpoints(self, partition: int) -> list[StoredCheckpoint]:
         """All checkpoints of a partition, the smallest first."""
@@ -132,11 +201,12 @@ class LogTable:
 
     def _checkpoints(self, rest: str, partition: int) -> list[StoredCheckpoint]:
         sql = (
-            f"SELECT partition, size, root, hashes, note FROM dossier_checkpoints WHERE topic = {{topic:String}} {rest}"  # noqa: S608  # our own words; values are parameters
+            f"SELECT partition, size, root, hashes, note, {_ROW_ID} FROM dossier_checkpoints "  # noqa: S608  # our own words; values are parameters
+            f"WHERE topic = {{topic:String}} {rest}"
         )
         return [
-            StoredCheckpoint(int(number), int(size), bytes(root), tuple(map(bytes, hashes)), str(note))
-            for number, size, root, hashes, note in self._rows(sql, {"partition": partition})
+            StoredCheckpoint(int(number), int(size), bytes(root), tuple(map(bytes, hashes)), str(note), str(row))
+            for number, size, root, hashes, note, row in self._rows(sql, {"partition": partition})
         ]
 
     def _rows(self, sql: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:

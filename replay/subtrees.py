@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from replay.log_table import KEPT_LEVELS, LogTable, Missing, StoredCheckpoint
-from replay.merkle import node_hash, perfect_levels
+from replay.merkle import ProofError, inclusion_proof, node_hash, perfect_levels, verify_inclusion
+from replay.nodes import LOWEST, of_leaves
 
 _TILES_A_QUESTION: Final = 100
 
@@ -23,6 +24,7 @@ class StoredSubtrees:
         self._size = 0
         self._known: dict[tuple[int, int], bytes] = {}
         self._asked: set[tuple[int, int]] = set()
+        self._recomputed = False
 
     def prepare(self, leaves: Sequence[int]) -> None:
         """Ask at once for all that proofs of these leaves read within their perfect subtrees: groups of 256."""
@@ -40,6 +42,15 @@ class StoredSubtrees:
         for level, found in zip(perfect_levels(checkpoint.size), checkpoint.hashes, strict=True):
             self._known[level, begin >> level] = found
             begin += 1 << level
+
+    def recompute(self) -> None:
+        """From now on all follows from the leaves, whatever nodes are stored: they are read once, from the first on.
+
+        Raises:
+            Missing: a leaf is not there.
+        """
+        computed, _ = of_leaves(self._table, self._partition, self._size)
+        self._known, self._asked, self._recomputed = computed.nodes, set(), True
 
     def subtree(self, level: int, index: int) -> bytes:
         """See `replay.merkle.Subtrees`.
@@ -60,6 +71,8 @@ class StoredSubtrees:
 
     def _fetch(self, level: int, index: int) -> None:
         """The kept hashes of the next kept level below, of all that this subtree's neighbourhood may need."""
+        if self._recomputed and level > LOWEST:
+            return  # they are all there
         below = max((each for each in KEPT_LEVELS if each <= level), default=0)
         span = max(8, level - below)
         first = (index << (level - below)) >> span << span
@@ -72,3 +85,20 @@ class StoredSubtrees:
         else:
             for leaves in self._table.leaves(self._partition, first, end):
                 self._known |= {(0, first + number): leaf for number, leaf in enumerate(leaves)}
+
+
+def require_leaf(table: LogTable, signed: StoredCheckpoint, index: int, leaf: bytes) -> None:
+    """Check that this is the leaf at `index` of the log that was signed.
+
+    Raises:
+        ProofError: it is not.
+        Missing: a leaf beside it is not there.
+    """
+    subtrees = StoredSubtrees(table, signed.partition)
+    subtrees.prepare([index])
+    subtrees.until(signed)
+    try:
+        verify_inclusion(leaf, index, signed.size, inclusion_proof(subtrees, index, signed.size), signed.root)
+    except ProofError:  # a stored node may be wrong where all leaves are right
+        subtrees.recompute()
+        verify_inclusion(leaf, index, signed.size, inclusion_proof(subtrees, index, signed.size), signed.root)

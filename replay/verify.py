@@ -7,12 +7,12 @@ stored in the table; those only help to say which row was changed.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from replay.checkpoint import CheckpointRefused, PublicKey, parse
 from replay.leaf import leaf_hash
-from replay.merkle import CompactRange
+from replay.merkle import CompactRange, Completed
 
 #: Offset, the bytes of the row's leaf as they follow from the row now, and the leaf hash that is stored beside it.
 StoredRow = tuple[int, bytes, bytes]
@@ -38,11 +38,15 @@ class Signed(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The outcome for one partition: how many leaves were computed, how many checkpoints compared."""
+    """The outcome for one partition: how many leaves were computed, how many checkpoints compared.
+
+    `agreed`: the size of the largest log whose root was the computed one.
+    """
 
     leaves: int
     checkpoints: int
     failures: tuple[Failure, ...]
+    agreed: int = 0
 
 
 def signed_checkpoints(
@@ -70,14 +74,22 @@ def signed_checkpoints(
     return found, failures
 
 
-def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoints: Sequence[Signed]) -> Verified:
+def verify_rows(
+    partition: int,
+    blocks: Iterable[Iterable[StoredRow]],
+    checkpoints: Sequence[Signed],
+    completed: Callable[[Iterable[Completed]], None] = lambda _: None,
+) -> Verified:
     """Compare the rows of a partition, in the order of their offsets, with its checkpoints.
 
     Rows without any checkpoint are a failure: nothing says what they should be.
+
+    Args:
+        completed: is given the subtrees of the computed log, the lower ones first.
     """
     expected = sorted(checkpoints)
     failures = list(_forks(partition, expected))
-    signed = _Against(partition, expected)
+    signed = _Against(partition, expected, completed)
     failures += signed.compare([])
     end = leaves = 0
     new: list[bytes] = []  # leaves of which no root was compared yet
@@ -106,28 +118,33 @@ def verify_rows(partition: int, blocks: Iterable[Iterable[StoredRow]], checkpoin
     if end and (newest is None or not newest.size):
         message = "no known key has signed a checkpoint of these rows: the archiver needs a signing_key, and a moment"
         failures.append(Failure("unsigned", f"{partition}@0-{end - 1}", message))
-    return Verified(leaves, signed.compared, tuple(failures))
+    return Verified(leaves, signed.compared, tuple(failures), signed.agreed)
 
 
 class _Against:
     """The log as it is computed, and the checkpoints that it has not come to. `until`: its size at the next one.
 
+    `agreed`: the size up to which the last root agreed.
+
     Where a row differs every later root does too, so a root that differs says that rows do, unless a later one agrees:
     then it was the earlier statement that is false.
     """
 
-    def __init__(self, partition: int, expected: Sequence[Signed]) -> None:
+    def __init__(
+        self, partition: int, expected: Sequence[Signed], completed: Callable[[Iterable[Completed]], None]
+    ) -> None:
         self._partition = partition
+        self._completed = completed
         self._log = CompactRange()
         self._due = deque(expected)
-        self._good = 0  # the size up to which the last root agreed
         self._others = dict[tuple[int, bytes], Signed]()  # those since then that do not, by size and root
+        self.agreed = 0
         self.compared = 0
         self.until = 0
 
     def compare(self, leaves: Sequence[bytes]) -> Iterator[Failure]:
         """Go on with these leaves, to the size of the next checkpoint."""
-        self._log.extend(leaves)
+        self._completed(self._log.extend(leaves))
         root, agrees = self._log.root(), None
         while self._due and self._due[0].size == self._log.size:
             signed = self._due.popleft()
@@ -138,7 +155,7 @@ class _Against:
                 self._others.setdefault((signed.size, signed.root), signed)
         if agrees is not None:
             yield from self._false(agrees)
-            self._good = agrees.size
+            self.agreed = agrees.size
         self.until = min(self._log.size + _LEAVES, self._due[0].size) if self._due else 0
 
     def _false(self, agrees: Signed) -> Iterator[Failure]:
@@ -159,7 +176,7 @@ class _Against:
         """What no later root has explained."""
         if self._others:
             first = next(iter(self._others.values()))
-            rows = f"{self._good}-{first.size - 1}" if first.size else "0"
+            rows = f"{self.agreed}-{first.size - 1}" if first.size else "0"
             message = f"rows {rows} are not those that were signed ({first.found})"
             yield Failure("root", f"{self._partition}@{rows}", message)
 

@@ -48,7 +48,7 @@ def failures(rows: list[Row], checkpoints: list[Signed]) -> set[str]:
 def test_an_archive_that_only_grew_is_as_it_was_signed(world: World, more: int) -> None:
     grown = [*world.rows, *(row(len(world.rows) + number) for number in range(more))]
     verified = verify_rows(PARTITION, [as_read(grown)], world.checkpoints)
-    assert verified == (len(grown), len(world.checkpoints), ())
+    assert verified == (len(grown), len(world.checkpoints), (), len(world.rows))
 
 
 def edited(rows: list[Row], draw: st.DataObject, place: int) -> list[Row]:
