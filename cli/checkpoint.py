@@ -122,7 +122,7 @@ def _table(archive: Archive) -> LogTable:
 
 def _newest(table: LogTable) -> Iterator[StoredCheckpoint]:
     for partition in table.partitions():
-        newest = table.newest(partition)
+        newest = table.newest_sound(partition)
         if newest is not None:
             yield newest
 

@@ -132,6 +132,14 @@ def read_public(file: Path) -> PublicKey:
         raise CommandError(f"{file}: {error}", EXIT_USAGE) from error
 
 
+def installed_keys(settings: Settings) -> list[PublicKey]:
+    """The public keys that are here: those in the installation's folder, and the one beside its signing_key."""
+    files = {*(settings.data_dir / "keys").glob("*.pub")}
+    if settings.signing_key is not None:
+        files |= {each for each in [settings.signing_key.with_suffix(".pub")] if each.exists()}
+    return [read_public(each) for each in sorted(files)]
+
+
 def own_keys(settings: Settings) -> list[Path]:
     """The public keys of the installation: enough for its own operators; an auditor brings the key."""
     found = sorted((settings.data_dir / "keys").glob("*.pub"))

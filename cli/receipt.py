@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from cli.access import record_read
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
-from cli.keys import read_public, read_signer
+from cli.keys import installed_keys, read_public, read_signer
 from cli.past import open_archive
 from cli.surroundings import surroundings
 from schemas.settings import Settings, load_settings
@@ -21,7 +22,9 @@ from schemas.settings import Settings, load_settings
 if TYPE_CHECKING:
     import segno
 
-    from replay.archive import Archive
+    from replay.archive import Archive, ArchiveRow
+    from replay.checkpoint import PublicKey
+    from replay.log_table import LogTable, StoredCheckpoint
     from replay.receipt import Receipt, SignedReceipt
     from replay.timeline import Step
 
@@ -56,7 +59,8 @@ def receipt(
     around = surroundings(settings)
     record_read(around, "receipt", dossier)
     with open_archive(around) as archive:
-        signed = sign_receipt(_receipt(dossier, archive), signer)
+        keys = [signer.public, *installed_keys(settings)]
+        signed = sign_receipt(_receipt(dossier, archive, keys), signer)
     code = _qr_code(signed.text)
     if to is not None:
         to.write_text(signed.text, encoding="utf-8")
@@ -120,29 +124,61 @@ def _own_key(settings: Settings) -> Path:
     return found
 
 
-def _receipt(dossier: str, archive: Archive) -> Receipt:
-    """Of the first reception that stands, and the newest checkpoint.
+def _receipt(dossier: str, archive: Archive, keys: Sequence[PublicKey]) -> Receipt:
+    """Of the first reception that stands, and the newest checkpoint. The log is what was signed, not what rows say.
 
     Raises:
-        CommandError: there is none, or the log is not signed so far yet.
+        CommandError: there is none, the log is not signed so far yet, or the reception is not what was signed.
     """
-    from replay.leaf import leaf_bytes, leaf_hash
-    from replay.log_table import LogTable
-    from replay.receipt import Receipt, times_of
+    from events.envelope import Unreadable
+    from replay.checkpoint import CheckpointRefused
+    from replay.log_table import LogTable, Missing
+    from replay.merkle import ProofError
 
-    step = _reception(dossier, archive)
+    step, table = _reception(dossier, archive), LogTable(archive.client, archive.topic)
     partition, offset = step.record.partition, step.record.offset
-    newest = LogTable(archive.client, archive.topic).newest(partition)
+    newest = table.newest_sound(partition)
     if newest is None or newest.size <= offset:
         raise CommandError(
             f"the newest checkpoint of partition {partition} has {newest.size if newest else 0} leaves, the reception "
             f"is leaf {offset}: wait a moment for the archiver to sign it; it needs a signing_key"
         )
-    row = next(row for block in archive.stream_partition(partition, offset, offset + 1) for row in block)
-    leaf = leaf_hash(leaf_bytes(archive.topic, partition, offset, row.recorded_ms, row.key, row.raw, row.headers))
-    received, promised = times_of(step.record.event)
-    origin = newest.note.partition("\n")[0]
-    return Receipt(dossier, received, promised, origin, offset, leaf, newest.size, newest.root)
+    try:
+        rows = [row for block in archive.stream_partition(partition, offset, offset + 1) for row in block]
+        return receipt_of(dossier, rows, table, newest, keys)
+    except (CheckpointRefused, Missing, ProofError, Unreadable) as error:
+        told = f"no receipt for {dossier}: the archive is not what was signed: dossier verify --all ({error})"
+        raise CommandError(told, EXIT_FOUND) from error
+
+
+def receipt_of(
+    dossier: str, rows: Sequence[ArchiveRow], table: LogTable, newest: StoredCheckpoint, keys: Sequence[PublicKey]
+) -> Receipt:
+    """What the rows of one offset say, if that is in the log of this checkpoint, and one of `keys` has signed it.
+
+    Raises:
+        CheckpointRefused, Missing, ProofError, Unreadable: it is not what was signed.
+    """
+    from events.envelope import decode_record
+    from replay.checkpoint import parse
+    from replay.leaf import leaf_bytes, leaf_hash
+    from replay.log_table import Missing
+    from replay.receipt import Receipt, times_of
+    from replay.subtrees import require_leaf
+
+    signed, first = parse(newest.note), rows[0]
+    signed.verified(keys)
+    log, offset = signed.checkpoint, first.offset
+    leaves = {
+        leaf_hash(leaf_bytes(table.topic, newest.partition, offset, row.recorded_ms, row.key, row.raw, row.headers))
+        for row in rows
+    }
+    if len(leaves) > 1:
+        raise Missing(newest.partition, offset, "different rows")
+    (leaf,) = leaves
+    require_leaf(table, newest, offset, leaf)
+    received, promised = times_of(decode_record(dossier.encode(), first.raw))
+    return Receipt(dossier, received, promised, log.origin, offset, leaf, log.size, log.root)
 
 
 def _reception(dossier: str, archive: Archive) -> Step:

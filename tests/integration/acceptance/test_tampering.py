@@ -132,11 +132,13 @@ def test_a_row_that_no_record_has_is_named(signed: Installation) -> None:
             insert(client, mark, partition, offset)
         insert(client, mark, 0, 7, f"another.{LEDGER_TOPIC}")
         dossier_id, _ = row_at(client, *COPIED)
-        found = failures(signed)
+        found, proved = failures(signed), signed.run("prove", dossier_id, "--out", "nothing.zip")
         shown = client.query("SELECT count() FROM dossier_events_readable WHERE endsWith(raw, ' ')").result_rows
         client.command("DELETE FROM dossier_events WHERE writer = {mark:UUID}", {"mark": mark})
     assert failures(signed) == {}
     assert shown == [(4,)], "reports show all of them"
+    assert (proved.returncode, "in the partitions 0, 1, 3, 99" in proved.stderr) == (1, True), proved.stderr
+    assert found.pop("partition") == [f"0, 1, 3, 99: {dossier_id}"]
     # Of two rows for one offset either is the first that is read.
     assert found.pop("root", []) in ([], [around(signed, 1, 100)])
     assert found == {
@@ -319,6 +321,10 @@ def own_key(installation: Installation) -> Signer:
     return read_signer(installation.data_dir / "keys" / "dossier-ledger.key")
 
 
+def own_public(installation: Installation) -> Path:
+    return installation.data_dir / "keys" / "dossier-ledger.pub"
+
+
 def rewrite(client: Any, partition: int, offset: int, raw: str) -> None:
     client.command(
         f"ALTER TABLE dossier_events UPDATE raw = {{raw:String}} WHERE {HERE} = {{offset:UInt64}}",
@@ -366,6 +372,45 @@ def test_a_fork_that_the_right_key_has_signed_is_named_by_what_is_held(signed: I
         put_back(client, LOG_TABLES)
         replace_evidence(signed, true)
     assert failures(signed, "--checkpoints", str(held)) == {}
+
+
+def test_what_is_stored_beside_the_leaves_is_compared_put_right_and_relied_on_by_nobody(
+    signed: Installation, tmp_path: Path
+) -> None:
+    pack, slip = str(tmp_path / "pack.zip"), str(tmp_path / "receipt.txt")
+    end = wait_until_signed(signed)[2]
+    larger = end + 1_000_000
+    with writer(signed) as client:
+        client.command(
+            "ALTER TABLE dossier_log_nodes UPDATE hash = reverse(hash) WHERE partition = 2", settings=AT_ONCE
+        )
+        client.command(
+            f"INSERT INTO dossier_checkpoints (topic, partition, size, root, hashes, note) "  # noqa: S608  # our own words
+            f"SELECT topic, partition, {larger}, root, hashes, note FROM dossier_checkpoints "
+            f"WHERE partition = 2 AND size = {end} LIMIT 1"
+        )
+        dossier_id, raw = row_at(client, 2, end - 1)
+        wrong = {"node": ["2@0-255"], "checkpoint": [f"2@{larger}"]}
+        assert failures(signed) == wrong
+        assert signed.run("checkpoint", "export", str(tmp_path / "newest.txt")).returncode == 0
+        signed.json("prove", dossier_id, "--out", pack)
+        assert signed.json("verify", pack)["ok"]
+        signed.json("receipt", dossier_id, "--out", slip)
+        assert signed.json("verify-receipt", slip, "--pack", pack, "--key", str(own_public(signed)))["in_pack"]
+
+        rewrite(client, 2, end - 1, raw.replace('"direct"', '"direct","promised":"2099-12-31T17:00:00+07:00"'))
+        for words in (("prove", dossier_id, "--out", str(tmp_path / "none.zip")), ("receipt", dossier_id)):
+            refused = signed.run(*words)
+            assert (refused.returncode, refused.stderr.count("\n")) == (1, 1), refused.stderr
+            assert "not what was signed" in refused.stderr
+        assert not (tmp_path / "none.zip").exists()
+        rewrite(client, 2, end - 1, raw)
+
+        looked = signed.json("repair", "--from-ledger", "--dry-run", expect=1)
+        assert (looked["nodes"], looked["checkpoints"], kinds(looked)) == (["2@0-255"], [f"2@{larger}"], wrong)
+        repaired = signed.json("repair", "--from-ledger")
+        assert (repaired["nodes"], repaired["checkpoints"]) == (["2@0-255"], [f"2@{larger}"])
+    assert failures(signed) == {}
 
 
 def test_two_checkpoints_of_one_size_are_a_fork(signed: Installation, tmp_path: Path) -> None:
