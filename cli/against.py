@@ -56,10 +56,10 @@ def against_signed(
     ends = ledger_ends(kafka)
     with open_archive(around) as archive:
         kept = ((each.found, each.note.text) for each in held)
-        stored = list(_stored_checkpoints(archive))
-        notes = [*_stored_notes(stored), *_announced_notes(kafka), *own_notes(settings), *kept]
+        stored, unlike = _stored_notes(archive)
+        notes = [*stored, *_announced_notes(kafka), *own_notes(settings), *kept]
         signed, failures = signed_checkpoints(notes, keys, archive.topic)
-        failures += unlike_their_notes(stored, archive.topic)
+        failures += unlike
         numbers = {*ends, *signed, *archive.cursors()}
         parts = [_Part(around, each, tuple(signed.get(each, ()))) for each in sorted(numbers)]
     with progress_bar() as bar:
@@ -97,17 +97,17 @@ def altered_nodes(partition: int, nodes: Iterable[tuple[int, int]]) -> Iterator[
     return (Failure("node", f"{partition}@{leaves_of(*each)}", told) for each in nodes)
 
 
-def _stored_checkpoints(archive: Archive) -> Iterator[StoredCheckpoint]:
+def _stored_notes(archive: Archive) -> tuple[list[tuple[str, str]], list[Failure]]:
+    """And where a row is not what its note says; of one partition at a time the rows are in memory."""
     from replay.log_table import LogTable
 
     table = LogTable(archive.client, archive.topic)
+    notes, unlike = list[tuple[str, str]](), list[Any]()
     for partition in table.partitions():
-        yield from table.checkpoints(partition)
-
-
-def _stored_notes(stored: Iterable[StoredCheckpoint]) -> Iterator[tuple[str, str]]:
-    for each in stored:
-        yield f"dossier_checkpoints {each.partition}@{each.size}", each.note
+        rows = table.checkpoints(partition)
+        notes += [(f"dossier_checkpoints {partition}@{each.size}", each.note) for each in rows]
+        unlike += unlike_their_notes(rows, archive.topic)
+    return notes, unlike
 
 
 def unlike_their_notes(stored: Iterable[StoredCheckpoint], topic: str) -> Iterator[Failure]:

@@ -164,8 +164,10 @@ def _checkpoints_put_right(around: Surroundings, dry_run: bool) -> list[str]:
 
     with open_archive(around) as archive:
         table = LogTable(archive.client, archive.topic)
-        every = {each: table.checkpoints(each) for each in table.partitions()}
-        wrong = {each: [row for row in rows if not row.is_sound(table.topic)] for each, rows in every.items()}
+        wrong = {
+            each: [row for row in table.checkpoints(each) if not row.is_sound(table.topic)]
+            for each in table.partitions()
+        }
     if not dry_run and any(wrong.values()):
         with _writing(around) as client:
             for partition, rows in wrong.items():
