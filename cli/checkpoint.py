@@ -131,8 +131,7 @@ def _continued(table: LogTable, newest: StoredCheckpoint, held: list[SignedCheck
     """The newest checkpoint of a partition, and the proof that it continues the largest of its log that is held."""
     from replay.checkpoint import Continued, parse
     from replay.log_table import Missing
-    from replay.merkle import consistency_proof
-    from replay.subtrees import StoredSubtrees
+    from replay.subtrees import StoredSubtrees, continuation
 
     old = max(known_of(held, table.topic, newest), key=lambda each: each.checkpoint.size, default=None)
     if old is None:
@@ -140,7 +139,7 @@ def _continued(table: LogTable, newest: StoredCheckpoint, held: list[SignedCheck
     subtrees = StoredSubtrees(table, newest.partition)
     subtrees.until(newest)
     try:
-        proof = consistency_proof(subtrees, old.checkpoint.size, newest.size)
+        proof = continuation(subtrees, old.checkpoint, newest)
     except Missing as missing:
         raise CommandError(f"{missing}: run `dossier verify --all`", EXIT_FOUND) from missing
     return Continued(parse(newest.note), old.checkpoint.size, tuple(proof))

@@ -134,6 +134,7 @@ def _receipt(dossier: str, archive: Archive, keys: Sequence[PublicKey]) -> Recei
     from replay.checkpoint import CheckpointRefused
     from replay.log_table import LogTable, Missing
     from replay.merkle import ProofError
+    from replay.receipt import ReceiptRefused
 
     step, table = _reception(dossier, archive), LogTable(archive.client, archive.topic)
     partition, offset = step.record.partition, step.record.offset
@@ -145,19 +146,24 @@ def _receipt(dossier: str, archive: Archive, keys: Sequence[PublicKey]) -> Recei
         )
     try:
         rows = [row for block in archive.stream_partition(partition, offset, offset + 1) for row in block]
-        return receipt_of(dossier, rows, table, newest, keys)
-    except (CheckpointRefused, Missing, ProofError, Unreadable) as error:
+        return receipt_of(dossier, offset, rows, table, newest, keys)
+    except (CheckpointRefused, Missing, ProofError, ReceiptRefused, Unreadable) as error:
         told = f"no receipt for {dossier}: the archive is not what was signed: dossier verify --all ({error})"
         raise CommandError(told, EXIT_FOUND) from error
 
 
 def receipt_of(
-    dossier: str, rows: Sequence[ArchiveRow], table: LogTable, newest: StoredCheckpoint, keys: Sequence[PublicKey]
+    dossier: str,
+    offset: int,
+    rows: Sequence[ArchiveRow],
+    table: LogTable,
+    newest: StoredCheckpoint,
+    keys: Sequence[PublicKey],
 ) -> Receipt:
-    """What the rows of one offset say, if that is in the log of this checkpoint, and one of `keys` has signed it.
+    """What the rows of an offset say, if that is in the log of this checkpoint, and one of `keys` has signed it.
 
     Raises:
-        CheckpointRefused, Missing, ProofError, Unreadable: it is not what was signed.
+        CheckpointRefused, Missing, ProofError, ReceiptRefused, Unreadable: it is not what was signed.
     """
     from events.envelope import decode_record
     from replay.checkpoint import parse
@@ -166,18 +172,18 @@ def receipt_of(
     from replay.receipt import Receipt, times_of
     from replay.subtrees import require_leaf
 
-    signed, first = parse(newest.note), rows[0]
+    signed = parse(newest.note)
     signed.verified(keys)
-    log, offset = signed.checkpoint, first.offset
+    log, partition = signed.checkpoint, newest.partition
     leaves = {
-        leaf_hash(leaf_bytes(table.topic, newest.partition, offset, row.recorded_ms, row.key, row.raw, row.headers))
-        for row in rows
+        leaf_hash(leaf_bytes(table.topic, partition, offset, each.recorded_ms, each.key, each.raw, each.headers))
+        for each in rows
     }
-    if len(leaves) > 1:
-        raise Missing(newest.partition, offset, "different rows")
+    if len(leaves) != 1:
+        raise Missing(partition, offset, "different rows" if leaves else "no row")
     (leaf,) = leaves
     require_leaf(table, newest, offset, leaf)
-    received, promised = times_of(decode_record(dossier.encode(), first.raw))
+    received, promised = times_of(decode_record(dossier.encode(), rows[0].raw))
     return Receipt(dossier, received, promised, log.origin, offset, leaf, log.size, log.root)
 
 

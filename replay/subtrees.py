@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from replay.checkpoint import Checkpoint
 from replay.log_table import KEPT_LEVELS, LogTable, Missing, StoredCheckpoint
-from replay.merkle import ProofError, inclusion_proof, node_hash, perfect_levels, verify_inclusion
+from replay.merkle import (
+    ProofError,
+    consistency_proof,
+    inclusion_proof,
+    node_hash,
+    perfect_levels,
+    verify_consistency,
+    verify_inclusion,
+)
 from replay.nodes import LOWEST, of_leaves
 
 _TILES_A_QUESTION: Final = 100
@@ -102,3 +111,18 @@ def require_leaf(table: LogTable, signed: StoredCheckpoint, index: int, leaf: by
     except ProofError:  # a stored node may be wrong where all leaves are right
         subtrees.recompute()
         verify_inclusion(leaf, index, signed.size, inclusion_proof(subtrees, index, signed.size), signed.root)
+
+
+def continuation(subtrees: StoredSubtrees, old: Checkpoint, new: StoredCheckpoint) -> list[bytes]:
+    """The proof that the new log continues the old one; where it does not, what is shown is that.
+
+    Raises:
+        Missing: a leaf is not there.
+    """
+    proof = consistency_proof(subtrees, old.size, new.size)
+    try:
+        verify_consistency(old.size, new.size, proof, old.root, new.root)
+    except ProofError:  # as above
+        subtrees.recompute()
+        return consistency_proof(subtrees, old.size, new.size)
+    return proof

@@ -103,7 +103,7 @@ def test_a_dossier_in_two_partitions_is_refused_and_they_are_named() -> None:
 def test_a_receipt_is_of_what_was_signed() -> None:
     log = log_of(ROW)
     log.alter_node(8, 0)
-    receipt = receipt_of(DOSSIER, [ROW, ROW], log, log.checkpoint, [KEY.public])
+    receipt = receipt_of(DOSSIER, OFFSET, [ROW, ROW], log, log.checkpoint, [KEY.public])
     assert (receipt.origin, receipt.size, receipt.leaf) == (ORIGIN, 1_100, leaf_of(ROW))
     assert receipt.root == log.checkpoint.root
 
@@ -111,8 +111,10 @@ def test_a_receipt_is_of_what_was_signed() -> None:
 def test_no_receipt_is_signed_of_what_was_not_signed() -> None:
     log = log_of(ROW)
     with pytest.raises(ProofError):
-        receipt_of(DOSSIER, [EDITED], log, log.checkpoint, [KEY.public])
+        receipt_of(DOSSIER, OFFSET, [EDITED], log, log.checkpoint, [KEY.public])
     with pytest.raises(Missing, match="different rows"):
-        receipt_of(DOSSIER, [ROW, EDITED], log, log.checkpoint, [KEY.public])
+        receipt_of(DOSSIER, OFFSET, [ROW, EDITED], log, log.checkpoint, [KEY.public])
+    with pytest.raises(Missing, match="no row"):
+        receipt_of(DOSSIER, OFFSET, [], log, log.checkpoint, [KEY.public])
     with pytest.raises(CheckpointRefused, match="no known key"):
-        receipt_of(DOSSIER, [ROW], log, log.checkpoint, [STRANGER.public])
+        receipt_of(DOSSIER, OFFSET, [ROW], log, log.checkpoint, [STRANGER.public])

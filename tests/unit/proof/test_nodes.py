@@ -9,12 +9,12 @@ import pytest
 
 from cli.against import altered_nodes, unlike_their_notes
 from events.ledger import LEDGER_TOPIC
-from replay.checkpoint import CheckpointRefused
+from replay.checkpoint import CheckpointRefused, parse
 from replay.leaf import leaf_hash
 from replay.log_table import LogTable, StoredCheckpoint
-from replay.merkle import ProofError
+from replay.merkle import ProofError, verify_consistency
 from replay.nodes import ComputedNodes, altered, leaves_of, of_leaves
-from replay.subtrees import require_leaf
+from replay.subtrees import StoredSubtrees, continuation, require_leaf
 from replay.verify import Signed, verify_rows
 from tests.archived import PARTITION, as_read, row
 from tests.unit.proof.stored import StoredLog
@@ -72,6 +72,16 @@ def test_a_leaf_is_proved_from_the_leaves_where_a_node_is_wrong() -> None:
         with pytest.raises(ProofError):
             require_leaf(log, log.checkpoint, index, bytes(32))
     assert leaves_of(8, 3) == "768-1023"
+
+
+def test_that_a_log_continues_another_is_proved_from_the_leaves_where_a_node_is_wrong() -> None:
+    log, old = StoredLog(LEAVES), parse(StoredLog(LEAVES[:700]).checkpoint.note).checkpoint
+    for number in range(4):
+        log.alter_node(8, number)
+    subtrees = StoredSubtrees(log, 0)
+    subtrees.until(log.checkpoint)
+    proof = continuation(subtrees, old, log.checkpoint)
+    verify_consistency(old.size, log.checkpoint.size, proof, old.root, log.checkpoint.root)
 
 
 def odd_rows() -> list[StoredCheckpoint]:
