@@ -18,7 +18,7 @@ from cli.checkpoint import held_in
 from cli.console import EXIT_USAGE, CommandError, number, out
 from cli.keys import own_keys, read_public
 from cli.past import ledger_ends, open_archive
-from cli.surroundings import Surroundings, listening_kafka, surroundings
+from cli.surroundings import Surroundings, listening_kafka
 from cli.workers import Seen, enough, progress_bar, run_jobs, shown
 from schemas.cluster import Cluster
 from schemas.settings import Settings
@@ -46,12 +46,11 @@ class _Part:
 
 
 def against_signed(
-    settings: Settings, keys: Sequence[Any], held: Sequence[Held], workers: int | None
+    settings: Settings, around: Surroundings, keys: Sequence[Any], held: Sequence[Held], workers: int | None
 ) -> tuple[list[Verified], list[Failure]]:
     """Every row against every checkpoint that is known: stored, announced, in the own file, and held elsewhere."""
     from replay.verify import signed_checkpoints
 
-    around = surroundings(settings)
     kafka = listening_kafka(around)
     ends = ledger_ends(kafka)
     with open_archive(around) as archive:
@@ -309,7 +308,7 @@ def against_ledger_and_signed(
     counts = against_brokers(around, wait)
     failures = named(counts) + strangers(around) + redefined(around)
     if keys:
-        failures += against_signed(settings, keys, held, None)[1]
+        failures += against_signed(settings, around, keys, held, None)[1]
     failures += detached(around, counts, failures)
     return Proved(failures, len(failures) + unnamed(counts), signed=bool(keys))
 

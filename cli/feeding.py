@@ -30,8 +30,16 @@ def open_feed(around: Surroundings, client_id: str, *, again: bool = False) -> I
         if again:
             yield publisher, None
             return
+        _require_archive(around)
         with open_known(around) as known:
             yield publisher, known
+
+
+def _require_archive(around: Surroundings) -> None:
+    try:
+        around.required_archive()
+    except CommandError as error:
+        raise CommandError(f"{error}, or do not ask the archive what is there already (--again)") from error
 
 
 def feed_with_bar(

@@ -58,6 +58,7 @@ async def _serve(settings: Settings, around: Surroundings) -> None:
     from gateway.reader import LiveReader
     from gateway.server import Server
 
+    around.required_archive()
     listening = _listen(settings.gateway_host, settings.gateway_port)
     port = listening.getsockname()[1]
     reader = LiveReader(around.kafka, clock=around.clock)

@@ -169,6 +169,7 @@ def archive_table(around: Surroundings, topic: str) -> Iterator[ArchiveTable]:
     """The table as the user that may write it, for the length of a `with`."""
     from processors.archive_table import ArchiveTable
 
+    around.required_archive()
     table = ArchiveTable(lambda: connect_archiver(around), topic)
     try:
         yield table

@@ -65,7 +65,7 @@ def restore(
 
     settings = load_settings(kafka=to)
     keys, held = known_keys(settings, key, checkpoints)
-    around = surroundings(settings)
+    around = _towards(settings)
     topics = _topics(settings, [each.topic for each in ARCHIVED])
     check = None if unsigned or not keys else partial(_compare_with_signed, settings, keys, held, json)
     written = _restore(around, around.kafka, topics, check)
@@ -73,6 +73,12 @@ def restore(
     emit_json({**proved.as_answer(), "written": written}) if json else _print(written, proved)
     if proved.found:
         raise typer.Exit(EXIT_FOUND)
+
+
+def _towards(settings: Settings) -> Surroundings:
+    """The archive of here, and the Kafka that is to have what that holds."""
+    here = surroundings(settings.model_copy(update={"kafka": None}))
+    return replace(here, known_kafka=surroundings(settings).kafka)
 
 
 def _topics(settings: Settings, names: list[str]) -> list[Topic]:

@@ -38,6 +38,7 @@ class Surroundings:
 
     `clickhouse` is the URL without credentials; `clickhouse_password` and `report_password` are secrets.
     `clickhouse_timeout_seconds` is for who writes the archive: reports read much, and wait as long as the client does.
+    `passed_over` is the Kafka of the `dossier up` that runs here, where another one is named.
     """
 
     data_dir: Path
@@ -46,6 +47,7 @@ class Surroundings:
     known_gateway: str | None
     clickhouse_timeout_seconds: int
     clock: Clock = REAL
+    passed_over: str | None = None
 
     @property
     def kafka(self) -> Cluster:
@@ -57,41 +59,50 @@ class Surroundings:
     def gateway(self) -> str:
         """The gateway's base URL, without a trailing slash."""
         if self.known_gateway is None:
-            raise nothing_runs(self.data_dir, "DOSSIER_GATEWAY_PORT")
+            raise self._not_known("DOSSIER_GATEWAY_PORT")
         return self.known_gateway
 
     @property
     def clickhouse(self) -> str:
-        return self._archive().url
+        return self.required_archive().url
 
     @property
     def clickhouse_database(self) -> str:
-        return self._archive().database
+        return self.required_archive().database
 
     @property
     def clickhouse_user(self) -> str:
-        return self._archive().user
+        return self.required_archive().user
 
     @property
     def clickhouse_password(self) -> SecretStr:
-        return self._archive().password
+        return self.required_archive().password
 
     @property
     def clickhouse_ca_file(self) -> Path | None:
-        return self._archive().ca_file
+        return self.required_archive().ca_file
 
     @property
     def report_user(self) -> str:
-        return self._archive().report_user
+        return self.required_archive().report_user
 
     @property
     def report_password(self) -> SecretStr:
-        return self._archive().report_password
+        return self.required_archive().report_password
 
-    def _archive(self) -> Archive:
+    def required_archive(self) -> Archive:
+        """For who asks for it later: that it is not known is told now."""
         if self.archive is None:
-            raise nothing_runs(self.data_dir, "DOSSIER_CLICKHOUSE")
+            raise self._not_known("DOSSIER_CLICKHOUSE")
         return self.archive
+
+    def _not_known(self, variable: str) -> CommandError:
+        if self.passed_over is None:
+            return nothing_runs(self.data_dir, variable)
+        return CommandError(
+            f"the `dossier up` of {self.data_dir} has another Kafka ({self.passed_over}) than {self.known_kafka}, "
+            f"so its archive and gateway are not asked about this ledger: set {variable} too"
+        )
 
 
 def nothing_runs(data_dir: Path, variable: str | None = None) -> CommandError:
@@ -127,13 +138,16 @@ def not_answered(around: Surroundings, error: Exception) -> CommandError:
 def surroundings(settings: Settings) -> Surroundings:
     """What `settings` say, completed by the `dossier up` that runs on their data folder."""
     running = find(settings.data_dir)
+    passed_over = running.kafka if running is not None and settings.kafka not in (None, running.kafka) else None
+    if passed_over is not None:  # its archive is of another ledger
+        running = None
     gateway = f"http://{settings.gateway_host}:{settings.gateway_port}" if settings.gateway_port else None
     if gateway is None and running is not None:
         gateway = running.gateway
     clock = settings.clock or (running.clock if running else None)
     return Surroundings(
         settings.data_dir, _find_kafka(settings, running), _find_archive(settings, running), gateway,
-        settings.clickhouse_timeout_seconds, Clock.parse(clock) if clock else REAL,
+        settings.clickhouse_timeout_seconds, Clock.parse(clock) if clock else REAL, passed_over,
     )  # fmt: skip
 
 

@@ -141,7 +141,7 @@ def _verify_all(
     around = surroundings(settings)
     ends = ledger_ends(listening_kafka(around))
     began = time.monotonic()
-    verified, failures = against_signed(settings, keys, held, workers)
+    verified, failures = against_signed(settings, around, keys, held, workers)
     seconds = time.monotonic() - began
     counts = against_brokers(around, wait)
     failures += named(counts) + strangers(around) + scattered(around) + redefined(around)

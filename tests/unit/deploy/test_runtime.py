@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from cli.console import CommandError
+from cli.main import main
+from cli.restore import _towards
 from cli.surroundings import surroundings
 from deploy.embedded.kafka import security
 from deploy.embedded.runtime import (
@@ -126,9 +130,55 @@ def test_commands_find_the_running_up(tmp_path: Path, up: Running) -> None:
 def test_settings_win_over_the_running_up_each_alone(tmp_path: Path, up: Running) -> None:
     credentials(tmp_path)
     assert surroundings(settings(tmp_path, kafka="broker:9092")).kafka == Cluster("broker:9092")
-    assert surroundings(settings(tmp_path, kafka="broker:9092")).clickhouse == up.clickhouse
     own = surroundings(settings(tmp_path, clickhouse="http://archive:8123", clickhouse_user="writer"))
     assert (str(own.kafka), own.clickhouse, own.clickhouse_user) == (up.kafka, "http://archive:8123", "writer")
+
+
+def test_the_archive_of_another_kafka_is_not_taken_for_that_of_the_named_one(tmp_path: Path, up: Running) -> None:
+    credentials(tmp_path)
+    other = surroundings(settings(tmp_path, kafka="broker:9092"))
+    with pytest.raises(CommandError, match=r"\(127.0.0.1:1\) than broker:9092.*DOSSIER_CLICKHOUSE too"):
+        _ = other.clickhouse
+    with pytest.raises(CommandError, match="DOSSIER_GATEWAY_PORT too"):
+        _ = other.gateway
+    named = surroundings(settings(tmp_path, kafka="broker:9092", clickhouse="http://archive:8123", gateway_port=5))
+    assert (named.clickhouse, named.gateway) == ("http://archive:8123", "http://127.0.0.1:5")
+    assert surroundings(settings(tmp_path, kafka=up.kafka)).clickhouse == up.clickhouse  # written out
+
+
+def test_the_clock_of_another_kafka_is_not_gone_by(tmp_path: Path, up: Running) -> None:
+    credentials(tmp_path)
+    clock = "2026-03-02T08:00:00+07:00@2026-03-02T08:00:00+07:00x60"
+    up.model_copy(update={"clock": clock}).write(tmp_path)
+    assert surroundings(settings(tmp_path)).clock.is_simulated
+    assert not surroundings(settings(tmp_path, kafka="broker:9092")).clock.is_simulated
+
+
+@pytest.mark.parametrize(
+    ("command", "then"),
+    [
+        (["publish", "-"], r", or .*--again"),
+        (["simulate", "--dossiers", "1"], ""),
+        (["archiver"], ""),
+        (["gateway"], ""),
+        (["reconcile"], ""),
+    ],
+    ids=lambda words: words[0] if isinstance(words, list) else "",
+)
+def test_commands_of_another_kafka_say_that_its_archive_is_to_be_named_too(
+    command: list[str], then: str, tmp_path: Path, up: Running, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    credentials(tmp_path)
+    monkeypatch.setenv("DOSSIER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DOSSIER_KAFKA", "broker:9092")
+    monkeypatch.setattr("deploy.kafka.entrance.require_entry", lambda *_: None)
+    monkeypatch.setattr("cli.feeding.open_publisher", lambda *_: contextlib.nullcontext())
+    with pytest.raises(SystemExit) as ended:
+        main(command)
+    assert ended.value.code == 3
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert re.search(rf"has another Kafka \({up.kafka}\).*set DOSSIER_CLICKHOUSE too{then}", told), told
 
 
 def test_how_a_kafka_of_the_users_own_is_entered_comes_from_the_settings(tmp_path: Path, up: Running) -> None:
@@ -159,3 +209,9 @@ def test_where_nothing_runs_the_error_says_what_to_do(tmp_path: Path) -> None:
         _ = nothing.kafka
     with pytest.raises(CommandError, match="DOSSIER_CLICKHOUSE"):
         _ = nothing.clickhouse_password
+
+
+def test_what_is_restored_to_another_kafka_is_the_archive_of_here(tmp_path: Path, up: Running) -> None:
+    credentials(tmp_path)
+    around = _towards(settings(tmp_path, kafka="new-broker:9092"))
+    assert (around.kafka, around.clickhouse) == (Cluster("new-broker:9092"), up.clickhouse)
