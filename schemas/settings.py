@@ -51,14 +51,17 @@ HostPort = Annotated[str, AfterValidator(_is_host_port)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 
 
-def _without_credentials(url: HttpUrl) -> HttpUrl:
-    """Addresses are shown and logged; passwords have settings of their own, which are not."""
+def _server_alone(url: HttpUrl) -> HttpUrl:
+    """Addresses are shown and logged; passwords have settings of their own, which are not. Nor is more than scheme,
+    host and port asked for."""
     if url.username or url.password:
         raise ValueError("give user and password as clickhouse_user and clickhouse_password, not in the address")
+    if url.path not in (None, "/") or url.query is not None or url.fragment is not None:
+        raise ValueError("write http://HOST:PORT or https://HOST:PORT: nothing behind that would be asked for")
     return url
 
 
-Address = Annotated[HttpUrl, AfterValidator(_without_credentials)]
+Address = Annotated[HttpUrl, AfterValidator(_server_alone)]
 
 
 def _is_clock(text: str) -> str:
