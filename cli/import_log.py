@@ -94,6 +94,7 @@ def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineReco
     """The rows of files of this name that no import could read so far, by their lines."""
     from aiokafka.errors import KafkaError
 
+    from deploy.kafka.entrance import BrokerUnreachable
     from processors.quarantine import read_quarantine
 
     held: dict[int, list[quarantine.QuarantineRecord]] = {}
@@ -102,6 +103,8 @@ def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineReco
             origin = record.origin
             if isinstance(origin, quarantine.FileOrigin) and (origin.file, record.status) == (file, "held"):
                 held.setdefault(origin.line, []).append(record)
+    except BrokerUnreachable as error:
+        raise CommandError(str(error)) from error
     except KafkaError as error:
         raise CommandError(
             f"what earlier imports could not read cannot be looked at: {type(error).__name__}"

@@ -171,10 +171,13 @@ def _brokers(kafka: str | None) -> Cluster:
 
 
 def _read(brokers: Cluster, prefix: str) -> dict[str, QuarantineRecord]:
+    from deploy.kafka.entrance import BrokerUnreachable
     from processors.quarantine import read_quarantine
 
     try:
         return _run(read_quarantine(brokers, prefix + QUARANTINE_TOPIC), brokers)
+    except BrokerUnreachable as error:
+        raise CommandError(str(error)) from error
     except NoQuarantineRecord as error:
         raise CommandError(f"{prefix}{QUARANTINE_TOPIC} holds what is no quarantine record: {error}") from error
 

@@ -21,7 +21,7 @@ import uuid_utils
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
+from deploy.kafka.entrance import BrokerUnreachable, no_topic, require_entry
 from events import quarantine
 from events.catalogue import AnyFact
 from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers, make_event
@@ -212,9 +212,7 @@ class Publisher:
             known = None
         if not known:
             producer.close(0)
-            raise BrokerUnreachable(
-                f"Kafka at {self._kafka} does not show the topic {self._topic}: run `dossier topics apply`"
-            )
+            raise no_topic(self._kafka, self._topic)
         return producer
 
     def _send(self, event: Event) -> _Sent:

@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as SyncTopicPartition
 from kafka.errors import KafkaError
 
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
+from deploy.kafka.entrance import BrokerUnreachable, no_topic, require_entry
 from events.envelope import encode, headers
 from events.lean import take_any_header_name
 from events.publisher import words
@@ -50,7 +50,7 @@ def read_rulebooks(kafka: Cluster, *, topic: str = RULEBOOKS_TOPIC, timeout_seco
         )  # fmt: skip
         with contextlib.closing(consumer):
             if not consumer.partitions_for_topic(topic):
-                raise BrokerUnreachable(f"Kafka at {kafka} does not show the topic {topic}: run `dossier topics apply`")
+                raise no_topic(kafka, topic)
             consumer.assign([tp])
             end = consumer.end_offsets([tp])[tp]
             while consumer.position(tp) < end:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from deploy.kafka.entrance import no_topic
 from events import quarantine
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
 from events.lean import take_any_header_name
@@ -99,11 +100,11 @@ async def read_quarantine(brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> di
     """The newest record of each origin, by the origin's text, in the order of the topic up to its end now.
 
     Raises:
-        aiokafka.errors.KafkaError: the topic cannot be read.
+        BrokerUnreachable: there is no such topic.
+        aiokafka.errors.KafkaError: it cannot be read.
     """
     take_any_header_name()
     consumer = AIOKafkaConsumer(
-        topic,
         **brokers.client,
         client_id="dossier-quarantine",
         auto_offset_reset="earliest",
@@ -111,8 +112,10 @@ async def read_quarantine(brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> di
     )
     await consumer.start()
     try:
-        partitions = list(consumer.assignment())
-        ends = await consumer.end_offsets(partitions)
+        if topic not in await consumer.topics():
+            raise no_topic(brokers, topic)
+        ends = await _ends(consumer, topic)
+        consumer.assign(list(ends))
         found: dict[str, QuarantineRecord] = {}
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
             for records in (await consumer.getmany(timeout_ms=_READ_WAIT_MS)).values():
@@ -122,6 +125,13 @@ async def read_quarantine(brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> di
         return found
     finally:
         await consumer.stop()
+
+
+async def _ends(consumer: Any, topic: str) -> dict[TopicPartition, int]:
+    await consumer.end_offsets([TopicPartition(topic, 0)])  # makes the client learn of the topic
+    partitions = [TopicPartition(topic, each) for each in sorted(consumer.partitions_for_topic(topic))]
+    ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    return ends
 
 
 async def retry(

@@ -80,7 +80,22 @@ class Cluster:
         if self.security.user == EMBEDDED_USER and all(each.startswith("127.0.0.1:") for each in self.servers):
             for name in _THEIR_LOGS:
                 logging.getLogger(name).addFilter(_says_more)
+        _ask_only()
         return {"bootstrap_servers": self.servers, **_entry(self.security)}
+
+
+def _ask_only() -> None:
+    """From now on no client of this process makes a topic by asking for it.
+
+    Brokers do so by default, as they think fit: a ledger of one partition, deleted after a week. The clients can tell
+    them not to, and have no way to be told: aiokafka has no setting for it, and kafka-python 3.0.12 does not pass its
+    own on. So their defaults are others.
+    """
+    from aiokafka.protocol.metadata import MetadataRequest
+    from kafka.cluster import ClusterMetadata
+
+    MetadataRequest.__init__.__defaults__ = (None, False)  # topics: all; allow_auto_topic_creation
+    ClusterMetadata.DEFAULT_CONFIG["allow_auto_create_topics"] = False
 
 
 def _says_more(record: logging.LogRecord) -> bool:

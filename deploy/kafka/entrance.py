@@ -26,6 +26,11 @@ class BrokerUnreachable(ConnectionError):
     """No broker answers at the given address, or it has no such topic; the message says what to do."""
 
 
+def no_topic(kafka: Cluster, topic: str) -> BrokerUnreachable:
+    """The error of who needs that topic."""
+    return BrokerUnreachable(f"Kafka at {kafka} does not show the topic {topic}: run `dossier topics apply`")
+
+
 def require_entry(kafka: Cluster, within_seconds: float) -> None:
     """Enter by one of the bootstrap servers, and leave again. Blocking; each may take so long.
 

@@ -60,10 +60,12 @@ def leash(command: tuple[str, ...], log: Path, environment: dict[str, str]) -> I
 
 
 @contextlib.contextmanager
-def run_broker(folder: Path) -> Iterator[str]:
-    """A Kafka of its own in `folder`; gives its bootstrap address."""
+def run_broker(folder: Path, *overrides: str) -> Iterator[str]:
+    """A Kafka of its own in `folder`; gives its bootstrap address. `overrides`: broker settings, NAME=VALUE."""
     chosen = ports.choose_ports(folder, {"kafka": 0, "controller": 0})
     command = kafka.prepare(folder, chosen["kafka"], chosen["controller"], print, java_options())
+    for each in overrides:
+        command = (*command, "--override", each)
     log = folder / "kafka.log"
     with leash(command, log, kafka.java_environment()) as process:
         address = f"127.0.0.1:{chosen['kafka']}"
@@ -72,9 +74,9 @@ def run_broker(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def start_broker(tmp_path: Path) -> Callable[[], contextlib.AbstractContextManager[str]]:
-    """Starts the broker of this test's own folder; a second start continues with its data."""
-    return lambda: run_broker(tmp_path)
+def start_broker(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[str]]:
+    """Starts the broker of this test's own folder, with `overrides`; a second start continues with its data."""
+    return lambda *overrides: run_broker(tmp_path, *overrides)
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import trustme
+from aiokafka.protocol.metadata import MetadataRequest, MetadataRequest_v5
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
 )
+from kafka.cluster import ClusterMetadata
 from pydantic import SecretStr
 
 from schemas.cluster import Cluster, Security
@@ -167,6 +169,12 @@ def test_how_a_kafka_is_entered_is_one_thing(monkeypatch: pytest.MonkeyPatch) ->
         "sasl_plain_username": "archiver",
         "sasl_plain_password": "hush-hush",
     }
+
+
+def test_no_client_of_a_cluster_makes_a_topic_by_asking_for_it() -> None:
+    _ = Cluster("a:1").client
+    assert MetadataRequest(["ledger"]).build(MetadataRequest_v5).to_object()["allow_auto_topic_creation"] is False
+    assert ClusterMetadata(bootstrap_servers="a:1").metadata_request().allow_auto_topic_creation is False
 
 
 def test_certificates_that_do_not_open_are_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
