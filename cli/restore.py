@@ -67,7 +67,7 @@ def restore(
     keys, held = known_keys(settings, key, checkpoints)
     around = _towards(settings)
     topics = _topics(settings, [each.topic for each in ARCHIVED])
-    check = None if unsigned or not keys else partial(_compare_with_signed, settings, keys, held, json)
+    check = None if unsigned or not keys else partial(_compare_with_signed, settings, around, keys, held, json)
     written = _restore(around, around.kafka, topics, check)
     proved = against_ledger_and_signed(settings, around, 0, keys, held)
     emit_json({**proved.as_answer(), "written": written}) if json else _print(written, proved)
@@ -89,11 +89,16 @@ def _topics(settings: Settings, names: list[str]) -> list[Topic]:
 
 
 def _compare_with_signed(
-    settings: Settings, keys: Sequence[PublicKey], held: Sequence[Held], json: bool, archive: Archive
+    settings: Settings,
+    around: Surroundings,
+    keys: Sequence[PublicKey],
+    held: Sequence[Held],
+    json: bool,
+    archive: Archive,
 ) -> None:
     """Once it is written, the ledger has what was changed in the archive, and nobody has what was there before."""
     cursors = archive.cursors()
-    _, failures = against_signed(settings, keys, held, enough(sum(cursors.values()), len(cursors)))
+    _, failures = against_signed(settings, around, keys, held, enough(sum(cursors.values()), len(cursors)))
     if not failures:
         return
     proved = Proved(failures, len(failures), signed=True)

@@ -163,11 +163,6 @@ class LogTable:
         names = ["topic", "partition", "size", "root", "hashes", "note"]
         self._client.insert("dossier_checkpoints", [row], column_names=names)
 
-    def newest(self, partition: int) -> StoredCheckpoint | None:
-        """The checkpoint of the most leaves."""
-        found = self._checkpoints("AND partition = {partition:UInt32} ORDER BY size DESC LIMIT 1", partition)
-        return found[0] if found else None
-
     def newest_first(self, partition: int) -> Iterator[StoredCheckpoint]:
         """All checkpoints of a partition, the one of the most leaves first; some at a time, as few are wanted."""
         rest = f"AND partition = {{partition:UInt32}} ORDER BY size DESC, {_ROW_ID} LIMIT {_ROWS}"

@@ -20,6 +20,7 @@ from cli.against import Proved
 from cli.console import EXIT_FOUND, CommandError
 from cli.main import main
 from cli.restore import _compare_with_signed, _require_whole, _taking_all
+from cli.surroundings import surroundings
 from deploy.topics import Topic, TopicsError
 from processors.repair import Span
 from replay.archive import Archive, ArchiveRow
@@ -72,11 +73,11 @@ def test_an_archive_that_is_not_what_was_signed_is_refused(
     monkeypatch.setattr(cli.restore, "against_signed", lambda *_: ([], failures))
     for json in (True, False):
         with pytest.raises(CommandError, match="--unsigned") as refused:
-            _compare_with_signed(load_settings(), [], [], json, Rows())
+            _compare_with_signed(load_settings(), surroundings(load_settings()), [], [], json, Rows())
         assert refused.value.exit_code == EXIT_FOUND
         assert "0@0-9" in capsys.readouterr().out
     failures.clear()
-    _compare_with_signed(load_settings(), [], [], False, Rows())
+    _compare_with_signed(load_settings(), surroundings(load_settings()), [], [], False, Rows())
 
 
 @pytest.mark.parametrize(
