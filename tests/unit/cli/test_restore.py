@@ -95,7 +95,7 @@ def test_what_was_signed_is_compared_first_where_there_is_a_key(
 
     monkeypatch.setattr(cli.restore, "_restore", restored)
     monkeypatch.setattr(cli.restore, "against_ledger_and_signed", lambda *_: Proved([], 0, signed=True))
-    monkeypatch.setattr(cli.restore, "surroundings", lambda _: SimpleNamespace(kafka=KAFKA))
+    monkeypatch.setattr(cli.restore, "_towards", lambda _: SimpleNamespace(kafka=KAFKA))
     with pytest.raises(SystemExit) as ended:
         main(["restore", "--to", "nowhere:9092", "--json", *words])
     assert (ended.value.code or 0, [each is not None for each in checks]) == (0, [compared])
