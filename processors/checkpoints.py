@@ -176,7 +176,7 @@ class Checkpointer:
         origin = self._origin_of(partition)
         stored, passed = self._stored_last(partition)
         in_file = list(self._ours(origin, str(self.file), elsewhere.file.get(origin, ())))
-        on_topic = list(self._ours(origin, CHECKPOINTS_TOPIC, elsewhere.topic.get(origin, ())))
+        on_topic = list(self._ours(origin, CHECKPOINTS_TOPIC, elsewhere.topic.get(origin, ())))[-1:]  # it is compacted
         in_table = list(self._ours(origin, _TABLE, [stored.note] if stored else []))
         known = [*in_table, *in_file, *on_topic, *self._ours(origin, _TABLE, (each.note for each in passed))]
         if not known:

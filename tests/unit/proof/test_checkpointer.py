@@ -224,6 +224,15 @@ def test_another_root_of_the_same_size_is_refused(file: Path) -> None:
     assert str(file) in found.refused[0]
 
 
+@pytest.mark.parametrize("signed", [0, 3], ids=["nothing else is left", "an older one is left"])
+def test_of_the_topic_the_newest_note_counts_as_compaction_leaves_no_other(signed: int) -> None:
+    replaced = stored(5, log=log_of(5, table=Table(edited={2}))).note
+    topic = Topic([replaced, note(5), note(7, STRANGER)])
+    table = Table([stored(signed)] if signed else [])
+    checkpointer(table, topic).sign_due({0: 8})
+    assert table.added == [(0, 5), (0, 8)]
+
+
 def test_a_checkpoint_of_more_leaves_than_are_archived_is_refused(file: Path) -> None:
     write(file, note(9))
     table = Table([stored(5)])
