@@ -132,12 +132,11 @@ def test_a_row_that_no_record_has_is_named(signed: Installation) -> None:
             insert(client, mark, partition, offset)
         insert(client, mark, 0, 7, f"another.{LEDGER_TOPIC}")
         dossier_id, _ = row_at(client, *COPIED)
-        found, proved = failures(signed), signed.run("prove", dossier_id, "--out", "nothing.zip")
+        found = failures(signed)
         shown = client.query("SELECT count() FROM dossier_events_readable WHERE endsWith(raw, ' ')").result_rows
         client.command("DELETE FROM dossier_events WHERE writer = {mark:UUID}", {"mark": mark})
     assert failures(signed) == {}
     assert shown == [(4,)], "reports show all of them"
-    assert (proved.returncode, "in the partitions 0, 1, 3, 99" in proved.stderr) == (1, True), proved.stderr
     assert found.pop("partition") == [f"0, 1, 3, 99: {dossier_id}"]
     # Of two rows for one offset either is the first that is read.
     assert found.pop("root", []) in ([], [around(signed, 1, 100)])
