@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from replay.verify import Failure, Signed, Verified
 
 _SHOWN: Final = 20
+#: How long an archiver may take for a checkpoint that is due, and how often it is looked whether it is there.
+_MOMENT_SECONDS: Final = 5.0
+_ASK_AGAIN_SECONDS: Final = 0.5
 #: Kinds of failures that a part which was taken out of the table would explain.
 _GONE: Final = ("missing", "truncated")
 
@@ -54,6 +57,7 @@ def against_signed(
     kafka = listening_kafka(around)
     ends = ledger_ends(kafka)
     with open_archive(around) as archive:
+        await_first_signatures(archive, settings.checkpoint_seconds + _MOMENT_SECONDS)
         kept = ((each.found, each.note.text) for each in held)
         stored, unlike = _stored_notes(archive)
         notes = [*stored, *_announced_notes(kafka), *own_notes(settings), *kept]
@@ -65,6 +69,19 @@ def against_signed(
         jobs = run_jobs(_verify_part, parts, workers or enough(sum(ends.values()), len(parts)), shown(bar))
         verified = list(jobs)
     return verified, failures + [failure for each in verified for failure in each.failures]
+
+
+def await_first_signatures(archive: Archive, seconds: float) -> None:
+    """A partition with new rows that has no checkpoint yet gets one within so many seconds, where somebody signs."""
+    from replay.log_table import LogTable
+
+    table, deadline = LogTable(archive.client, archive.topic), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        since_ms = (time.time() - seconds) * 1000
+        new = {number for number, (_, recorded_ms) in archive.reached().items() if recorded_ms > since_ms}
+        if new.issubset(table.partitions()):
+            return
+        time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _verify_part(part: _Part, seen: Seen) -> Verified:
