@@ -17,7 +17,7 @@ import typer
 import uuid_utils
 
 from cli.console import CommandError
-from cli.keys import configured_signer, read_public
+from cli.keys import configured_signer, read_public, require_checkpoint_file
 from cli.memory import look_for_cycles, work_in_bulk
 from cli.past import archive_table, connect_archiver
 from cli.surroundings import Surroundings, listening_kafka, surroundings
@@ -70,6 +70,7 @@ def archiver(
     configure_logging("archiver", settings.log_level)
     found = surroundings(settings)
     signer = configured_signer(settings)
+    require_checkpoint_file(settings)
     kafka_address = listening_kafka(found)
     topics = [
         ArchiverOptions(kafka_address, prefix + each.topic, prefix + each.group, session_timeout, decode=each.decode)
@@ -121,8 +122,11 @@ async def _sign(
             if checkpointer is None:
                 checkpointer = await asyncio.to_thread(_checkpointer, ledger, found, settings, signer)
             await asyncio.to_thread(checkpointer.sign_due, dict(ledger.positions()))
-        except (ClickHouseError, KafkaError, OSError) as error:  # the next turn goes on where this one stopped
+        except (ClickHouseError, KafkaError) as error:  # the next turn goes on where this one stopped
             log.warning("no checkpoint", error=type(error).__name__)
+        except OSError as error:  # of the file: it may be full
+            log.warning("no checkpoint", error=str(error))
+            failed[_EVERY] = str(error)
         except Exception as error:  # nobody waits for this task: it says so in the health report, and goes on
             log.exception("no checkpoint")
             failed[_EVERY] = f"{type(error).__name__}: {error}"

@@ -118,6 +118,16 @@ def configured_signer(settings: Settings) -> Signer | None:
         raise CommandError(f"signing_key (DOSSIER_SIGNING_KEY): {error}", EXIT_USAGE) from error
 
 
+def require_checkpoint_file(settings: Settings) -> None:
+    """Raises CommandError: the settings name a file for what is signed, and it cannot be written."""
+    file = settings.checkpoint_file
+    try:
+        if file is not None:
+            file.open("ab").close()
+    except OSError as error:
+        raise CommandError(f"checkpoint_file (DOSSIER_CHECKPOINT_FILE) {file}: {error.strerror}", EXIT_USAGE) from error
+
+
 def read_public(file: Path) -> PublicKey:
     """The public key in a file.
 

@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, number, out
-from cli.keys import configured_signer, write_keys
+from cli.keys import configured_signer, require_checkpoint_file, write_keys
 from cli.simulate import require_profile
 from cli.surroundings import nothing_runs
 from cli.webhooks import require_alarms
@@ -155,6 +155,7 @@ def _signing(folder: Path, settings: Settings, terminal: Terminal) -> Settings:
 
     name, keys = settings.ledger_name, folder / "keys"
     configured_signer(settings)  # a wrong one is told here, not by a process that starts again and again
+    require_checkpoint_file(settings)
     key = settings.signing_key or keys / f"{name}.key"
     if settings.signing_key is None and not key.exists():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -111,3 +111,38 @@ def test_a_broker_that_falls_silent_is_not_waited_for_for_ever(monkeypatch: pyte
 def test_a_topic_that_is_not_there_is_none_that_is_empty() -> None:
     with pytest.raises(NotReadable, match="is not there"):
         list(archiver._notes_until_now(Consumer(5, topics=frozenset()), TP))
+
+
+class Full:
+    """A checkpointer whose file takes nothing at first. `told`: what was refused before each call."""
+
+    def __init__(self, refused: dict[int, str]) -> None:
+        self.refused: dict[int, str] = {}
+        self.told = list[list[str]]()
+        self.three_times = asyncio.Event()
+        self._shown = refused
+        self._loop = asyncio.get_running_loop()
+
+    def sign_due(self, _: object) -> None:
+        self.told.append(list(self._shown.values()))
+        if len(self.told) == 1:
+            raise OSError(errno.ENOSPC, "no space left on device", "checkpoints.txt")
+        if len(self.told) == 3:
+            self._loop.call_soon_threadsafe(self.three_times.set)
+
+
+def test_a_full_file_of_checkpoints_is_told_until_it_takes_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archiver, "_REPORT_SECONDS", 0.0)
+
+    async def signed_thrice() -> list[list[str]]:
+        member: Any = Member()
+        nothing: Any = None
+        refused: dict[int, str] = {}
+        full = Full(refused)
+        monkeypatch.setattr(archiver, "_checkpointer", lambda *_: full)
+        signing = asyncio.create_task(archiver._sign(member, nothing, nothing, nothing, refused))
+        await full.three_times.wait()
+        signing.cancel()
+        return full.told[:3]
+
+    assert asyncio.run(signed_thrice()) == [[], ["[Errno 28] no space left on device: 'checkpoints.txt'"], []]

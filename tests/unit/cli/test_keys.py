@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.console import CommandError
-from cli.keys import configured_signer, read_signer
+from cli.keys import configured_signer, read_signer, require_checkpoint_file
 from cli.main import main
 from replay.checkpoint import Checkpoint, PublicKey, SignedCheckpoint
 from schemas.settings import load_settings
@@ -84,3 +84,13 @@ def test_no_process_starts_with_a_signing_key_that_cannot_be_used(
         main(command)
     assert exited.value.code == 2
     assert "signing_key (DOSSIER_SIGNING_KEY): " in capsys.readouterr().err
+
+
+def test_a_file_for_checkpoints_that_cannot_be_written_is_told_with_its_setting(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoints.txt"
+    file.write_text("what was there\n", encoding="utf-8")
+    require_checkpoint_file(load_settings(checkpoint_file=str(file)))
+    assert file.read_text(encoding="utf-8") == "what was there\n"
+    require_checkpoint_file(load_settings())
+    with pytest.raises(CommandError, match=r"DOSSIER_CHECKPOINT_FILE\) .*no folder.*: No such file"):
+        require_checkpoint_file(load_settings(checkpoint_file=str(tmp_path / "no folder" / "c.txt")))
