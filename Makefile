@@ -30,9 +30,9 @@ demo: setup
 $(VENV)/kafka.aot: $(VENV)/.installed-dev deploy/kafka/jgo.lock.toml deploy/embedded/kafka.py tests/kafka_cache.py
 	$(BIN)/python -m tests.kafka_cache $@
 
-# Two files at a time, since the tests on real servers wait most of their time; in their order, the long ones first.
+# Three files at a time, since the tests on real servers wait most of their time; in their order, the long ones first.
 test: $(VENV)/.installed-dev $(VENV)/kafka.aot
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -27,9 +27,10 @@ from tests.fault.simulation.world import Process, Time, Violation, World
 TOPIC: Final = "ledger"
 PARTITIONS: Final = 2
 SESSION_SECONDS: Final = 10.0
-#: The faults happen in these seconds; then progress is demanded within so many, and the last rows are watched on.
+#: The faults happen in these seconds; then progress is demanded within so many (one may just have been stopped for
+#: twenty, and has to join again), and the last rows are watched on.
 FAULTY_SECONDS: Final = 30.0
-HEALING_SECONDS: Final = 40.0
+HEALING_SECONDS: Final = 50.0
 WATCHING_SECONDS: Final = 110.0
 STARTED_AT: Final = datetime(2026, 3, 31, 16, 59, 40, tzinfo=UTC)  # a month ends within the schedule
 #: What is published, good and bad; the ledger keeps the headers too.
