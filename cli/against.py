@@ -141,27 +141,23 @@ def unlike_their_notes(stored: Iterable[StoredCheckpoint], topic: str) -> Iterat
 
 
 def _announced_notes(kafka: Cluster) -> Iterator[tuple[str, str]]:
-    """The newest of each log on the compacted topic."""
-    from kafka import KafkaConsumer, TopicPartition
+    """The newest of each log on the compacted topic.
 
+    Raises:
+        CommandError: the broker does not give them.
+    """
+    from deploy.kafka.entrance import BrokerUnreachable
+    from events.whole_topic import records_until_now
     from replay.log_table import CHECKPOINTS_TOPIC
 
-    consumer = KafkaConsumer(**kafka.client, auto_offset_reset="earliest", enable_auto_commit=False)
+    newest: dict[bytes, tuple[str, str]] = {}
     try:
-        tp = TopicPartition(CHECKPOINTS_TOPIC, 0)
-        if not consumer.partitions_for_topic(CHECKPOINTS_TOPIC):
-            return
-        consumer.assign([tp])
-        end = consumer.end_offsets([tp])[tp]
-        newest: dict[bytes, tuple[str, str]] = {}
-        while consumer.position(tp) < end:
-            for records in consumer.poll(timeout_ms=500).values():
-                for each in records:
-                    text = (each.value or b"").decode(errors="replace")
-                    newest[each.key or b""] = (f"{CHECKPOINTS_TOPIC}@{each.offset}", text)
-        yield from newest.values()
-    finally:
-        consumer.close()
+        for each in records_until_now(kafka, CHECKPOINTS_TOPIC):
+            text = (each.value or b"").decode(errors="replace")
+            newest[each.key or b""] = (f"{CHECKPOINTS_TOPIC}@{each.offset}", text)
+    except BrokerUnreachable as error:
+        raise CommandError(str(error)) from error
+    yield from newest.values()
 
 
 def own_notes(settings: Settings) -> Iterator[tuple[str, str]]:

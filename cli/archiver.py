@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import structlog
@@ -27,8 +26,6 @@ from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from kafka import TopicPartition
-
     from processors.archiver import Archiver, ArchiverOptions
     from processors.checkpoints import Checkpointer
     from replay.checkpoint import PublicKey, Signer
@@ -38,8 +35,6 @@ _REPORT_SECONDS = 1.0
 _LOG_EVERY = 10  # reports
 _EVERY = -1  # partition: what keeps all of them from being signed
 _CONFIRM_SECONDS = 60.0  # the longest wait for the broker to take a checkpoint
-_READ_SECONDS = 30.0  # the longest wait for more of the checkpoints that it has
-_POLL_MILLISECONDS = 500
 
 log = structlog.get_logger(__name__)
 
@@ -183,37 +178,12 @@ def _announced(kafka: Cluster, topic: str) -> Iterator[str]:
     """The notes on the topic, the oldest first.
 
     Raises:
-        NotReadable: the broker does not give them.
+        BrokerUnreachable: the broker does not give them.
     """
-    from kafka import KafkaConsumer, TopicPartition
-    from kafka.errors import KafkaError
+    from events.whole_topic import records_until_now
 
-    from processors.checkpoints import NotReadable
-
-    try:
-        consumer = KafkaConsumer(**kafka.client, auto_offset_reset="earliest", enable_auto_commit=False)
-        with contextlib.closing(consumer):
-            yield from _notes_until_now(consumer, TopicPartition(topic, 0))
-    except KafkaError as error:
-        raise NotReadable(f"{topic} cannot be read: {type(error).__name__}") from error
-
-
-def _notes_until_now(consumer: Any, tp: TopicPartition) -> Iterator[str]:
-    from processors.checkpoints import NotReadable
-
-    if not consumer.partitions_for_topic(tp.topic):  # or not yet: a broker that has just started may not know
-        raise NotReadable(f"{tp.topic} is not there: dossier topics apply makes it")
-    consumer.assign([tp])
-    end = consumer.end_offsets([tp])[tp]
-    heard_at = time.monotonic()
-    while consumer.position(tp) < end:
-        records = consumer.poll(timeout_ms=_POLL_MILLISECONDS).get(tp, ())
-        if records:
-            heard_at = time.monotonic()
-        elif time.monotonic() - heard_at > _READ_SECONDS:
-            raise NotReadable(f"{tp.topic} cannot be read: nothing came for {_READ_SECONDS:.0f} seconds")
-        for each in records:
-            yield (each.value or b"").decode(errors="replace")
+    for each in records_until_now(kafka, topic):
+        yield (each.value or b"").decode(errors="replace")
 
 
 async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time as clock
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any, Final
@@ -15,15 +14,15 @@ from typing import Any, Final
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError as AsyncKafkaError
-from kafka import KafkaConsumer, KafkaProducer
-from kafka import TopicPartition as SyncTopicPartition
+from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from deploy.kafka.entrance import BrokerUnreachable, no_topic, require_entry
+from deploy.kafka.entrance import require_entry
 from events.envelope import encode, headers
 from events.lean import take_any_header_name
 from events.publisher import words
 from events.rulebook import MAX_RECORD_BYTES, RULEBOOKS_TOPIC, Published, Shelf, make_rulebook_event
+from events.whole_topic import records_until_now
 from schemas.cluster import Cluster
 from schemas.rulebook import Rulebook
 
@@ -37,29 +36,11 @@ def read_rulebooks(kafka: Cluster, *, topic: str = RULEBOOKS_TOPIC, timeout_seco
     """All rulebooks on the ledger as of now.
 
     Raises:
-        BrokerUnreachable: nothing answers at `kafka`, it has no such topic, or not all was read in that time.
+        BrokerUnreachable: nothing answers at `kafka`, it has no such topic, or nothing came for so long.
     """
     require_entry(kafka, timeout_seconds)
-    deadline = clock.monotonic() + timeout_seconds
-    tp = SyncTopicPartition(topic, 0)
     shelf = Shelf()
-    try:
-        consumer = KafkaConsumer(
-            **kafka.client, client_id="rulebooks", group_id=None, enable_auto_commit=False,
-            auto_offset_reset="earliest", max_partition_fetch_bytes=2 * MAX_RECORD_BYTES,
-        )  # fmt: skip
-        with contextlib.closing(consumer):
-            if not consumer.partitions_for_topic(topic):
-                raise no_topic(kafka, topic)
-            consumer.assign([tp])
-            end = consumer.end_offsets([tp])[tp]
-            while consumer.position(tp) < end:
-                if clock.monotonic() > deadline:
-                    raise BrokerUnreachable(f"Kafka at {kafka} did not give all of {topic} in {timeout_seconds:g} s")
-                for records in consumer.poll(timeout_ms=_POLL_MS).values():
-                    shelf.take(records)
-    except KafkaError as error:
-        raise BrokerUnreachable(f"the rulebooks at {kafka} cannot be read: {words(error)}") from error
+    shelf.take(records_until_now(kafka, topic, silence_seconds=timeout_seconds, fetch_bytes=2 * MAX_RECORD_BYTES))
     return shelf
 
 

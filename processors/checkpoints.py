@@ -37,12 +37,8 @@ log = structlog.get_logger(__name__)
 
 #: Puts a signed note under a key where others read it.
 Announce = Callable[[str, str], None]
-#: The notes that were announced and are still there, the oldest first; raises NotReadable.
+#: The notes that were announced and are still there, the oldest first; raises OSError if they cannot be read right now.
 Announced = Callable[[], Iterable[str]]
-
-
-class NotReadable(Exception):
-    """What was announced cannot be read right now; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +140,7 @@ class Checkpointer:
             return
         try:
             elsewhere = self._elsewhere({self._origin_of(each) for each in first})  # before the table, which is ahead
-        except (NotReadable, OSError) as error:
+        except OSError as error:
             for partition in first:
                 self._refuse(partition, f"what was signed of partition {partition} is not known: {error}")
             return

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
 
 from cli import archiver
 from cli.keys import write_keys
-from processors.checkpoints import NotReadable
 from replay.checkpoint import WITNESS, Signer
 from schemas.health import HealthReport
 from schemas.settings import load_settings
@@ -67,50 +63,6 @@ def test_older_keys_are_those_of_the_ledger_and_what_is_no_key_file_is_passed_ov
     (tmp_path / "keys" / "folder.pub").mkdir()
     assert list(archiver._older_keys(load_settings(data_dir=str(tmp_path)))) == [older.public]
     assert list(archiver._older_keys(load_settings(data_dir=str(tmp_path / "nothing")))) == []
-
-
-@dataclass
-class Consumer:
-    """A topic of so many records, in steps of two; it stops giving them at `silent`."""
-
-    silent: int
-    at: int = 0
-    topics: frozenset[str] = frozenset({"dossier.checkpoints.v1"})
-
-    def partitions_for_topic(self, topic: str) -> set[int]:
-        return {0} if topic in self.topics else set()
-
-    def assign(self, partitions: list[Any]) -> None:
-        pass
-
-    def end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
-        return dict.fromkeys(partitions, 5)
-
-    def position(self, _: Any) -> int:
-        return self.at
-
-    def poll(self, timeout_ms: int) -> dict[Any, list[Any]]:
-        assert timeout_ms
-        first, self.at = self.at, min(self.at + 2, self.silent)
-        return {TP: [SimpleNamespace(value=b"%d" % each) for each in range(first, self.at)]}
-
-
-TP = TopicPartition("dossier.checkpoints.v1", 0)
-
-
-def test_what_was_announced_is_read_to_the_end() -> None:
-    assert list(archiver._notes_until_now(Consumer(5), TP)) == ["0", "1", "2", "3", "4"]
-
-
-def test_a_broker_that_falls_silent_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiver, "_READ_SECONDS", 0.01)
-    with pytest.raises(NotReadable, match="nothing came"):
-        list(archiver._notes_until_now(Consumer(3), TP))
-
-
-def test_a_topic_that_is_not_there_is_none_that_is_empty() -> None:
-    with pytest.raises(NotReadable, match="is not there"):
-        list(archiver._notes_until_now(Consumer(5, topics=frozenset()), TP))
 
 
 class Full:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from processors.checkpoints import Checkpointer, CheckpointPolicy, NotReadable
+from deploy.kafka.entrance import BrokerUnreachable
+from processors.checkpoints import Checkpointer, CheckpointPolicy
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer, read_notes
 from replay.leaf import leaf_hash
 from replay.log_table import StoredCheckpoint
@@ -67,7 +68,7 @@ class Topic:
 
     def announced(self) -> Iterable[str]:
         if self.away:
-            raise NotReadable("nobody there")
+            raise BrokerUnreachable("nobody there")
         return list(self.notes)
 
 

@@ -1,0 +1,54 @@
+"""A topic of one partition, small enough to be read from its beginning to its end as it is now."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from deploy.kafka.entrance import BrokerUnreachable, no_topic
+from events.publisher import words
+from schemas.cluster import Cluster
+
+#: A broker from which nothing has come for so long while there is more does not give it.
+SILENCE_SECONDS: Final = 30.0
+_FETCH_BYTES: Final = 1024 * 1024
+_POLL_MS: Final = 500
+
+
+def records_until_now(
+    kafka: Cluster, topic: str, *, silence_seconds: float = SILENCE_SECONDS, fetch_bytes: int = _FETCH_BYTES
+) -> Iterator[Any]:
+    """Its records, the oldest first, as kafka-python's consumer gives them.
+
+    Raises:
+        BrokerUnreachable: nothing answers at `kafka`, it has no such topic, or it fell silent.
+    """
+    try:
+        consumer = KafkaConsumer(
+            **kafka.client, client_id="whole-topic", group_id=None, enable_auto_commit=False,
+            auto_offset_reset="earliest", max_partition_fetch_bytes=fetch_bytes,
+        )  # fmt: skip
+        with contextlib.closing(consumer):
+            if not consumer.partitions_for_topic(topic):
+                raise no_topic(kafka, topic)
+            yield from _until_now(consumer, TopicPartition(topic, 0), silence_seconds)
+    except KafkaError as error:
+        raise BrokerUnreachable(f"{topic} at {kafka} cannot be read: {words(error)}") from error
+
+
+def _until_now(consumer: Any, tp: TopicPartition, silence_seconds: float) -> Iterator[Any]:
+    consumer.assign([tp])
+    end = consumer.end_offsets([tp])[tp]
+    heard_at = time.monotonic()
+    while consumer.position(tp) < end:
+        records = consumer.poll(timeout_ms=_POLL_MS).get(tp, ())
+        if records:
+            heard_at = time.monotonic()
+        elif time.monotonic() - heard_at > silence_seconds:
+            raise BrokerUnreachable(f"{tp.topic} cannot be read: nothing came for {silence_seconds:g} seconds")
+        yield from records
