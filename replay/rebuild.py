@@ -33,8 +33,8 @@ from replay.archive import NO_RECORDS, History
 from replay.live_topic import LivePartition
 
 #: So many dossiers go through a step before the next step comes: a step finds again what it has in a processor's
-#: caches. One by one, a comparison takes a sixth longer.
-_TOGETHER: Final = 64
+#: caches, and what the step before it has made is still in them too. One by one, or of many, a comparison takes longer.
+_TOGETHER: Final = 16
 #: An event, its ledger offset, and its append time in microseconds since 1970 UTC.
 _Heard = tuple[Event, int, int]
 Fault = Literal["other state", "not live", "not in the archive", "missing alarms", "extra alarms"]
