@@ -24,11 +24,14 @@ _ROWS: Final = 50_000
 #: Versions that stay: the one that is shown and the one before it, for readers in the middle of a query.
 _KEPT: Final = 2
 
-#: In the order of `_row`, since MsgPack has no names; instants are in microseconds, the ticks of their columns.
-_COLUMNS: Final = (
-    "topic", "version", "partition", "dossier_id", "last", "events", "state", "office", "room", "step", "procedure",
-    "channel", "outcome", "received_at", "promised", "due", "processed_at", "ended_at", "anomalies", "sha256",
-)  # fmt: skip
+#: In the order of the rows, since MsgPack has no names; instants are in microseconds, the ticks of their columns.
+_COLUMNS: Final = {
+    "dossier_states": (
+        "topic", "version", "partition", "dossier_id", "last", "events", "state", "office", "room", "step", "procedure",
+        "channel", "outcome", "received_at", "promised", "due", "processed_at", "ended_at", "anomalies", "sha256",
+    ),
+    "dossier_state_versions": ("topic", "version", "state_version", "rulebook", "positions", "dossiers"),
+}  # fmt: skip
 
 
 class StatesTable:
@@ -49,15 +52,15 @@ class StatesTable:
                 partial(_row, self._topic, version, partition), lambda rows: sender.submit(self._insert, rows)
             )
 
-    def _insert(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _insert(self, rows: Sequence[tuple[Any, ...]], table: str = "dossier_states") -> None:
+        """In MsgPack: for rows of any other making the client looks for pandas first, half a second and 50 MiB."""
         values = end_to_end(list(chain.from_iterable(rows)))
-        self._client.raw_insert("dossier_states", _COLUMNS, values, fmt="MsgPack")
+        self._client.raw_insert(table, _COLUMNS[table], values, fmt="MsgPack")
 
     def publish(self, version: int, positions: Mapping[int, int], dossiers: int, rulebook: str) -> None:
         """Make a version the one that is shown, and drop those that nobody needs any more."""
-        row = [self._topic, version, STATE_VERSION, rulebook, dict(positions), dossiers]
-        names = ["topic", "version", "state_version", "rulebook", "positions", "dossiers"]
-        self._client.insert("dossier_state_versions", [row], column_names=names)
+        row = (self._topic, version, STATE_VERSION, rulebook, dict(positions), dossiers)
+        self._insert([row], "dossier_state_versions")
         for old in self._superseded(version):
             self.discard(old)
 
