@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
+import msgspec
 from litestar import Litestar, MediaType, Request, Response, get, head
 from litestar.config.allowed_hosts import AllowedHostsConfig
 from litestar.datastructures import CacheControlHeader, State
@@ -57,9 +58,11 @@ Wait = Annotated[
 ]  # fmt: skip
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000)]
 Filter = Annotated[str | None, QueryParameter(max_length=128)]
-Instant = Annotated[
-    datetime | None,
-    QueryParameter(description="RFC 3339, such as 2020-06-30T17:00:00+07:00 (with + as %2B)"),
+Instant = Annotated[  # as text: read as a datetime by Litestar, 2020 would be seconds since 1970
+    str | None,
+    QueryParameter(
+        format="date-time", max_length=64, description="RFC 3339, such as 2020-06-30T17:00:00+07:00 (with + as %2B)"
+    ),
 ]
 _NOT_FOUND: Final = {404: ResponseSpec(api.Problem, description="no such dossier", generate_examples=False)}
 _WRONG: Final = {400: ResponseSpec(api.Problem, description="not to be understood", generate_examples=False)}
@@ -159,17 +162,17 @@ def _gateway(state: State) -> Gateway:
 async def summary(gateway: FromApp, wait: Wait = 0, as_of: Instant = None) -> api.Summary:
     """Tổng hợp: how many dossiers, in which states, how timely, now or as of an instant, and up to where this was
     read."""
-    until = None if as_of is None else _instant(as_of)
-    if until is not None:
-        await _record(gateway, "gateway summary", LEDGER_TOPIC, as_of)
+    then = None if as_of is None else _instant(as_of)
+    if then is not None:
+        await _record(gateway, "gateway summary", LEDGER_TOPIC, then)
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
     view = gateway.reader.view
-    if until is None:
+    if then is None:
         return answers.summary(view, complete)
     async with gateway.folding:  # all dossiers are folded, in a thread and one after the other: the others wait
         fresh, states = answers.freshness(view, complete), view.states()
-        return await asyncio.to_thread(answers.summary_as_of, view, until, fresh, states)
+        return await asyncio.to_thread(answers.summary_as_of, view, microseconds(then), fresh, states)
 
 
 @get("/v1/queues")
@@ -240,11 +243,11 @@ async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Insta
 
     With `at`, what occurred later is left out. That it was asked for is recorded first.
     """
-    asked, until = unquote(dossier_id), None if at is None else _instant(at)
-    await _record(gateway, "gateway clocks", asked, at)
+    asked, then = unquote(dossier_id), None if at is None else _instant(at)
+    await _record(gateway, "gateway clocks", asked, then)
     complete = await _read_all(gateway, wait)
     await gateway.reader.settle()
-    instant = gateway.reader.clock.now_us() if until is None else until
+    instant = gateway.reader.clock.now_us() if then is None else microseconds(then)
     view = gateway.reader.view
     found = await asyncio.to_thread(answers.explanation, view, asked, instant, complete, as_of=at is not None)
     if found is None:
@@ -396,12 +399,16 @@ def _file(name: str) -> Response[bytes]:
     return Response(content, media_type=_FILES[name], headers={"cache-control": "no-cache"})
 
 
-def _instant(asked: datetime) -> int:
-    if asked.tzinfo is None:
+def _instant(asked: str) -> datetime:
+    try:
+        instant = msgspec.convert(asked, datetime)
+    except msgspec.ValidationError as error:
+        raise ClientException(f"{asked!r} is no instant; write 2020-06-30T17:00:00+07:00") from error
+    if instant.tzinfo is None:
         raise ClientException("an instant needs its zone: 2020-06-30T17:00:00+07:00")
-    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
-        raise ClientException(f"{asked.isoformat()} is outside {FIRST_YEAR}-{LAST_YEAR}")
-    return microseconds(asked)
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise ClientException(f"{instant.isoformat()} is outside {FIRST_YEAR}-{LAST_YEAR}")
+    return instant
 
 
 def _term(text: str) -> Term:

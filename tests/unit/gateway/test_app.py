@@ -170,6 +170,16 @@ async def test_an_instant_out_of_all_years_is_refused_before_it_is_counted_to() 
 
 
 @run
+async def test_what_is_no_instant_is_refused_and_no_number_of_seconds() -> None:
+    access = FabricatedAccess()
+    async with client(reader_with(A), FabricatedHistory(*A), access) as http:
+        for asked in ("2020", "1583107200", "2020-06-30", "yesterday", ""):
+            for path in (f"dossiers/A/clocks?at={asked}", f"summary?as_of={asked}"):
+                assert "is no instant" in (await get(http, f"/v1/{path}", expect=400))["detail"]
+    assert access.reads == []
+
+
+@run
 async def test_what_cannot_be_recorded_is_not_shown() -> None:
     async with client(reader_with(A), FabricatedHistory(*A), FabricatedAccess(there=False)) as http:
         for path in ("dossiers/A/events", "dossiers/A/clocks", "summary?as_of=2026-03-02T01:00:00Z"):
