@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import sys
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
@@ -19,6 +20,18 @@ err = Console(stderr=True, highlight=False)
 
 #: Exit codes: 1 the answer is "no" (a check found something), 2 the call was wrong, 3 the surroundings failed.
 EXIT_FOUND, EXIT_USAGE, EXIT_SURROUNDINGS = 1, 2, 3
+
+
+_ADVICE: Final = {
+    errno.EACCES: "choose a file or folder that this user may read and write",
+    errno.EPERM: "choose a file or folder that this user may read and write",
+    errno.EROFS: "choose a folder that can be written to",
+    errno.ENOENT: "check the path: a folder that is named must be there",
+    errno.ENOTDIR: "check the path: a part of it is a file, not a folder",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "make room, then do it again",
+}
 
 
 class CommandError(Exception):
@@ -67,11 +80,18 @@ def _said(error: Exception) -> tuple[str, int]:
         case SettingsError():
             message, code = f"wrong setting: {error}", EXIT_USAGE
         case OSError():
-            message, code = str(error), EXIT_SURROUNDINGS
+            message, code = _of_the_system(error), EXIT_SURROUNDINGS
         case _:
             message = f"{type(error).__name__}: {error} (unexpected; DOSSIER_DEBUG=1 shows where)"
             code = EXIT_SURROUNDINGS
     return " ".join(message.split()), code
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the operating system refused, of which file, and what may be done."""
+    if error.filename is None or error.errno not in _ADVICE:
+        return str(error)
+    return f"{error.filename}: {error.strerror}; {_ADVICE[error.errno]}"
 
 
 def _keeps_a_log() -> bool:

@@ -125,3 +125,9 @@ def _print(lines: list[dict[str, Any]], by_office: dict[str, int]) -> None:
     for office, count in by_office.items():
         out.print(f"{count} {office}")
     out.print(f"{len(lines)} hồ sơ đổi hạn, chưa ban hành gì · dossiers move, nothing was published", style="bold")
+    if not lines:
+        out.print(
+            "hồ sơ mà giấy hẹn ghi thời hạn thì giữ thời hạn đó · a dossier whose slip says its time keeps it; "
+            "dossier what-if counts it otherwise",
+            soft_wrap=True,
+        )

@@ -163,7 +163,9 @@ def _text_of(file: Path) -> str:
         with file.open("rb") as opened:
             return opened.read(_MAX_BYTES).decode()
     except FileNotFoundError:
-        raise CommandError(f"{file} is not there", EXIT_USAGE) from None
+        raise CommandError(
+            f"{file} is not there: the ledger's own public keys are in `keys` of its data folder (.dossier)", EXIT_USAGE
+        ) from None
     except UnicodeDecodeError:
         raise CommandError(f"{file} is no key file", EXIT_USAGE) from None
 

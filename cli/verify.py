@@ -62,7 +62,7 @@ def verify(
     A PACK is checked without any server; the page in it is not, --page makes it anew. With checkpoints that you hold it
     must show that its log continues theirs: `dossier prove --since` makes such a pack. Exits with 1 on any failure.
 
-    Example: dossier verify --all --key keys/gia-lai.pub --checkpoints checkpoints-of-elsewhere.txt
+    Example: dossier verify --all --key .dossier/keys/dossier-ledger.pub --checkpoints checkpoints-of-elsewhere.txt
     """
     if (pack is None) == (not whole):
         raise CommandError("give either a PACK, or --all", EXIT_USAGE)

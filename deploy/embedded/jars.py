@@ -87,7 +87,9 @@ def _fetcher(incoming: Path) -> Callable[[Jar], Path]:
         from jgo.constants import MAVEN_CENTRAL_URL
         from jgo.maven import MavenContext, PythonResolver
     except ImportError as error:
-        raise JarError("the embedded Kafka needs the extra: pip install 'dossier-ledger[embedded]'") from error
+        raise JarError(
+            "the embedded Kafka needs the extra: pip install '.[embedded]' in the checkout, or --kafka HOST:PORT"
+        ) from error
     repositories = {"central": MAVEN_CENTRAL_URL, **GlobalSettings.load().repositories}
     context = MavenContext(PythonResolver(), repo_cache=incoming, remote_repos=repositories, timeout=60)
 

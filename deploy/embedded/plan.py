@@ -201,7 +201,9 @@ def _kafka(
 
 def _clickhouse(data_dir: Path, port: int, archive: _Archive, log_level: str) -> Child:
     if find_spec("chdb") is None:  # looked for and not imported: that is the process's to do
-        raise EmbeddedError("the embedded ClickHouse needs the extra: pip install 'dossier-ledger[embedded]'")
+        raise EmbeddedError(
+            "the embedded ClickHouse needs the extra: pip install '.[embedded]' in the checkout, or --clickhouse URL"
+        )
     users = {
         archive.user: {"password": archive.password.get_secret_value(), "access": "write"},
         archive.report_user: {"password": archive.report_password.get_secret_value(), "access": "read"},

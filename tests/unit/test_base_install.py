@@ -105,5 +105,11 @@ def test_every_module_but_the_engines_is_imported_without_it() -> None:
 def test_a_plan_needs_the_extra_only_for_what_is_embedded(tmp_path: Path) -> None:
     both, kafka_alone, clickhouse_alone = _run_blind(_MAKE_PLANS, str(tmp_path)).splitlines()
     assert both == "0 projector archiver gateway"
-    assert kafka_alone == "the embedded ClickHouse needs the extra: pip install 'dossier-ledger[embedded]'"
-    assert clickhouse_alone == "the embedded Kafka needs the extra: pip install 'dossier-ledger[embedded]'"
+    assert (
+        kafka_alone
+        == "the embedded ClickHouse needs the extra: pip install '.[embedded]' in the checkout, or --clickhouse URL"
+    )
+    assert (
+        clickhouse_alone
+        == "the embedded Kafka needs the extra: pip install '.[embedded]' in the checkout, or --kafka HOST:PORT"
+    )

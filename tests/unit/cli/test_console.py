@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 
@@ -21,7 +22,17 @@ from schemas.settings import SettingsError
         (CommandError("no ledger there"), EXIT_SURROUNDINGS, "error no ledger there"),
         (CommandError("2 keys differ", EXIT_FOUND), EXIT_FOUND, "error 2 keys differ"),
         (SettingsError("partitions: too many"), EXIT_USAGE, "error wrong setting: partitions: too many"),
-        (FileNotFoundError(2, "No such file", "a.csv"), EXIT_SURROUNDINGS, "error [Errno 2] No such file: 'a.csv'"),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "x/a.csv"),
+            EXIT_SURROUNDINGS,
+            "error x/a.csv: No such file; check the path: a folder that is named must be there",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "keys"),
+            EXIT_SURROUNDINGS,
+            "error keys: Permission denied; choose a file or folder that this user may read and write",
+        ),
+        (OSError(errno.EMFILE, "Too many open files"), EXIT_SURROUNDINGS, "error [Errno 24] Too many open files"),
         (KeyError("x"), EXIT_SURROUNDINGS, "error KeyError: 'x' (unexpected; DOSSIER_DEBUG=1 shows where)"),
         (CommandError("one\n  two [bold]three[/]"), EXIT_SURROUNDINGS, "error one two [bold]three[/]"),
     ],
