@@ -102,8 +102,8 @@ class Supervised:
         await asyncio.wait({ended, hurried}, timeout=self.child.stop_seconds, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not ended.done():
-            limit = f"{self.child.stop_seconds:.0f} s"
-            self.warn(f"{self.child.name} không dừng, bị tắt ngang · did not stop within {limit}: killed")
+            waited = "" if hurry.is_set() else f" within {self.child.stop_seconds:.0f} s"
+            self.warn(f"{self.child.name} không dừng, bị tắt ngang · did not stop{waited}: killed")
         await self._kill()
         await ended
         self._update(state="stopped", pid=None, created=None)
