@@ -294,8 +294,13 @@ def _explain(error: object) -> str:
     assert isinstance(error, dict)  # noqa: S101  # narrows pydantic's ErrorDetails for mypy
     if not error["loc"]:  # of several settings together: it names them
         return str(error["msg"]).removeprefix("Value error, ")
-    return f"{_named('.'.join(str(part) for part in error['loc']))}: {error['msg']}"
+    where, says = ".".join(str(part) for part in error["loc"]), str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:  # only the file can name one: see above
+        return f"{where} (in {_toml_file()}): no such setting; `dossier config` lists all"
+    advice = "; write http://HOST:PORT" if error["type"] == "url_parsing" else ""
+    return f"{_named(where)}: {says}{advice}"
 
 
 def _named(setting: str) -> str:
-    return f"{setting} (DOSSIER_{setting.upper()})"
+    """With its variable: of a part of a setting (`webhooks.0.secret`) that of the whole."""
+    return f"{setting} (DOSSIER_{setting.partition('.')[0].upper()})"

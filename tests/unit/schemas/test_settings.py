@@ -115,6 +115,23 @@ def test_a_name_nobody_knows_in_the_file_is_an_error() -> None:
         load_settings()
 
 
+def test_a_name_nobody_knows_is_told_with_the_file_and_no_variable() -> None:
+    Path("dossier.toml").write_text('kafk = "k1:9092"\n', encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"^kafk \(in dossier.toml\): no such setting; `dossier config` lists all$"):
+        load_settings()
+
+
+def test_a_part_of_a_setting_is_told_with_the_variable_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_WEBHOOKS", '[{"name": "a", "url": "https://example.org", "secret": "whsec_abc"}]')
+    with pytest.raises(SettingsError, match=r"^webhooks.0.secret \(DOSSIER_WEBHOOKS\): write whsec_"):
+        load_settings()
+
+
+def test_an_address_without_its_scheme_is_told_how_to_write_it() -> None:
+    with pytest.raises(SettingsError, match=r"write http://HOST:PORT$"):
+        load_settings(clickhouse="127.0.0.1:8123")
+
+
 def test_a_variable_nobody_knows_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOSSIER_PARTITONS", "12")
     with pytest.raises(SettingsError, match=r"^DOSSIER_PARTITONS: no such setting"):
