@@ -97,6 +97,15 @@ def _table(answer: api.Queues) -> Table:
     for each in answer.queues:
         late = Text(str(each.late), style=COLOURS["late"] if each.late else "dim")
         soon = Text(str(each.soon), style=COLOURS["soon"] if each.soon else "dim")
-        places = (Text(part or "–") for part in (each.office, each.room, each.step))
+        places = (Text(part or "–") for part in (each.office, each.room, _step(each)))
         table.add_row(*places, str(each.count), late, soon)
     return table
+
+
+def _step(queue: api.QueueCount) -> str:
+    """And what is waited for, where it is not the room's turn."""
+    from projections.standing import State
+    from replay.words import STATE_NAMES
+
+    waits = STATE_NAMES[State(queue.waits)] if queue.waits else None
+    return "\n".join(part for part in (queue.step, f"{waits.vi} · {waits.en}" if waits else "") if part)

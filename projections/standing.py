@@ -191,15 +191,29 @@ def sealed(draft: Draft) -> Standing:
 
 
 class Queue(Struct, frozen=True, order=True):
-    """One line a dossier waits in: an office's room at a step."""
+    """One line a dossier waits in: an office's room at a step, or what it waits for beside that room, or beyond all.
+
+    `waits`: its state where it is not the room's turn. Empty: it is.
+    """
 
     office: str
     room: str
     step: str
+    waits: str = ""
+
+
+#: The applicant's turn, or whoever pays; the room has it back after that.
+_WAITING: Final = (State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT, WAIT_PAYMENT)
+#: Its result has left the rooms: it waits to be handed over, delivered or fetched.
+_BEYOND_ROOMS: Final = (RESULT_READY, IN_POST, State.UNCLAIMED)
 
 
 def queue_of(standing: Standing) -> Queue | None:
     """The queue a dossier is in, or None when nobody has to act on it any more (or nothing is known)."""
     if standing.state in FINAL or standing.state is State.NONE:
         return None
-    return Queue(standing.office or "", standing.handed_to or standing.room or "", standing.step or "")
+    office, state = standing.office or "", standing.state
+    if state in _BEYOND_ROOMS:
+        return Queue(office, "", "", state.value)
+    waits = state.value if state in _WAITING else ""
+    return Queue(office, standing.handed_to or standing.room or "", standing.step or "", waits)

@@ -95,7 +95,9 @@ def describe_queues(
 def describe_queue(deadlines: Deadlines, queue: Queue, count: int) -> api.QueueCount:
     """One queue, and how many of its dossiers are late or soon will be."""
     late, soon = (deadlines.by_queue[queue, each] for each in (Urgency.LATE, Urgency.SOON))
-    return api.QueueCount(office=queue.office, room=queue.room, step=queue.step, count=count, late=late, soon=soon)
+    return api.QueueCount(
+        office=queue.office, room=queue.room, step=queue.step, waits=queue.waits, count=count, late=late, soon=soon
+    )
 
 
 def describe_step(step: Step) -> api.TimelineStep:

@@ -100,11 +100,19 @@ class Summary(Body):
 
 
 class QueueCount(Body):
-    """How many dossiers wait in one line; an empty room or step is one that no event has named."""
+    """How many dossiers wait in one line; an empty room or step is one that no event has named, or that is past."""
 
     office: str
     room: str
     step: str
+    waits: Annotated[
+        str,
+        Field(
+            description="the state of those that wait for somebody else than the room (INTAKE_SUPPLEMENT, WAIT_APPLICANT, "
+            "WAIT_PAYMENT) or, with no room, for their return (RESULT_READY, IN_POST, UNCLAIMED). "
+            "Empty: it is the room's turn"
+        ),
+    ] = ""
     count: int
     late: Annotated[int, Field(description="of them, past the due · quá hạn")]
     soon: Annotated[int, Field(description="of them, due soon · sắp đến hạn")]

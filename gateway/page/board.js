@@ -35,7 +35,7 @@ function follow() {
     if (first) now.queues.clear();
     first = false;
     for (const queue of JSON.parse(data).queues) {
-      const key = JSON.stringify([queue.office, queue.room, queue.step]);
+      const key = JSON.stringify([queue.office, queue.room, queue.step, queue.waits]);
       if (queue.count) now.queues.set(key, queue);
       else now.queues.delete(key);
     }
@@ -163,10 +163,11 @@ function drawTimeliness() {
 
 function drawQueues() {
   const queues = [...now.queues.values()].sort((a, b) => b.count - a.count || compare(a, b));
-  const rows = queues.slice(0, QUEUES_SHOWN).map(({ office, room, step, count, late, soon }) => ({
-    key: [office, room, step],
+  const rows = queues.slice(0, QUEUES_SHOWN).map(({ office, room, step, waits, count, late, soon }) => ({
+    key: [office, room, step, waits],
     cells: [
-      { text: room || say("no_room"), head: true }, step || "–",
+      { text: room || (waits ? "–" : say("no_room")), head: true },
+      [step, waits && nameIn(now.words.states[waits])].filter(Boolean).join(" · ") || "–",
       { text: number(count), number: true, bar: count / queues[0].count },
       { text: number(late), number: true, class: late ? "late" : "zero" },
       { text: number(soon), number: true, class: soon ? "" : "zero" }, office || "–",

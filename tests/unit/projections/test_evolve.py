@@ -190,6 +190,22 @@ def test_nobody_waits_for_a_dossier_that_ended() -> None:
     assert queue_of(given(received, processed, returned).standing) is None
 
 
+@pytest.mark.parametrize(
+    ("facts", "queue"),
+    [
+        ([submitted, ask_intake], Queue("GL", "", "", "INTAKE_SUPPLEMENT")),
+        ([received, routed, confirmed, ask], Queue("GL", "licences", "check", "WAIT_APPLICANT")),
+        ([received, routed, confirmed, ask, supplemented], Queue("GL", "licences", "check")),
+        ([received, routed, confirmed, pay], Queue("GL", "licences", "check", "WAIT_PAYMENT")),
+        ([received, routed, confirmed, processed], Queue("GL", "", "", "RESULT_READY")),
+        ([received, routed, processed, to_post], Queue("GL", "", "", "IN_POST")),
+        ([received, routed, processed, to_post, sent_back], Queue("GL", "", "", "UNCLAIMED")),
+    ],
+)
+def test_what_waits_for_somebody_else_is_in_no_rooms_own_queue(facts: list[AnyFact], queue: Queue) -> None:
+    assert queue_of(given(*facts).standing) == queue
+
+
 def test_a_reschedule_moves_the_due_and_leaves_the_promise() -> None:
     standing = given(received, rescheduled).standing
     assert (standing.promised, standing.due) == (microseconds(PROMISE), microseconds(LATER))
