@@ -182,6 +182,34 @@ def test_epoch_times_are_exact(tmp_path: Path, unit: str, value: str) -> None:
     assert event.time == datetime(2020, 1, 2, 0, 0, 0, 250_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "cell", "time"),
+    [
+        ("%d/%m/%Y", "%m/%d/%Y", "02/03/2020", datetime(2020, 3, 2, tzinfo=UTC)),
+        ("%m/%d/%Y", "%d/%m/%Y", "02/03/2020", datetime(2020, 2, 3, tzinfo=UTC)),
+        ("%m/%d/%Y", "%d/%m/%Y", "13/03/2020", datetime(2020, 3, 13, tzinfo=UTC)),
+        ("iso", "epoch_s", "1577923200", datetime(2020, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_is_read_by_the_first_format_that_fits(
+    tmp_path: Path, first: str, second: str, cell: str, time: datetime
+) -> None:
+    mapping = MAPPING.replace("{column: when}", f'{{column: when, format: ["{first}", "{second}"], zone: UTC}}')
+    assert mapped(tmp_path, HEADER + f"c,a,{cell},r,,,\n", mapping)[0].event.time == time
+
+
+def test_a_log_may_write_times_in_several_ways(tmp_path: Path) -> None:
+    mapping = MAPPING.replace("{column: when}", '{column: when, format: [iso, "%d/%m/%Y %H:%M", "%d/%m/%Y"]}')
+    row = "c,in,2020-01-02T08:00:00Z,r,09/01/2020,,10/01/2020 16:30\n"
+    received, ended = (each.event for each in mapped(tmp_path, HEADER + row, mapping))
+    assert isinstance(received.data, Received)
+    assert received.time == datetime(2020, 1, 2, 8, tzinfo=UTC)
+    assert received.data.promised == datetime(2020, 1, 8, 23, tzinfo=UTC)
+    assert ended.time == datetime(2020, 1, 10, 15, 30, tzinfo=UTC)
+    [unread] = bad(tmp_path, HEADER + "c,in,2020-01-02,r,soon,,\n", mapping)
+    assert unread.reason == "promised: no time as `iso`, `%d/%m/%Y %H:%M`, `%d/%m/%Y`"
+
+
 @pytest.mark.parametrize("value", ["1E+999999", "1E+999990", "NaN", "-Infinity", "1" * 400])
 @pytest.mark.parametrize("unit", ["epoch_s", "epoch_ms"])
 def test_a_number_that_is_no_time_is_a_bad_row_and_no_more(tmp_path: Path, unit: str, value: str) -> None:
