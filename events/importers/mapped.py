@@ -29,6 +29,8 @@ _ROW_ID: Final = "row-{number:09d}-{digest}"
 _AFTER_ROWS_ID: Final = "then-{number:02d}-{digest}"
 _DEFAULT_ZONE: Final = "Asia/Ho_Chi_Minh"
 _WHOLE: Final = re.compile(r"-?[0-9]+")
+#: What tables are separated by, as a mapping writes it.
+_DELIMITERS: Final = {",": '","', ";": '";"', "\t": '"\\t"'}
 _KINDS: Final[dict[str, type[AnyFact]]] = {name.removeprefix("dossier."): kind for kind, name in WIRE_NAMES.items()}
 
 
@@ -56,7 +58,7 @@ class Mapper:
     def __init__(self, file: MappingFile, columns: Collection[str]) -> None:
         for path, column in file.columns:
             if column not in columns:
-                there = ", ".join(sorted(columns))
+                there = ", ".join(sorted(columns)) + _other_delimiter(columns, file.mapping.delimiter)
                 raise file.error(path, f"no column `{column}` in the log; it has: {there}")
         mapping = file.mapping
         self._mapping = mapping
@@ -149,6 +151,15 @@ class _Rule:
                 return False
             self._cases.add(case)
         return True
+
+
+def _other_delimiter(columns: Collection[str], delimiter: str) -> str:
+    """What to set where a whole header was taken for one column."""
+    if len(columns) != 1:
+        return ""
+    (header,) = columns
+    likely = max(_DELIMITERS.keys() - {delimiter}, key=header.count)
+    return f"; the mapping lacks `delimiter: {_DELIMITERS[likely]}`" if likely in header else ""
 
 
 def _own_name(file: MappingFile) -> dict[str, FieldValue]:
