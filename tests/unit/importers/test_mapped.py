@@ -134,6 +134,32 @@ def test_a_value_that_is_not_listed_makes_the_row_unreadable_without_being_shown
     assert row.reason == "by has a value that the mapping does not list"
 
 
+def test_a_value_that_is_none_of_a_few_is_told_with_these_and_not_shown(tmp_path: Path) -> None:
+    own = MAPPING.replace("{column: by, values: {web: online}, default: direct}", '"{by}"')
+    [row] = bad(tmp_path, HEADER + "c1,in,2020-01-02,r,,Mai' - at `$.office`,\n", own)
+    assert row.reason == (
+        "received: Invalid enum value - at `$.channel`; it can be: direct, online, post, zalo, ministry, other"
+    )
+    own = MAPPING.replace('promised: "{due}"', 'legal_time: {n: "{due}", unit: "{by}"}')
+    [row] = bad(tmp_path, HEADER + "c1,in,2020-01-02,r,5,Mai,\n", own)
+    assert row.reason == "received: Invalid enum value - at `$.legal_time.unit`; it can be: d, h, cd, mo"
+
+
+@pytest.mark.parametrize(
+    ("change", "choices"),
+    [
+        (("web: online", "web: counter"), "direct, online, post, zalo, ministry, other"),
+        (("{outcome: issued}", "{outcome: done}"), "issued, refused, immediate"),
+        (('promised: "{due}"', "legal_time: {n: 5, unit: y}"), "d, h, cd, mo"),
+    ],
+)
+def test_a_constant_that_is_none_of_a_few_is_told_with_these(
+    tmp_path: Path, change: tuple[str, str], choices: str
+) -> None:
+    with pytest.raises(MappingError, match=f"Invalid enum value '.*; it can be: {choices}$"):
+        found(tmp_path, HEADER, MAPPING.replace(*change))
+
+
 def test_lifecycles_and_repeated_activities(tmp_path: Path) -> None:
     rules = """
 name: book
