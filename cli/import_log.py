@@ -207,6 +207,8 @@ def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> No
                 f"{number(fed.duplicates)} đã có từ trước · were there already"
             )
         out.print(f"{number(quarantined)} dòng không đọc được, cách ly · rows unreadable, in quarantine")
+        if not tally.rows and importing.broken is None:  # often the wrong file
+            err.print("không có dòng nào · no rows")
     if importing.broken is not None:
         raise CommandError(f"{importing.file}: {importing.broken}", EXIT_FOUND)
     if tally.rows and not tally.events["row"]:

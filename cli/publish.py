@@ -75,6 +75,8 @@ def publish(
             f"{number(fed.published)} đã gửi · published, {number(fed.duplicates)} đã có từ trước · were there already"
         )
         out.print(told)
+        if not fed.events and not lines.bad_count:  # often the wrong file
+            err.print("không có sự kiện nào · no events")
     if lines.bad_count > MAX_LISTED:
         err.print(f"… {number(lines.bad_count - MAX_LISTED)} dòng lỗi nữa · more bad lines")
     if lines.bad_count or fed.refused or fed.conflicts:

@@ -66,6 +66,15 @@ def _known_format(name: str) -> str:
     return name
 
 
+def _each_once(formats: list[str]) -> list[str]:
+    if not formats:
+        raise ValueError("no format in it; leave it out for iso")
+    twice = next((each for each in formats if formats.count(each) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice!r} is there twice")
+    return formats
+
+
 def _closed_braces(template: str) -> str:
     if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
         raise ValueError("a brace is not closed: write {column}, and {{ or }} for a brace itself")
@@ -74,6 +83,7 @@ def _closed_braces(template: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Encoding = Annotated[str, AfterValidator(_known_encoding)]
+TimeFormat = Annotated[str, AfterValidator(_known_format)]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 #: Text with columns in braces: `{case:department}`, `TT-{id}`; without braces a constant.
 Template = Annotated[str, StringConstraints(max_length=4_000), AfterValidator(_closed_braces)]
@@ -102,12 +112,18 @@ FieldValue = Template | Lookup | dict[str, Template | Lookup] | list[Template]
 class Time(_Model):
     """How instants are written in the file. `zone` applies to times without an offset; default: the mapping's.
 
-    `format` is `iso` (2011-10-11 13:42:22+02:00), `epoch_s`, `epoch_ms`, or a strptime format.
+    `format` is `iso` (2011-10-11 13:42:22+02:00), `epoch_s`, `epoch_ms`, a strptime format, or a list of these: each
+    instant is read by the first that fits it.
     """
 
     column: Column
-    format: Annotated[str, AfterValidator(_known_format)] = "iso"
+    format: Annotated[list[TimeFormat], AfterValidator(_each_once)] = ["iso"]
     zone: Zone | None = None
+
+    @field_validator("format", mode="before")
+    @classmethod
+    def _as_list(cls, formats: Any) -> Any:
+        return [formats] if isinstance(formats, str) else formats
 
 
 class RowRule(_Model):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from events.importers.mapped import Mapped, Mapper
-from events.importers.rows import BadRow, LogError, Row, is_xes, open_log
+from events.importers.rows import BadRow, LogError, Row, is_xes, open_log, refuse_workbook
 from events.importers.table import Table
 from events.importers.xes import Xes
 from schemas.mapping import MappingError, MappingFile, load_mapping
@@ -53,6 +53,7 @@ def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
         OSError: it cannot be read.
     """
     with open_log(path) as file:
+        refuse_workbook(file)
         rows: Iterator[Row | BadRow]
         if is_xes(file):
             sample, rows = _begun(iter(Xes(file)))

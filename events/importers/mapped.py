@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, assert_never, get_args, get_origin, get_type_hints
@@ -29,6 +30,12 @@ _ROW_ID: Final = "row-{number:09d}-{digest}"
 _AFTER_ROWS_ID: Final = "then-{number:02d}-{digest}"
 _DEFAULT_ZONE: Final = "Asia/Ho_Chi_Minh"
 _WHOLE: Final = re.compile(r"-?[0-9]+")
+#: A value as msgspec shows it: in double quotes if it has single ones.
+_FOUND: Final = re.compile(r"value (['\"]).*\1 - at", re.DOTALL)
+#: Where in the whole a mistake is, at the end of what msgspec says of it.
+_AT: Final = re.compile(r" - at `\$([^`]*)`$")
+#: What tables are separated by, as a mapping writes it.
+_DELIMITERS: Final = {",": '","', ";": '";"', "\t": '"\\t"'}
 _KINDS: Final[dict[str, type[AnyFact]]] = {name.removeprefix("dossier."): kind for kind, name in WIRE_NAMES.items()}
 
 
@@ -56,7 +63,7 @@ class Mapper:
     def __init__(self, file: MappingFile, columns: Collection[str]) -> None:
         for path, column in file.columns:
             if column not in columns:
-                there = ", ".join(sorted(columns))
+                there = ", ".join(sorted(columns)) + _other_delimiter(columns, file.mapping.delimiter)
                 raise file.error(path, f"no column `{column}` in the log; it has: {there}")
         mapping = file.mapping
         self._mapping = mapping
@@ -151,6 +158,15 @@ class _Rule:
         return True
 
 
+def _other_delimiter(columns: Collection[str], delimiter: str) -> str:
+    """What to set where a whole header was taken for one column."""
+    if len(columns) != 1:
+        return ""
+    (header,) = columns
+    likely = max(_DELIMITERS.keys() - {delimiter}, key=header.count)
+    return f"; the mapping lacks `delimiter: {_DELIMITERS[likely]}`" if likely in header else ""
+
+
 def _own_name(file: MappingFile) -> dict[str, FieldValue]:
     return {"step": f"{{{file.mapping.activity}}}"}
 
@@ -165,7 +181,7 @@ def _builder(file: MappingFile, path: Place, rule: RowRule | CaseRule, instant: 
     kind = _KINDS.get(rule.type)
     if kind is None:
         raise file.error((*path, "type"), f"no event `{rule.type}`; there are: {', '.join(sorted(_KINDS))}")
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     fields = _all_fields(file, kind, rule)
     _check_fields(file, path, kind, fields, hints, instant)
     readers = {name: _typed(reader(value), name, hints[name], instant) for name, value in fields.items()}
@@ -185,7 +201,7 @@ def _builder(file: MappingFile, path: Place, rule: RowRule | CaseRule, instant: 
         try:
             return msgspec.convert(values, kind, strict=False)
         except msgspec.ValidationError as error:
-            raise Unfit(f"{rule.type}: {_words(error)}") from error
+            raise Unfit(f"{rule.type}: {_words(error)}{_instead(error, kind)}") from error
 
     return build
 
@@ -225,7 +241,7 @@ def _check_fields(
                     _require_whole({name: constant}, place)
                 msgspec.convert(_as_given(constant, hints[name], instant), hints[name], strict=False)
             except (Unfit, msgspec.ValidationError) as error:
-                raise file.error(here, f"`{constant}` cannot be: {error}") from error
+                raise file.error(here, f"`{constant}` cannot be: {error}{_instead(error, hints[name])}") from error
     missing = [name for name, field in known.items() if field.required and name not in fields]
     if missing:
         raise file.error((*path, "fields"), f"`{kind.__name__}` needs: {', '.join(missing)}")
@@ -255,7 +271,7 @@ def _whole_numbers(place: Place, hint: Any) -> Iterator[Place]:
         if each is int:
             yield place
         elif isinstance(each, type) and issubclass(each, msgspec.Struct):
-            for name, inner in get_type_hints(each, include_extras=True).items():
+            for name, inner in _hints(each).items():
                 yield from _whole_numbers((*place, name), inner)
 
 
@@ -326,5 +342,29 @@ def _columns_used(value: Any) -> Iterator[str]:
             pass
 
 
+def _instead(error: Exception, hint: Any) -> str:
+    """What can stand instead of a value that is none of a few; of other mistakes nothing."""
+    if not str(error).startswith("Invalid enum value"):
+        return ""
+    at = _AT.search(str(error))
+    choices = ", ".join(_choices(hint, at[1].split(".")[1:] if at else []))
+    return f"; it can be: {choices}" if choices else ""
+
+
+def _choices(hint: Any, names: list[str]) -> Iterator[str]:
+    """The few values of a field, which `names` leads to from outside."""
+    for each in _alternatives(hint):
+        if get_origin(each) is Literal:
+            yield from get_args(each)
+        elif names and isinstance(each, type) and issubclass(each, msgspec.Struct):
+            yield from _choices(_hints(each).get(names[0]), names[1:])
+
+
+@cache
+def _hints(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def _words(error: msgspec.ValidationError) -> str:
-    return re.sub(r"value '.*' - at", "value - at", str(error), count=1, flags=re.DOTALL)
+    """As msgspec says it, without the value found, which may be somebody's name."""
+    return _FOUND.sub("value - at", str(error), count=1)

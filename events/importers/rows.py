@@ -21,6 +21,8 @@ MAX_ROW_BYTES: Final = 1024 * 1024
 MAX_COLUMNS: Final = 190  # attributes of an event: 200, with names of 128 characters
 MAX_COLUMN_CHARS: Final = 128
 
+_WORKBOOKS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx, as any other zip, and .xls
+
 
 class LogError(ValueError):
     """The file cannot be read as a log, or not any further; the message says where and why."""
@@ -89,6 +91,18 @@ def open_log(path: Path) -> Iterator[BinaryIO]:
             raise BrokenLog(
                 f"{path.name} is broken or cut off: {error}; what came before was read, but its end"
             ) from error
+
+
+def refuse_workbook(file: BinaryIO) -> None:
+    """Leaves the position where it was.
+
+    Raises:
+        LogError: it is what a spreadsheet program saves unless it is told otherwise.
+    """
+    start = file.read(4)
+    file.seek(0)
+    if start in _WORKBOOKS:
+        raise LogError("this is an Excel (or zip) file; save it as CSV (UTF-8) and import that")
 
 
 def is_xes(file: BinaryIO) -> bool:

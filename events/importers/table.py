@@ -44,7 +44,7 @@ class Table:
             raw = self._lines.taken()
             cells = {column: cell for column, cell in zip(self.columns, taken, strict=True) if cell}
             if not raw.isascii() and any(map(_has_stray_bytes, taken)):
-                yield BadRow(number, line, raw, f"not {self._encoding}")
+                yield BadRow(number, line, raw, f"not {self._encoding}: `encoding` of the mapping says what it is")
             else:
                 yield Row(number, line, cells, raw)
 
@@ -61,7 +61,10 @@ class Table:
             )
             raise LogError(f"line 1: the header must name each column once: {problem}")
         if any(_has_stray_bytes(name) for name in columns):
-            raise LogError(f"line 1: the header is not {self._encoding}")
+            raise LogError(
+                f"line 1: the header is not {self._encoding}; set `encoding:` in the mapping (cp1258, …), "
+                "or save the file as UTF-8 if it is UTF-16"
+            )
         if len(columns) > MAX_COLUMNS or any(len(name) > MAX_COLUMN_CHARS for name in columns):
             raise LogError(
                 f"line 1: more than {MAX_COLUMNS} columns, or a name longer than {MAX_COLUMN_CHARS} characters; "

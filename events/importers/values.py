@@ -5,7 +5,7 @@ None means the row says nothing of it: the columns it is made of are all empty.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any, Final, assert_never
@@ -54,22 +54,29 @@ def constants(value: FieldValue) -> list[Any]:
             assert_never(value)
 
 
-def instants(format: str, zone: str) -> Callable[[str], datetime]:  # noqa: A002  # the mapping's own word
-    """The function that reads an instant as the mapping says. A local time that occurs twice is the first of them.
+def instants(formats: Sequence[str], zone: str) -> Callable[[str], datetime]:
+    """The function that reads an instant by the first of the formats that fits it.
 
-    The function raises Unfit.
+    A local time that occurs twice is the first of them. The function raises Unfit.
     """
     local = ZoneInfo(zone)
-    parse = _PARSERS.get(format) or (lambda text: datetime.strptime(text, format))  # noqa: DTZ007  # aware below
+    parsers = [_parser(each) for each in formats]
+    told = "no time as " + ", ".join(f"`{each}`" for each in formats)
 
     def read(text: str) -> datetime:
-        try:
-            at = parse(text.strip())
-            return at if at.tzinfo is not None else _at_fixed_offset(at.replace(tzinfo=local))
-        except (ValueError, ArithmeticError) as error:
-            raise Unfit(f"no time as `{format}`") from error
+        for parse in parsers:
+            try:
+                at = parse(text.strip())
+                return at if at.tzinfo is not None else _at_fixed_offset(at.replace(tzinfo=local))
+            except (ValueError, ArithmeticError):
+                continue
+        raise Unfit(told)
 
     return read
+
+
+def _parser(format: str) -> Callable[[str], datetime]:  # noqa: A002  # the mapping's own word
+    return _PARSERS.get(format) or (lambda text: datetime.strptime(text, format))  # noqa: DTZ007  # aware above
 
 
 def _at_fixed_offset(at: datetime) -> datetime:

@@ -49,9 +49,37 @@ def test_an_endless_line_is_kept_in_part_and_the_rest_goes_on() -> None:
 def test_bytes_of_another_encoding_cost_their_row_only() -> None:
     bad, good = rows_of(b"a,b\nS\xe0i,1\nth\xc3\xa0nh,2\n")
     assert isinstance(bad, BadRow)
-    assert (bad.raw, bad.reason) == (b"S\xe0i,1", "not utf-8")
+    assert (bad.raw, bad.reason) == (b"S\xe0i,1", "not utf-8: `encoding` of the mapping says what it is")
     assert isinstance(good, Row)
     assert good.cells["a"] == "thành"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1258"])
+def test_a_header_of_another_encoding_names_the_key_to_set(encoding: str) -> None:
+    with pytest.raises(LogError, match=r"not utf-8; set `encoding:` in the mapping .* if it is UTF-16"):
+        rows_of("Đơn,b\n1,2\n".encode(encoding))
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04\x14\x00", b"\xd0\xcf\x11\xe0\xa1\xb1"], ids=["xlsx", "xls"])
+def test_a_workbook_is_told_to_be_saved_as_csv(tmp_path: Path, start: bytes) -> None:
+    for packed in (False, True):
+        with pytest.raises(LogError, match=r"this is an Excel .* file; save it as CSV"):
+            found(tmp_path, start + b"\x06\x00\n", packed=packed)
+
+
+@pytest.mark.parametrize(
+    ("there", "mapping", "told"),
+    [
+        (";", MAPPING, '; the mapping lacks `delimiter: ";"`'),
+        ("\t", MAPPING, '; the mapping lacks `delimiter: "\\t"`'),
+        (",", MAPPING + 'delimiter: ";"\n', '; the mapping lacks `delimiter: ","`'),
+        ("|", MAPPING, "it has: case|what|when|room|due|by|end"),
+    ],
+)
+def test_a_header_taken_for_one_column_names_the_delimiter(tmp_path: Path, there: str, mapping: str, told: str) -> None:
+    with pytest.raises(MappingError, match="no column `case`") as error:
+        found(tmp_path, HEADER.replace(",", there), mapping)
+    assert str(error.value).endswith(told)
 
 
 def test_encoding_delimiter_and_byte_order_mark() -> None:

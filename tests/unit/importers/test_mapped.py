@@ -134,6 +134,32 @@ def test_a_value_that_is_not_listed_makes_the_row_unreadable_without_being_shown
     assert row.reason == "by has a value that the mapping does not list"
 
 
+def test_a_value_that_is_none_of_a_few_is_told_with_these_and_not_shown(tmp_path: Path) -> None:
+    own = MAPPING.replace("{column: by, values: {web: online}, default: direct}", '"{by}"')
+    [row] = bad(tmp_path, HEADER + "c1,in,2020-01-02,r,,Mai' - at `$.office`,\n", own)
+    assert row.reason == (
+        "received: Invalid enum value - at `$.channel`; it can be: direct, online, post, zalo, ministry, other"
+    )
+    own = MAPPING.replace('promised: "{due}"', 'legal_time: {n: "{due}", unit: "{by}"}')
+    [row] = bad(tmp_path, HEADER + "c1,in,2020-01-02,r,5,Mai,\n", own)
+    assert row.reason == "received: Invalid enum value - at `$.legal_time.unit`; it can be: d, h, cd, mo"
+
+
+@pytest.mark.parametrize(
+    ("change", "choices"),
+    [
+        (("web: online", "web: counter"), "direct, online, post, zalo, ministry, other"),
+        (("{outcome: issued}", "{outcome: done}"), "issued, refused, immediate"),
+        (('promised: "{due}"', "legal_time: {n: 5, unit: y}"), "d, h, cd, mo"),
+    ],
+)
+def test_a_constant_that_is_none_of_a_few_is_told_with_these(
+    tmp_path: Path, change: tuple[str, str], choices: str
+) -> None:
+    with pytest.raises(MappingError, match=f"Invalid enum value '.*; it can be: {choices}$"):
+        found(tmp_path, HEADER, MAPPING.replace(*change))
+
+
 def test_lifecycles_and_repeated_activities(tmp_path: Path) -> None:
     rules = """
 name: book
@@ -180,6 +206,34 @@ def test_epoch_times_are_exact(tmp_path: Path, unit: str, value: str) -> None:
     mapping = MAPPING.replace("{column: when}", f"{{column: when, format: {unit}}}")
     event = mapped(tmp_path, HEADER + f"c,a,{value},r,,,\n", mapping)[0].event
     assert event.time == datetime(2020, 1, 2, 0, 0, 0, 250_000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "cell", "time"),
+    [
+        ("%d/%m/%Y", "%m/%d/%Y", "02/03/2020", datetime(2020, 3, 2, tzinfo=UTC)),
+        ("%m/%d/%Y", "%d/%m/%Y", "02/03/2020", datetime(2020, 2, 3, tzinfo=UTC)),
+        ("%m/%d/%Y", "%d/%m/%Y", "13/03/2020", datetime(2020, 3, 13, tzinfo=UTC)),
+        ("iso", "epoch_s", "1577923200", datetime(2020, 1, 2, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_is_read_by_the_first_format_that_fits(
+    tmp_path: Path, first: str, second: str, cell: str, time: datetime
+) -> None:
+    mapping = MAPPING.replace("{column: when}", f'{{column: when, format: ["{first}", "{second}"], zone: UTC}}')
+    assert mapped(tmp_path, HEADER + f"c,a,{cell},r,,,\n", mapping)[0].event.time == time
+
+
+def test_a_log_may_write_times_in_several_ways(tmp_path: Path) -> None:
+    mapping = MAPPING.replace("{column: when}", '{column: when, format: [iso, "%d/%m/%Y %H:%M", "%d/%m/%Y"]}')
+    row = "c,in,2020-01-02T08:00:00Z,r,09/01/2020,,10/01/2020 16:30\n"
+    received, ended = (each.event for each in mapped(tmp_path, HEADER + row, mapping))
+    assert isinstance(received.data, Received)
+    assert received.time == datetime(2020, 1, 2, 8, tzinfo=UTC)
+    assert received.data.promised == datetime(2020, 1, 8, 23, tzinfo=UTC)
+    assert ended.time == datetime(2020, 1, 10, 15, 30, tzinfo=UTC)
+    [unread] = bad(tmp_path, HEADER + "c,in,2020-01-02,r,soon,,\n", mapping)
+    assert unread.reason == "promised: no time as `iso`, `%d/%m/%Y %H:%M`, `%d/%m/%Y`"
 
 
 @pytest.mark.parametrize("value", ["1E+999999", "1E+999990", "NaN", "-Infinity", "1" * 400])

@@ -32,6 +32,9 @@ from tests.unit.importers.logs import MAPPING
         (("zone: Europe/Amsterdam", "encoding: idna"), "m.yaml line 3: encoding: encoding 'idna' does not"),
         (("{column: when}", '{column: when, format: "%d%d"}'), "m.yaml line 6: time.format: no strptime format: a"),
         (("{column: when}", '{column: when, format: "%d/%Q"}'), "m.yaml line 6: time.format: no strptime format: 'Q'"),
+        (("{column: when}", "{column: when, format: []}"), "m.yaml line 6: time.format: no format in it; leave it out"),
+        (("{column: when}", "{column: when, format: [iso, iso]}"), "m.yaml line 6: time.format: 'iso' is there twice"),
+        (("{column: when}", "{column: when, format: [iso, eu]}"), "m.yaml line 6: time.format.1: write iso, epoch_s"),
     ],
 )  # fmt: skip
 def test_each_mistake_names_its_line(change: tuple[str, str], message: str) -> None:
