@@ -100,6 +100,8 @@ def _print(answer: api.Explanation) -> None:
     out.print(Text.assemble((answer.dossier, "bold"), f"  {both(answer.state_name)}  {procedure}"))
     known = f", biết đến · known by {moment(answer.known_at, answer.zone)}" if answer.known_at else ""
     out.print(f"lúc · at {moment(answer.at, answer.zone)}{known}")
+    if answer.ahead_of is not None:
+        out.print(_ahead(moment(answer.ahead_of, answer.zone)), style="yellow", soft_wrap=True)
     if answer.clock is None:
         out.print("chưa có hạn để giải thích · nothing is known to be due")
     else:
@@ -113,6 +115,14 @@ def _print(answer: api.Explanation) -> None:
     for each in answer.anomalies:
         out.print(Text(f"⚠ {each.code} {both(each.name)} ({each.id})", style="yellow"))
     out.print(freshness_line(answer.freshness), style="dim")
+
+
+def _ahead(now: str) -> str:
+    """The state tells of them too, so they are explained, whatever time it is."""
+    return (
+        f"sự kiện của hồ sơ ở sau giờ của đồng hồ ({now}): giải thích đến sự kiện cuối · "
+        f"its events lie ahead of the clock ({now}): explained up to the last of them"
+    )
 
 
 def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:

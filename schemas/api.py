@@ -398,6 +398,10 @@ class Explanation(Body):
 
     dossier: str
     at: AwareDatetime
+    ahead_of: Annotated[
+        AwareDatetime | None,
+        Field(description="the clock's now, where the dossier's events lie ahead of it: then `at` is the last of them"),
+    ]
     known_at: Annotated[AwareDatetime | None, Field(description="what was recorded later is left out; null: nothing")]
     zone: str
     state: str

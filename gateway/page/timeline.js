@@ -57,13 +57,14 @@ function standing(dossier, words) {
 }
 
 /** How the days to the due were counted: each stretch, whether it counts, by which rule and event. */
-function deadline({ clock, zone }) {
+function deadline({ clock, zone, ahead_of: now }) {
   const left = clock.remaining ? `: ${nameIn(clock.remaining.words)}` : "";
   const head = ["days", "counted", "why", "caused_by"].map((key) => make("th", { scope: "col" }, say(key)));
   return make(
     "section",
     { class: "card deadline", "aria-labelledby": "deadline-title" },
     make("h2", { id: "deadline-title" }, say("deadline")),
+    now ? make("p", { class: "more" }, say("ahead", { time: time(now, zone) })) : null,
     make("p", { class: "state" }, make("strong", { class: `status-${clock.status.code}` }, nameIn(clock.status.name)), left),
     make("p", {}, [clock.due ? `${say("due")} ${time(clock.due, zone)}` : "", nameIn(clock.total)].filter(Boolean).join(" · ")),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "deadline-title" },

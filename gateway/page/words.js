@@ -25,6 +25,10 @@ const WORDS = {
   no_breaches: ["Không có hồ sơ nào quá hạn.", "Nothing is overdue."],
   more_breaches: ["và {n} thời hạn khác", "and {n} more"],
   deadline: ["Vì sao hạn như vậy", "Why it is due then"],
+  ahead: [
+    "sự kiện của hồ sơ ở sau giờ của đồng hồ ({time}): giải thích đến sự kiện cuối",
+    "its events lie ahead of the clock ({time}): explained up to the last of them",
+  ],
   days: ["Ngày", "Days"],
   counted: ["Tính", "Counted"],
   why: ["Lý do", "Why"],
