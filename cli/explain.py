@@ -16,7 +16,7 @@ from cli.access import record_read
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import open_archive, rules_known
-from cli.replay import KnownAt, caught_up, instant, require_as_of
+from cli.replay import KnownAt, caught_up, instant, require_as_of, say_if_ahead
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import both, day, moment, status
 from projections.expectation import Timeliness
@@ -63,6 +63,7 @@ def explain(
         emit_json(answer.model_dump(mode="json"))
     else:
         _print(answer)
+    say_if_ahead(around, asked or known)
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
 

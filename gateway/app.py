@@ -158,7 +158,11 @@ def _gateway(state: State) -> Gateway:
 @get("/v1/summary", responses=_WRONG | _UNAVAILABLE)
 async def summary(gateway: FromApp, wait: Wait = 0, as_of: Instant = None) -> api.Summary:
     """Tổng hợp: how many dossiers, in which states, how timely, now or as of an instant, and up to where this was
-    read."""
+    read.
+
+    Of an instant ahead of `/v1/clock` it is told as if nothing more happened until then: what is still open may be late
+    by then.
+    """
     until = None if as_of is None else _instant(as_of)
     if until is not None:
         await _record(gateway, "gateway summary", LEDGER_TOPIC, as_of)

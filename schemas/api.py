@@ -92,7 +92,7 @@ class Summary(Body):
     ]
     overdue: Annotated[int, Field(description="pending, and the due day in force is over")]
     not_yet_due: Annotated[
-        int, Field(description="of those pending in time: no result may be given yet · chưa đến hạn")
+        int, Field(description="of those pending in time: no result may be given yet · chưa đến ngày được trả kết quả")
     ]
     stopped: Annotated[int, Field(description="of those pending in time: the clock is stopped · tạm dừng")]
     quarantined: Annotated[int, Field(description="unreadable records that are still held")]
