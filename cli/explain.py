@@ -137,13 +137,18 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
     out.print(f"hạn · due {_due(clock, answer.at, answer.zone)}; hẹn đầu · first promise {promised}")
     line = status(clock.status)
     if clock.remaining:
-        line.append(f": {both(clock.remaining.words)}")
+        line.append(f": {_remaining(clock.remaining)}")
     out.print(line)
     if clock.ended_at:
         official, first = (TIMELINESS_NAMES[Timeliness(each)] for each in (clock.official_class, clock.first_class))
         out.print(f"kết thúc · ended {moment(clock.ended_at, answer.zone)}")
         promise = f"; theo hẹn đầu · against the promise {both(first)}" if answer.promised else ""
         out.print(f"theo hạn hiện hành · official {both(official)}{promise}")
+
+
+def _remaining(of: api.Remaining) -> str:
+    """To the minute, while the sum above counts whole days: so it is said from when."""
+    return both(of.words) if of.late else f"từ lúc này {of.words.vi} · from this instant {of.words.en}"
 
 
 def _due(clock: api.ProcedureClock, at: datetime, zone: str) -> str:

@@ -369,7 +369,18 @@ class ProcedureClock(Body):
     stretches: list[Stretch]
     counted: Annotated[int, Field(description="since the clock began, or was started anew")]
     left: Annotated[int | None, Field(description="until the due; null: past it, or nothing is due")]
-    total: Annotated[Name, Field(examples=[{"vi": "đã tính 3, còn 2 ngày làm việc", "en": "3 counted, 2 left"}])]
+    total: Annotated[
+        Name,
+        Field(
+            description="of days: those to the end of the day of the answer, or of the clock",
+            examples=[
+                {
+                    "vi": "hết 05/03/2026 đã tính 3, còn 2 ngày làm việc",
+                    "en": "by the end of 05/03/2026: 3 counted, 2 left, working days",
+                }
+            ],
+        ),
+    ]
     due_day: Annotated[date | None, Field(description="null while the clock is stopped")]
     due: Annotated[AwareDatetime | None, Field(description="its end: the office's closing, or the instant")]
     legal_due: Annotated[AwareDatetime | None, Field(description="its end in law: the day's end, or the instant")]

@@ -58,7 +58,7 @@ function standing(dossier, words) {
 
 /** How the days to the due were counted: each stretch, whether it counts, by which rule and event. */
 function deadline({ clock, zone, ahead_of: now }) {
-  const left = clock.remaining ? `: ${nameIn(clock.remaining.words)}` : "";
+  const left = clock.remaining ? `: ${remaining(clock.remaining)}` : "";
   const head = ["days", "counted", "why", "caused_by"].map((key) => make("th", { scope: "col" }, say(key)));
   return make(
     "section",
@@ -77,6 +77,9 @@ const MANY = 12; // lines past the due, of which a week has two
 /** A line for each stretch; but one for all the weeks past the due in which nothing happened, if they are many. */
 function lines(clock) {
   const isPast = (each) => clock.due_day && each.first > clock.due_day && !each.event;
+/** To the minute, while the sum below counts whole days: so it is said from when. */
+const remaining = ({ late, words }) => (late ? nameIn(words) : say("from_now", { words: nameIn(words) }));
+
   const groups = [];
   for (const each of clock.stretches) {
     const group = groups.at(-1);

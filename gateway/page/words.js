@@ -29,6 +29,7 @@ const WORDS = {
     "sự kiện của hồ sơ ở sau giờ của đồng hồ ({time}): giải thích đến sự kiện cuối",
     "its events lie ahead of the clock ({time}): explained up to the last of them",
   ],
+  from_now: ["từ lúc này {words}", "from this instant {words}"],
   days: ["Ngày", "Days"],
   counted: ["Tính", "Counted"],
   why: ["Lý do", "Why"],

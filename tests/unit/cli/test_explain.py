@@ -93,3 +93,22 @@ def test_as_of_an_instant_what_lies_ahead_of_it_is_left_out() -> None:
     assert then.clock is not None
     assert (then.at, then.ahead_of, then.clock.counted) == (at("03/03/2026 09:00"), None, 1)
     assert (later.at, later.ahead_of) == (at("09/03/2026 09:00"), None)
+
+
+@pytest.mark.parametrize(
+    ("when", "total", "remaining"),
+    [
+        ("03/03/2026 06:30", "hết 03/03/2026 đã tính 1, còn 4 ngày làm việc", "từ lúc này còn 5 ngày làm việc"),
+        ("03/03/2026 17:30", "hết 03/03/2026 đã tính 1, còn 4 ngày làm việc", "từ lúc này còn 4 ngày làm việc"),
+        ("10/03/2026 09:00", "hết 10/03/2026 đã tính 6 ngày làm việc", ": quá 1 ngày làm việc"),
+    ],
+)
+def test_days_to_the_end_of_a_day_and_time_from_an_instant_say_which_they_are(
+    when: str, total: str, remaining: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the office opens a whole day more is left than is to be counted when it has closed."""
+    told = dossier(("02/03/2026 08:30", received("5d")))
+    _print(describe_clocks(told, rules(), us(when), api.Freshness()))
+    shown = capsys.readouterr().out
+    assert total in shown
+    assert remaining in shown
