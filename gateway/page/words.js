@@ -82,6 +82,7 @@ const WORDS = {
   repeats: ["gửi lại {n} lần", "sent again {n} times"],
   state_after: ["Trạng thái sau đó", "State after it"],
   holder: ["Người giữ", "Holder"],
+  last_holder: ["Người giữ cuối", "Last holder"],
   handed_to: ["Đang bàn giao cho", "Being handed to"],
   procedure: ["Thủ tục", "Procedure"],
   channel: ["Kênh", "Channel"],
