@@ -16,7 +16,7 @@ from cli.access import record_read
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.past import open_archive, rules_known
-from cli.replay import KnownAt, caught_up, instant, require_as_of
+from cli.replay import KnownAt, caught_up, instant, require_as_of, say_if_ahead
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import both, day, moment, status
 from projections.expectation import Timeliness
@@ -63,6 +63,7 @@ def explain(
         emit_json(answer.model_dump(mode="json"))
     else:
         _print(answer)
+    say_if_ahead(around, asked or known)
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
 
@@ -100,6 +101,8 @@ def _print(answer: api.Explanation) -> None:
     out.print(Text.assemble((answer.dossier, "bold"), f"  {both(answer.state_name)}  {procedure}"))
     known = f", biết đến · known by {moment(answer.known_at, answer.zone)}" if answer.known_at else ""
     out.print(f"lúc · at {moment(answer.at, answer.zone)}{known}")
+    if answer.ahead_of is not None:
+        out.print(_ahead(moment(answer.ahead_of, answer.zone)), style="yellow", soft_wrap=True)
     if answer.clock is None:
         out.print("chưa có hạn để giải thích · nothing is known to be due")
     else:
@@ -115,6 +118,14 @@ def _print(answer: api.Explanation) -> None:
     out.print(freshness_line(answer.freshness), style="dim")
 
 
+def _ahead(now: str) -> str:
+    """The state tells of them too, so they are explained, whatever time it is."""
+    return (
+        f"sự kiện của hồ sơ ở sau giờ của đồng hồ ({now}): giải thích đến sự kiện cuối · "
+        f"its events lie ahead of the clock ({now}): explained up to the last of them"
+    )
+
+
 def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
     table = Table("từ · from", "đến · to", "tính · counted", "", "lý do · why", box=None, pad_edge=False)
     table.add_column("sự kiện · event", overflow="fold")
@@ -126,13 +137,18 @@ def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:
     out.print(f"hạn · due {_due(clock, answer.at, answer.zone)}; hẹn đầu · first promise {promised}")
     line = status(clock.status)
     if clock.remaining:
-        line.append(f": {both(clock.remaining.words)}")
+        line.append(f": {_remaining(clock.remaining)}")
     out.print(line)
     if clock.ended_at:
         official, first = (TIMELINESS_NAMES[Timeliness(each)] for each in (clock.official_class, clock.first_class))
         out.print(f"kết thúc · ended {moment(clock.ended_at, answer.zone)}")
         promise = f"; theo hẹn đầu · against the promise {both(first)}" if answer.promised else ""
         out.print(f"theo hạn hiện hành · official {both(official)}{promise}")
+
+
+def _remaining(of: api.Remaining) -> str:
+    """To the minute, while the sum above counts whole days: so it is said from when."""
+    return both(of.words) if of.late else f"từ lúc này {of.words.vi} · from this instant {of.words.en}"
 
 
 def _due(clock: api.ProcedureClock, at: datetime, zone: str) -> str:

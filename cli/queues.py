@@ -14,7 +14,7 @@ from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.past import folded, open_archive, rules_known
-from cli.replay import AsOf, KnownAt, caught_up, instant, require_as_of
+from cli.replay import AsOf, KnownAt, caught_up, instant, require_as_of, say_if_ahead
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import COLOURS, watch
 from schemas import api
@@ -59,6 +59,7 @@ def queues(
         emit_json(answer.model_dump(mode="json"))
     else:
         out.print(*_parts(answer), sep="\n")
+    say_if_ahead(around, asked or known)
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
 

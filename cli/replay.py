@@ -16,6 +16,7 @@ from cli.asking import VIETNAM, freshness_line
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, surroundings
+from cli.watching import moment
 from replay.words import EVENT_NAMES
 from schemas import api
 from schemas.settings import load_settings
@@ -104,6 +105,19 @@ def require_as_of(around: Surroundings, as_of: datetime | None, known_at: dateti
         raise CommandError(
             "--known-at is in real time, and dues go by a simulated clock here: give --as-of too", EXIT_USAGE
         )
+
+
+def say_if_ahead(around: Surroundings, asked: datetime | None) -> None:
+    """Say on standard error that an instant has yet to come: what is open by then would look late without a reason."""
+    now = around.clock.now()
+    if asked is None or asked <= now:
+        return
+    shown = moment(now)
+    err.print(
+        f"[yellow]{moment(asked)} ở sau giờ của đồng hồ, mới {shown}[/]: chưa biết những gì còn xảy ra đến lúc đó · "
+        f"it lies ahead of the clock, which is at {shown}: what is still to come is not known",
+        soft_wrap=True,
+    )
 
 
 def instant(text: str | None, option: str) -> datetime | None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, emit_json, number, out
-from cli.replay import instant
+from cli.replay import instant, say_if_ahead
 from cli.surroundings import surroundings
 from projections.expectation import Timeliness
 from projections.standing import State
@@ -48,6 +48,7 @@ def summary(
         emit_json(answer.model_dump(mode="json"))
     else:
         _print(answer)
+    say_if_ahead(around, asked)
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
 
@@ -65,7 +66,7 @@ def _print(answer: api.Summary) -> None:
         (answer.received, "tiếp nhận · received"),
         (answer.resolved, "  đã giải quyết · resolved"),
         (answer.pending_in_time, "  đang giải quyết, trong hạn · pending in time"),
-        (answer.not_yet_due, "    chưa đến hạn · not yet due"),
+        (answer.not_yet_due, "    chưa đến ngày được trả kết quả · no result may be given yet"),
         (answer.stopped, "    tạm dừng · stopped"),
         (answer.overdue, "  quá hạn · overdue"),
     ):

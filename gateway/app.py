@@ -161,7 +161,11 @@ def _gateway(state: State) -> Gateway:
 @get("/v1/summary", responses=_WRONG | _UNAVAILABLE)
 async def summary(gateway: FromApp, wait: Wait = 0, as_of: Instant = None) -> api.Summary:
     """Tổng hợp: how many dossiers, in which states, how timely, now or as of an instant, and up to where this was
-    read."""
+    read.
+
+    Of an instant ahead of `/v1/clock` it is told as if nothing more happened until then: what is still open may be late
+    by then.
+    """
     then = None if as_of is None else _instant(as_of)
     if then is not None:
         await _record(gateway, "gateway summary", LEDGER_TOPIC, then)
@@ -241,7 +245,8 @@ async def dossier(gateway: FromApp, dossier_id: PathId, wait: Wait = 0) -> api.D
 async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Instant = None) -> api.Explanation:
     """Giải thích thời hạn: why a dossier is due when it is, each stretch of its clock, and its other clocks.
 
-    With `at`, what occurred later is left out. That it was asked for is recorded first.
+    With `at`, what occurred later is left out; without, it is told as of now, or of the last event where that lies
+    ahead of the clock. That it was asked for is recorded first.
     """
     asked, then = unquote(dossier_id), None if at is None else _instant(at)
     await _record(gateway, "gateway clocks", asked, then)

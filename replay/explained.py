@@ -39,17 +39,20 @@ def describe_clocks(
 
     Args:
         at: microseconds since 1970 UTC.
-        as_of: leave out what occurred later, by the corrected time; else that is taken in too.
+        as_of: leave out what occurred later, by the corrected time; else that is taken in too, and if there is any
+            (a clock of an earlier year), the clocks are told up to it: else they would not agree with the state.
         known_at: when that was known which dossier and rules were folded from; None: now.
     """
     steps = history(dossier, at if as_of else None)
     standing = steps[-1][1] if steps else Standing()
+    now, at = at, at if as_of else max(at, standing.last_at or at)
     case = Case(standing, rules)
     ahead, official = outlook(standing, rules), official_class(standing, rules)
     procedure = case.procedure
     return api.Explanation(
         dossier=dossier.dossier_id,
         at=from_microseconds(at),
+        ahead_of=from_microseconds(now) if at > now else None,
         known_at=known_at,
         zone=standing.zone or DEFAULT_ZONE,
         state=standing.state,
@@ -105,7 +108,7 @@ def _procedure_clock(
         stretches=[_stretch(each, told.by_the_hour, events) for each in told.stretches],
         counted=told.used // per_unit,
         left=None if told.left is None else told.left // per_unit,
-        total=_total(told),
+        total=_total(told, case.calendar),
         due_day=told.due.day if told.due else None,
         due=_instant(told.due.operational if told.due else None),
         legal_due=_instant(told.due.legal if told.due else None),
@@ -140,8 +143,13 @@ def _event(entry: Entry) -> api.EventName:
     )
 
 
-def _total(told: Explanation) -> api.Name:
-    """The sum: what was counted, and what is left of it."""
+def _total(told: Explanation, calendar: WorkingCalendar) -> api.Name:
+    """The sum: what was counted, and what is left of it.
+
+    Days are counted whole, the one of the instant too (R10): of which day it is the sum is said with it, since the
+    time that remains (`_remaining`) goes from the instant and may be longer by the rest of that day.
+    """
+    by_vi, by_en = "", ""
     if told.by_the_hour:
         used = _hours(told.used // MINUTE_US)
         left = None if told.left is None else _hours(told.left // MINUTE_US)
@@ -149,8 +157,10 @@ def _total(told: Explanation) -> api.Name:
     else:
         used, left = str(told.used), None if told.left is None else str(told.left)
         vi, en = _UNITS[told.term.unit if told.term else "d"]
+        day = f"{calendar.local_date(told.until):%d/%m/%Y}"
+        by_vi, by_en = f"hết {day} ", f"by the end of {day}: "
     rest_vi, rest_en = ("", "") if left is None else (f", còn {left}", f", {left} left")
-    return api.Name(vi=f"đã tính {used}{rest_vi} {vi}", en=f"{used} counted{rest_en}, {en}")
+    return api.Name(vi=f"{by_vi}đã tính {used}{rest_vi} {vi}", en=f"{by_en}{used} counted{rest_en}, {en}")
 
 
 def _hours(minutes: int) -> str:

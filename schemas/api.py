@@ -92,7 +92,7 @@ class Summary(Body):
     ]
     overdue: Annotated[int, Field(description="pending, and the due day in force is over")]
     not_yet_due: Annotated[
-        int, Field(description="of those pending in time: no result may be given yet · chưa đến hạn")
+        int, Field(description="of those pending in time: no result may be given yet · chưa đến ngày được trả kết quả")
     ]
     stopped: Annotated[int, Field(description="of those pending in time: the clock is stopped · tạm dừng")]
     quarantined: Annotated[int, Field(description="unreadable records that are still held")]
@@ -108,8 +108,8 @@ class QueueCount(Body):
     waits: Annotated[
         str,
         Field(
-            description="the state of those that wait for somebody else than the room (INTAKE_SUPPLEMENT, WAIT_APPLICANT, "
-            "WAIT_PAYMENT) or, with no room, for their return (RESULT_READY, IN_POST, UNCLAIMED). "
+            description="the state of those that wait for somebody else than the room (INTAKE_SUPPLEMENT, "
+            "WAIT_APPLICANT, WAIT_PAYMENT) or, with no room, for their return (RESULT_READY, IN_POST, UNCLAIMED). "
             "Empty: it is the room's turn"
         ),
     ] = ""
@@ -377,7 +377,18 @@ class ProcedureClock(Body):
     stretches: list[Stretch]
     counted: Annotated[int, Field(description="since the clock began, or was started anew")]
     left: Annotated[int | None, Field(description="until the due; null: past it, or nothing is due")]
-    total: Annotated[Name, Field(examples=[{"vi": "đã tính 3, còn 2 ngày làm việc", "en": "3 counted, 2 left"}])]
+    total: Annotated[
+        Name,
+        Field(
+            description="of days: those to the end of the day of the answer, or of the clock",
+            examples=[
+                {
+                    "vi": "hết 05/03/2026 đã tính 3, còn 2 ngày làm việc",
+                    "en": "by the end of 05/03/2026: 3 counted, 2 left, working days",
+                }
+            ],
+        ),
+    ]
     due_day: Annotated[date | None, Field(description="null while the clock is stopped")]
     due: Annotated[AwareDatetime | None, Field(description="its end: the office's closing, or the instant")]
     legal_due: Annotated[AwareDatetime | None, Field(description="its end in law: the day's end, or the instant")]
@@ -406,6 +417,10 @@ class Explanation(Body):
 
     dossier: str
     at: AwareDatetime
+    ahead_of: Annotated[
+        AwareDatetime | None,
+        Field(description="the clock's now, where the dossier's events lie ahead of it: then `at` is the last of them"),
+    ]
     known_at: Annotated[AwareDatetime | None, Field(description="what was recorded later is left out; null: nothing")]
     zone: str
     state: str

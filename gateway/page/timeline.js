@@ -11,16 +11,12 @@ export async function showDossier(id, words) {
   byId("dossier-title").textContent = id;
   const place = byId("dossier");
   place.replaceChildren(make("p", { class: "notice" }, say("loading")));
-  const address = `/v1/dossiers/${encodeURIComponent(id)}`;
-  const [state, past] = await Promise.all([fetch(address), fetch(`${address}/events?limit=${SHOWN}`)]);
-  const dossier = state.ok ? await state.json() : null;
-  const history = past.ok ? await past.json() : null;
-  const clocks = dossier ? await fetch(`${address}/clocks`) : null;
-  const explained = clocks?.ok ? await clocks.json() : null;
+  const answer = await ask(`/v1/dossiers/${encodeURIComponent(id)}`).catch((error) => ({ failed: error.message }));
   if (mine !== asked) return;
+  const { dossier, history, explained, status, failed } = answer;
   if (!dossier && !history) {
-    const missing = state.status === 404;
-    place.replaceChildren(make("p", { class: "notice" }, missing ? say("not_found", { id }) : say("failed", { why: state.status })));
+    const missing = status === 404;
+    place.replaceChildren(make("p", { class: "notice" }, missing ? say("not_found", { id }) : say("failed", { why: failed ?? status })));
     return;
   }
   place.replaceChildren(
@@ -30,13 +26,22 @@ export async function showDossier(id, words) {
   );
 }
 
+/** What the live state and the archive have of it; null where one of them does not answer, or has nothing. */
+async function ask(address) {
+  const [state, past] = await Promise.all([fetch(address), fetch(`${address}/events?limit=${SHOWN}`)]);
+  const dossier = state.ok ? await state.json() : null;
+  const history = past.ok ? await past.json() : null;
+  const clocks = dossier ? await fetch(`${address}/clocks`) : null;
+  return { dossier, history, explained: clocks?.ok ? await clocks.json() : null, status: state.status };
+}
+
 function standing(dossier, words) {
   const zone = dossier.zone;
   const channel = dossier.channel && say(dossier.channel);
   const facts = [
     ["office", dossier.office],
-    ["holder", [dossier.room, dossier.person].filter(Boolean).join(" · ")],
-    ["handed_to", dossier.handed_to],
+    [dossier.ended_at ? "last_holder" : "holder", [dossier.room, dossier.person].filter(Boolean).join(" · ")],
+    ["handed_to", dossier.ended_at ? "" : dossier.handed_to],
     ["step", dossier.step],
     ["procedure", dossier.procedure],
     ["channel", channel],
@@ -57,19 +62,23 @@ function standing(dossier, words) {
 }
 
 /** How the days to the due were counted: each stretch, whether it counts, by which rule and event. */
-function deadline({ clock, zone }) {
-  const left = clock.remaining ? `: ${nameIn(clock.remaining.words)}` : "";
+function deadline({ clock, zone, ahead_of: now }) {
+  const left = clock.remaining ? `: ${remaining(clock.remaining)}` : "";
   const head = ["days", "counted", "why", "caused_by"].map((key) => make("th", { scope: "col" }, say(key)));
   return make(
     "section",
     { class: "card deadline", "aria-labelledby": "deadline-title" },
     make("h2", { id: "deadline-title" }, say("deadline")),
+    now ? make("p", { class: "more" }, say("ahead", { time: time(now, zone) })) : null,
     make("p", { class: "state" }, make("strong", { class: `status-${clock.status.code}` }, nameIn(clock.status.name)), left),
     make("p", {}, [clock.due ? `${say("due")} ${time(clock.due, zone)}` : "", nameIn(clock.total)].filter(Boolean).join(" · ")),
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "deadline-title" },
       make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...lines(clock).map((each) => stretch(each, zone))))),
   );
 }
+
+/** To the minute, while the sum below counts whole days: so it is said from when. */
+const remaining = ({ late, words }) => (late ? nameIn(words) : say("from_now", { words: nameIn(words) }));
 
 const MANY = 12; // lines past the due, of which a week has two
 

@@ -72,6 +72,7 @@ def test_a_dossier_is_told_event_by_event(board: Page, watched: Installation) ->
     board.keyboard.press("Enter")
     expect(board.locator("#dossier-title")).to_have_text(odd)
     expect(board.locator(".standing")).to_contain_text("không rõ")  # the finish: no result is known
+    expect(board.locator(".standing dt", has_text="Người giữ")).to_have_text("Người giữ cuối")  # it has been returned
     steps = board.locator(".timeline > li")
     expect(steps).to_have_count(4)
     expect(steps.nth(0).locator("time")).to_have_text("02/03/2026 08:30")
@@ -155,6 +156,34 @@ def test_who_searches_for_nothing_stays_where_he_is(board: Page) -> None:
     board.evaluate("location.hash = '#/dossier/'")
     expect(board.locator("#view-board")).to_be_visible()
     expect(board.locator("#view-dossier")).to_be_hidden()
+
+
+def test_a_server_that_is_down_leaves_nothing_loading(board: Page) -> None:
+    expect(board.locator("#tiles")).to_contain_text("Hồ sơ")
+    # Not by stopping the server: a request that fails is an error on the console, which the fixture takes for one.
+    board.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); }")
+    board.fill("#dossier-id", "DOWN-1")
+    board.press("#dossier-id", "Enter")
+    expect(board.locator("#dossier-title")).to_have_text("DOWN-1")
+    expect(board.locator("#dossier")).to_have_text("Không tải được: Failed to fetch")
+
+
+def test_a_dossier_ahead_of_the_clock_is_said_to_be(board: Page, watched: Installation) -> None:
+    publish(watched, "A-1", received("Pleiku"), Routed(office="Pleiku", to="van-tai"))
+    watched.json("replay", "A-1")
+    told = watched.json("explain", "A-1")
+    assert told["ahead_of"] is None
+    told |= {"at": "2026-03-02T02:30:00Z", "ahead_of": "2020-01-05T13:00:00Z"}
+    left = {"late": False, "days": 5, "minutes": 0, "words": {"vi": "còn 5 ngày làm việc", "en": "5 days left"}}
+    told["clock"]["remaining"] = left
+    board.route("**/v1/dossiers/A-1/clocks", lambda route: route.fulfill(json=told))
+    board.evaluate("location.hash = '#/dossier/A-1'")
+    explained = board.locator(".deadline")
+    expect(explained).to_contain_text("ở sau giờ của đồng hồ (05/01/2020 20:00)")
+    expect(explained).to_contain_text("từ lúc này còn 5 ngày làm việc")
+    expect(board.locator(".standing dt", has_text="Người giữ")).to_have_text("Người giữ")
+    board.get_by_role("button", name="English").click()
+    expect(explained).to_contain_text("ahead of the clock (05/01/2020 20:00)")
 
 
 def test_it_fits_a_phone_and_works_by_keyboard(board: Page, watched: Installation) -> None:

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from cli.explain import _due, _lines, _told
+import pytest
+
+from cli.explain import _due, _lines, _print, _told
+from events.catalogue import Processed
+from replay.explained import describe_clocks
 from schemas import api
+from tests.unit.clocks.office import at, dossier, received, rules, us
 
 DUE = date(2026, 3, 6)
 ZONE = "Asia/Ho_Chi_Minh"
@@ -66,3 +71,44 @@ def test_a_clock_that_has_yet_to_begin_is_not_said_to_be_stopped() -> None:
     without = clock([]).model_copy(update={"due_day": None})
     assert "chưa bắt đầu, từ · not begun, from 27/02/2026 08:00" in _due(without, BEGAN - timedelta(1), ZONE)
     assert _due(without, BEGAN + timedelta(1), ZONE) == "tạm dừng · stopped"
+
+
+def test_events_ahead_of_the_clock_are_explained_and_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """The state tells of them, whatever time it is: the explanation is of the same events."""
+    told = dossier(("02/03/2026 08:30", received("5d")), ("05/03/2026 15:00", Processed(office="so", outcome="issued")))
+    now = describe_clocks(told, rules(), us("05/01/2020 20:00"), api.Freshness())
+    assert now.clock is not None
+    assert (now.at, now.ahead_of, now.clock.counted) == (at("05/03/2026 15:00"), at("05/01/2020 20:00"), 3)
+    _print(now)
+    shown = capsys.readouterr().out
+    assert "lúc · at 05/03/2026 15:00" in shown
+    assert "ở sau giờ của đồng hồ (05/01/2020 20:00)" in shown
+    assert "ahead of the clock (05/01/2020 20:00)" in shown
+
+
+def test_as_of_an_instant_what_lies_ahead_of_it_is_left_out() -> None:
+    told = dossier(("02/03/2026 08:30", received("5d")), ("05/03/2026 15:00", Processed(office="so", outcome="issued")))
+    then = describe_clocks(told, rules(), us("03/03/2026 09:00"), api.Freshness(), as_of=True)
+    later = describe_clocks(told, rules(), us("09/03/2026 09:00"), api.Freshness())
+    assert then.clock is not None
+    assert (then.at, then.ahead_of, then.clock.counted) == (at("03/03/2026 09:00"), None, 1)
+    assert (later.at, later.ahead_of) == (at("09/03/2026 09:00"), None)
+
+
+@pytest.mark.parametrize(
+    ("when", "total", "remaining"),
+    [
+        ("03/03/2026 06:30", "hết 03/03/2026 đã tính 1, còn 4 ngày làm việc", "từ lúc này còn 5 ngày làm việc"),
+        ("03/03/2026 17:30", "hết 03/03/2026 đã tính 1, còn 4 ngày làm việc", "từ lúc này còn 4 ngày làm việc"),
+        ("10/03/2026 09:00", "hết 10/03/2026 đã tính 6 ngày làm việc", ": quá 1 ngày làm việc"),
+    ],
+)
+def test_days_to_the_end_of_a_day_and_time_from_an_instant_say_which_they_are(
+    when: str, total: str, remaining: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the office opens a whole day more is left than is to be counted when it has closed."""
+    told = dossier(("02/03/2026 08:30", received("5d")))
+    _print(describe_clocks(told, rules(), us(when), api.Freshness()))
+    shown = capsys.readouterr().out
+    assert total in shown
+    assert remaining in shown

@@ -13,11 +13,13 @@ import pytest
 from cli.console import CommandError
 from cli.main import main
 from cli.simulate import _by_clock
+from cli.summary import _print
 from cli.surroundings import surroundings
 from cli.up import _clock
 from deploy.embedded.runtime import EmbeddedError, keep_clock, kept_clock
 from events.envelope import microseconds
 from events.simulation import PROFILES, simulate
+from schemas import api
 from schemas.clock import REAL, Clock
 from schemas.settings import load_settings
 
@@ -90,6 +92,44 @@ def test_dues_are_not_held_against_when_something_was_recorded(
         main([*command, "--known-at", "2026-11-23T15:00+07:00"])
     assert exited.value.code == 2
     assert "give --as-of too" in capsys.readouterr().err
+
+
+SUMMARY = api.Summary(
+    dossiers=1, by_state={}, by_timeliness={}, steps_by_timeliness={}, received_by_month={}, by_official_due={},
+    as_of=None, received=1, resolved=0, pending_in_time=1, overdue=0, not_yet_due=1, stopped=0, quarantined=0,
+    freshness=api.Freshness(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("as_of", ["2026-02-01T08:00+07:00", "2027-01-01T08:00+07:00"])
+@pytest.mark.parametrize("command", ["summary", "queues"])
+def test_an_instant_ahead_of_the_clock_is_answered_and_said_to_be(
+    command: str, as_of: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = datetime.fromisoformat("2026-02-09T08:00+07:00")
+    monkeypatch.setenv("DOSSIER_CLOCK", str(Clock(start, datetime.now(UTC), 0.001)))
+    monkeypatch.setenv("DOSSIER_GATEWAY_PORT", "1")
+    monkeypatch.setattr(f"cli.{command}.record_look_back", lambda *_: None)
+    monkeypatch.setattr("cli.summary.ask", lambda *_, **_named: SUMMARY)
+    monkeypatch.setattr("cli.queues.queues_then", lambda *_: api.Queues(queues=[], freshness=api.Freshness()))
+    with pytest.raises(SystemExit) as exited:
+        main([command, "--as-of", as_of, "--json"])
+    told = capsys.readouterr()
+    assert not exited.value.code
+    assert json.loads(told.out)
+    if as_of < "2026-02-09":
+        assert told.err == ""
+    else:
+        assert "01/01/2027 08:00 ở sau giờ của đồng hồ, mới 09/02/2026 08:00" in told.err
+        assert "ahead of the clock, which is at 09/02/2026 08:00" in told.err
+        assert told.err.count("\n") == 1
+
+
+def test_dossiers_that_wait_for_a_day_are_not_told_as_if_their_due_had_yet_to_come(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _print(SUMMARY)
+    assert "1      chưa đến ngày được trả kết quả · no result may be given yet" in capsys.readouterr().out
 
 
 def test_commands_and_config_go_by_the_clock_that_is_set(

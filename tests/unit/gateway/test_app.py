@@ -160,6 +160,18 @@ async def test_the_past_is_shown_when_that_is_on_record_and_the_present_to_every
 
 
 @run
+async def test_a_dossier_ahead_of_the_clock_is_explained_up_to_its_last_event() -> None:
+    begin = datetime(2020, 1, 6, tzinfo=UTC)
+    records = [record("A", 0), record("A", 50, Processed(office="GL", outcome="issued"))]
+    async with client(reader_with(records, clock=Clock(begin, datetime.now(UTC), 0.001))) as http:
+        told = await get(http, "/v1/dossiers/A/clocks")
+        then = await get(http, "/v1/dossiers/A/clocks?at=2020-01-06T00:00:00Z")
+    assert (told["state"], told["clock"]["counted"], told["at"]) == ("RESULT_READY", 2, "2026-03-04T03:00:00Z")
+    assert told["ahead_of"].startswith("2020-01-06T00:00:00")
+    assert (then["state"], then["clock"], then["ahead_of"]) == ("NONE", None, None)
+
+
+@run
 async def test_an_instant_out_of_all_years_is_refused_before_it_is_counted_to() -> None:
     access = FabricatedAccess()
     async with client(reader_with(A), FabricatedHistory(*A), access) as http:
