@@ -101,7 +101,8 @@ def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineReco
     try:
         for record in asyncio.run(read_quarantine(kafka)).values():
             origin = record.origin
-            if isinstance(origin, quarantine.FileOrigin) and (origin.file, record.status) == (file, "held"):
+            # Also what was closed: that it could be read after all, and where it went, is said as well.
+            if isinstance(origin, quarantine.FileOrigin) and origin.file == file and record.status != "retried":
                 held.setdefault(origin.line, []).append(record)
     except BrokerUnreachable as error:
         raise CommandError(str(error)) from error

@@ -1,4 +1,4 @@
-"""`dossier quarantine`: what could not be read, why, and the way back to the ledger."""
+"""`dossier quarantine`: what could not be read, why, the way back to the ledger, and the end of what has none."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cli.surroundings import listening_kafka, surroundings
 from cli.watching import identified, moment
 from events.envelope import Unreadable
 from events.quarantine import (
+    MAX_CLOSING_CHARS,
     QUARANTINE_TOPIC,
     NoQuarantineRecord,
     QuarantineRecord,
@@ -28,7 +29,12 @@ from schemas.settings import load_settings
 
 LEDGER_TOPIC = "dossier.events.v1"
 _BYTES_A_LINE = 16
-_STATUSES: Final[dict[Status, str]] = {"held": "đang giữ · held", "retried": "đã chuyển · retried"}
+_STATUSES: Final[dict[Status, str]] = {
+    "held": "đang giữ · held",
+    "retried": "đã chuyển · retried",
+    "closed": "đã đóng · closed",
+}
+_STILL: Final[dict[Status, str]] = {"held": "vẫn giữ · still held", "closed": "vẫn đóng · still closed"}
 _SHOWN_BYTES = 4_096
 
 Kafka = Annotated[str | None, typer.Option(help="HOST:PORT; default: the running `dossier up`.")]
@@ -38,16 +44,19 @@ T = TypeVar("T")
 
 
 def register(app: typer.Typer) -> None:
-    quarantine = typer.Typer(no_args_is_help=True, help="Khu cách ly · Unreadable records: list, show, retry.")
+    quarantine = typer.Typer(no_args_is_help=True, help="Khu cách ly · Unreadable records: list, show, retry, close.")
     quarantine.command("list")(list_)
     quarantine.command()(show)
     quarantine.command()(retry)
+    quarantine.command()(close)
     app.add_typer(quarantine, name="quarantine")
 
 
 def list_(
     kafka: Kafka = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also those that went to the ledger later.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also those that went to the ledger later or were closed.")
+    ] = False,
     json: Json = False,
     prefix: Prefix = "",
 ) -> None:
@@ -63,7 +72,7 @@ def list_(
         out.print("khu cách ly trống · the quarantine is empty")
         return
     table = Table(box=None)
-    table.add_column("nguồn\norigin", no_wrap=True)  # whole, since `show` and `retry` ask for it
+    table.add_column("nguồn\norigin", no_wrap=True)  # whole, since the other commands ask for it
     for heading in ("lý do\nreason", "byte\nbytes", "vào lúc\nsince", *(["tình trạng\nstatus"] if everything else [])):
         table.add_column(heading)
     for each in records:
@@ -106,6 +115,9 @@ def _lines(record: QuarantineRecord) -> Iterator[tuple[str, str]]:
     yield "tình trạng · status", _STATUSES[record.status]
     if record.went_to:
         yield "đã đến · went to", record.went_to
+    if record.closed is not None:
+        yield "đóng lúc · closed at", moment(record.closed.at)
+        yield "lý do đóng · closed because", record.closed.reason
     yield "khóa · key", _visible(record.key)
     if record.cut is not None:
         all_of_it = f"{number(record.cut.value_bytes)} byte, sha256 {record.cut.sha256}"
@@ -124,7 +136,8 @@ def retry(
     """Đọc lại và đưa về sổ cái · Read again; what is readable now goes to the ledger. Exit 1 if any is not.
 
     An alarm that an endpoint did not take is posted to that endpoint again. A row of a file is read again by importing
-    that file, under a mapping that can read it: then it is held no more.
+    that file, under a mapping that can read it: then it is held no more. One that was corrected in the file is another
+    row: `close` the one that is held. What was closed is tried if it is named.
 
     Example: dossier quarantine retry --all
     """
@@ -135,19 +148,64 @@ def retry(
     brokers = _brokers(kafka)
     known = _read(brokers, prefix)
     chosen = [_find(known, origin)] if origin is not None else list(known.values())
-    held = [each for each in chosen if each.status == "held"]
-    retrying = quarantine.retry(brokers, held, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC, post_again=_post_again)
+    waiting: tuple[Status, ...] = ("held",) if everything else ("held", "closed")
+    tried = [each for each in chosen if each.status in waiting]
+    retrying = quarantine.retry(
+        brokers, tried, prefix + LEDGER_TOPIC, prefix + QUARANTINE_TOPIC, post_again=_post_again
+    )
     done = _run(retrying, brokers)
     if json:
         emit_json([_summary(each.record) | {"still": each.reason} for each in done])
     else:
-        for each in done:
-            what = f"vẫn giữ · still held: {each.reason}" if each.reason else f"đã đến · went to {each.record.went_to}"
-            out.print(f"{origin_text(each.record)} {what}", markup=False, soft_wrap=True)
+        for record, why in done:
+            what = f"{_STILL[record.status]}: {why}" if why else f"đã đến · went to {record.went_to}"
+            out.print(f"{origin_text(record)} {what}", markup=False, soft_wrap=True)
         went = f"{sum(not each.reason for each in done)}/{len(done)}"
         out.print(f"{went} đã về đúng chỗ · went where they belong")
     if any(each.reason for each in done):
         raise typer.Exit(EXIT_FOUND)
+
+
+def close(
+    origin: Annotated[str, typer.Argument(help="As `dossier quarantine list` names it.")],
+    reason: Annotated[str, typer.Option(help="Why nothing is left to do about it; it is kept with the record.")],
+    kafka: Kafka = None,
+    json: Json = False,
+    prefix: Prefix = "",
+) -> None:
+    """Đóng một bản ghi đã xử lý cách khác · Close a record that was dealt with otherwise, or never can be read.
+
+    It is held no more, and nothing is deleted: its bytes stay, with the time and the reason, and `list --all` and
+    `show` go on showing it. A `retry`, or an import that can read the row, still releases it; what is imported again
+    and is still unreadable is held again.
+
+    Example: dossier quarantine close log.csv:17#0f3a5c7d9e1b --reason "corrected in the file, imported again"
+    """
+    from processors import quarantine
+
+    because = _closing_reason(reason)
+    brokers = _brokers(kafka)
+    record = _find(_read(brokers, prefix), origin)
+    if record.status == "retried":
+        raise CommandError(f"{origin} is held no more: it went to {record.went_to}", EXIT_USAGE)
+    already = record.closed if record.status == "closed" else None
+    if already is None:
+        record = _run(quarantine.close(brokers, record, because, prefix + QUARANTINE_TOPIC), brokers)
+    if json:
+        emit_json(_summary(record) | {"already": already is not None})
+        return
+    what = f"đã đóng từ trước · was closed before: {already.reason}" if already else _STATUSES[record.status]
+    out.print(f"{origin} {what}", markup=False, soft_wrap=True)
+
+
+def _closing_reason(text: str) -> str:
+    """What was said, if others can read it."""
+    reason = text.strip()
+    if not (reason.isprintable() and 0 < len(reason) <= MAX_CLOSING_CHARS):
+        raise CommandError(
+            f"--reason: one line of 1 to {MAX_CLOSING_CHARS} characters, all of them printable", EXIT_USAGE
+        )
+    return reason
 
 
 async def _post_again(record: QuarantineRecord, origin: WebhookOrigin) -> str:
@@ -209,6 +267,7 @@ def _summary(record: QuarantineRecord) -> dict[str, Any]:
         "quarantined_at": record.quarantined_at.isoformat(),
         "status": record.status,
         "went_to": record.went_to,
+        "closed": record.closed and {"at": record.closed.at.isoformat(), "reason": record.closed.reason},
     }
 
 

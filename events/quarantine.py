@@ -6,7 +6,8 @@ compacted, so each origin is there once however often it is written: whoever cra
 committing quarantines again, and nothing doubles.
 
 A record is never taken out. Once it could be read after all and went to the ledger, its status says so and where: a
-record of a topic is read again by `dossier quarantine retry`, a row of a file when that file is imported again.
+record of a topic is read again by `dossier quarantine retry`, a row of a file when that file is imported again. What
+was dealt with otherwise, or never can be read, `dossier quarantine close` closes: its status says so, when and why.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ _DIGEST_CHARS: Final = 12
 TOO_LARGE: Final = "with it the dossier's state would exceed"
 NOT_FOLDED: Final = "cannot be folded"
 
-Status = Literal["held", "retried"]
+#: The most characters of the reason for closing; as JSON they fit in what Kafka's own part leaves of a record.
+MAX_CLOSING_CHARS: Final = 500
+
+Status = Literal["held", "retried", "closed"]
 
 
 class LedgerOrigin(Struct, frozen=True, tag="ledger", tag_field="kind", forbid_unknown_fields=True):
@@ -81,12 +85,24 @@ class Cut(Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
+class Closing(Struct, frozen=True, forbid_unknown_fields=True):
+    """When somebody closed a record, and why nothing is left to do about it."""
+
+    at: Instant
+    reason: Annotated[str, Meta(min_length=1, max_length=MAX_CLOSING_CHARS)]
+
+
 class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """An unreadable record. Bytes are base64 in the JSON; None is null, which is not the same as empty.
 
     `recorded_at` is the ledger's append time (None: it came from a file). `went_to` is the position on the ledger
     where a retried record arrived, the endpoint that took a retried alarm, or the identity (`source id`) of the event
-    that a row of a file became. `cut`: this is only its beginning.
+    that a row of a file became. `cut`: this is only its beginning. `closed`: when and why it was closed; it stays when
+    the record is retried later.
+
+    Records from before there was `closed` are read as they are. Programs from before it cannot read a record that has
+    it: a gateway counts it as held, and the commands say that it is no quarantine record. Bring them up to date before
+    one is closed.
     """
 
     origin: Origin
@@ -99,6 +115,7 @@ class QuarantineRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     status: Status = "held"
     went_to: str | None = None
     cut: Cut | None = None
+    closed: Closing | None = None
 
 
 class NoQuarantineRecord(ValueError):
@@ -219,3 +236,8 @@ def is_readable(record: QuarantineRecord) -> bool:
 def retried(record: QuarantineRecord, went_to: str) -> QuarantineRecord:
     """The same record, now where it should be: `went_to`."""
     return msgspec.structs.replace(record, status="retried", went_to=went_to)
+
+
+def closed(record: QuarantineRecord, reason: str, at: datetime) -> QuarantineRecord:
+    """The same record, of which nobody waits for anything any more since then, for this reason."""
+    return msgspec.structs.replace(record, status="closed", closed=Closing(at, reason))

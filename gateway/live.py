@@ -71,7 +71,7 @@ class LiveView:
             self._hold(partition, value, said)
 
     def apply_quarantine(self, key: bytes, value: bytes | None) -> None:
-        """Take in one record of the quarantine topic: still held, or retried since."""
+        """Take in one record of the quarantine topic: still held, or retried or closed since."""
         if value is not None and _is_held(value):
             self.quarantined.add(key)
         else:

@@ -25,7 +25,10 @@ _READ_WAIT_MS: Final = 500
 _CUT: Final = "only its beginning is kept here; the archive has all of it, at this position"
 #: Sent again it would be rejected again, and the ledger keeps each copy for ever.
 _DOES_NOT_FIT: Final = "readable; it does not fit the dossier's state"
-_ROW: Final = "a row of a file: import that file again, under a mapping that can read it"
+_ROW: Final = (
+    "a row of a file: import that file again, under a mapping that can read it; "
+    "if the row was corrected in the file, it is another row: `dossier quarantine close` this one"
+)
 
 
 def quarantine_record(
@@ -180,3 +183,17 @@ async def _to_ledger(record: QuarantineRecord, writer: QuarantineWriter, ledger:
     if quarantine.is_readable(record):
         return f"{_DOES_NOT_FIT} ({record.reason})", ""
     return "", await writer.publish(ledger, event.subject.encode(), record)
+
+
+async def close(
+    brokers: Cluster, record: QuarantineRecord, reason: str, topic: str = QUARANTINE_TOPIC
+) -> QuarantineRecord:
+    """Mark a record as closed, now and for this reason; gives it as it stands then.
+
+    Raises:
+        aiokafka.errors.KafkaError: it is not known to be marked.
+    """
+    done = quarantine.closed(record, reason, datetime.now(UTC))
+    async with QuarantineWriter(brokers, topic) as writer:
+        await writer.write(done)
+    return done

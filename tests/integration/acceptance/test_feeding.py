@@ -139,6 +139,35 @@ def test_a_row_that_a_repaired_mapping_can_read_is_held_no_more(installation: In
     assert (released["status"], released["went_to"][:21]) == ("retried", "urn:log:kenh row-0000")
 
 
+def test_a_row_that_was_corrected_in_the_file_is_closed_and_a_mapping_that_reads_it_still_releases_it(
+    installation: Installation, tmp_path: Path
+) -> None:
+    header = (REPOSITORY / "examples" / "counter.csv").read_text(encoding="utf-8").splitlines()[0]
+    book, mapping = tmp_path / "sua.csv", tmp_path / "sua.yaml"
+    wrong = "HS-SUA,1.002809,Zalo,02/03/2026 08:10,Tiếp nhận,Một cửa,cb-01,09/03/2026 17:00,,"
+    rules = Path(MAPPING).read_text(encoding="utf-8").replace("counter-book", "sua")
+    book.write_text(f"{header}\n{wrong}\n", encoding="utf-8")
+    mapping.write_text(rules, encoding="utf-8")
+    installation.json("import", str(book), "--mapping", str(mapping), expect=1)
+    book.write_text(f"{header}\n{wrong.replace('Zalo', 'Trực tiếp')}\n", encoding="utf-8")
+    assert installation.json("import", str(book), "--mapping", str(mapping))["published"] == 1
+    held = [each["origin"] for each in installation.json("quarantine", "list")]
+    (origin,) = (each for each in held if each.startswith("sua.csv:2#"))
+    assert "quarantine close" in installation.json("quarantine", "retry", origin, expect=1)[0]["still"]
+
+    installation.json("quarantine", "close", origin, "--reason", "đã sửa trong tệp, đã nhập lại")
+    assert [each["origin"] for each in installation.json("quarantine", "list")] == [
+        each for each in held if each != origin
+    ]
+    eventually(lambda: installation.json("summary")["quarantined"] == len(held) - 1, "one less is counted")
+
+    book.write_text(f"{header}\n{wrong}\n", encoding="utf-8")
+    mapping.write_text(rules.replace("Bưu điện: post", "Bưu điện: post, Zalo: zalo"), encoding="utf-8")
+    installation.json("import", str(book), "--mapping", str(mapping))
+    released = installation.json("quarantine", "show", origin)
+    assert (released["status"], released["closed"]["reason"]) == ("retried", "đã sửa trong tệp, đã nhập lại")
+
+
 def test_another_fact_under_an_id_that_is_taken_is_told(
     installation: Installation, kafka: Cluster, tmp_path: Path
 ) -> None:

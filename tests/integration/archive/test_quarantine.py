@@ -55,10 +55,41 @@ def test_what_can_be_read_goes_back_to_the_ledger_and_the_rest_stays(
     assert dossier.json("quarantine", "retry", "dossier.events.v1/2@8", "--prefix", prefix) == []
 
 
+def test_what_was_closed_is_held_no_more_and_can_still_go_to_the_ledger(
+    broker: str, make_topics: Callable[..., str], tmp_path: Path
+) -> None:
+    prefix = make_topics()
+    asyncio.run(put_twice(broker, prefix + QUARANTINE_TOPIC))
+    dossier = Installation(tmp_path, {"DOSSIER_KAFKA": broker})
+    unreadable, readable = "dossier.events.v1/2@7", "dossier.events.v1/2@8"
+    for origin in (unreadable, readable):
+        told = dossier.json("quarantine", "close", origin, "--reason", "được báo lại", "--prefix", prefix)
+        assert (told["status"], told["closed"]["reason"], told["already"]) == ("closed", "được báo lại", False)
+    again = dossier.json("quarantine", "close", unreadable, "--reason", "other", "--prefix", prefix)
+    assert (again["closed"]["reason"], again["already"]) == ("được báo lại", True)
+
+    (held,) = dossier.json("quarantine", "list", "--prefix", prefix)
+    assert held["origin"] == "dossier.events.v1/2@9"
+    assert "đã đóng" in dossier.run("quarantine", "list", "--all", "--prefix", prefix).stdout
+    shown = dossier.json("quarantine", "show", unreadable, "--prefix", prefix)
+    assert (shown["value"], shown["closed"]) == (b"\xff[bold]".hex(), again["closed"])
+
+    tried = dossier.json("quarantine", "retry", "--all", "--prefix", prefix, expect=1)
+    assert [each["origin"] for each in tried] == ["dossier.events.v1/2@9"], "what is closed is left alone"
+    failed = dossier.run("quarantine", "retry", unreadable, "--prefix", prefix)
+    assert failed.returncode == 1
+    assert f"{unreadable} vẫn đóng · still closed: " in failed.stdout
+    (done,) = dossier.json("quarantine", "retry", readable, "--prefix", prefix)
+    assert (done["status"], done["closed"]["reason"]) == ("retried", "được báo lại")
+    refused = dossier.run("quarantine", "close", readable, "--reason", "x", "--prefix", prefix)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
 def test_a_mistake_is_one_clear_line(broker: str, make_topics: Callable[..., str], tmp_path: Path) -> None:
     dossier = Installation(tmp_path, {"DOSSIER_KAFKA": broker})
     prefix = make_topics()
-    for arguments in (("show", "nowhere/0@1"), ("retry",), ("retry", "x", "--all")):
+    wrong = (("show", "nowhere/0@1"), ("retry",), ("retry", "x", "--all"), ("close", "nowhere/0@1", "--reason", "x"))
+    for arguments in wrong:
         done = dossier.run("quarantine", *arguments, "--prefix", prefix)
         assert done.returncode == 2
         assert done.stderr.startswith("error ")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from events import quarantine
@@ -45,6 +46,27 @@ def test_a_line_of_a_file_is_known_by_name_line_and_bytes_but_not_by_folder() ->
 def test_a_retried_record_says_where_it_went() -> None:
     record = quarantine.decode(quarantine.encode(quarantine.retried(held(b"x"), "dossier.events.v1/0@7")))
     assert (record.status, record.went_to) == ("retried", "dossier.events.v1/0@7")
+
+
+def test_a_closed_record_says_when_and_why_and_goes_on_saying_so_when_it_is_retried() -> None:
+    record = quarantine.decode(quarantine.encode(quarantine.closed(held(b"x"), "đã sửa trong tệp", NOW)))
+    assert (record.status, record.closed) == ("closed", quarantine.Closing(NOW, "đã sửa trong tệp"))
+    assert (record.key, record.value, record.reason) == (b"D-1", b"x", "not JSON")
+    assert quarantine.key(record) == quarantine.key(held(b"x"))
+    assert quarantine.retried(record, "dossier.events.v1/0@7").closed == record.closed
+
+
+def test_a_record_from_before_any_could_be_closed_is_read_as_it_is() -> None:
+    written = quarantine.encode(held(b"x"))
+    assert b"closed" not in written
+    assert quarantine.decode(written).closed is None
+
+
+def test_the_largest_record_can_be_closed_with_the_longest_reason() -> None:
+    size = quarantine.MAX_RECORD_BYTES
+    largest = msgspec.structs.replace(held(None), reason="x" * (size - len(quarantine.encode(held(None)))))
+    record = quarantine.closed(largest, "\U0001f4c1" * quarantine.MAX_CLOSING_CHARS, NOW)
+    assert size < len(quarantine.encode(record)) < 2 * 1024 * 1024 - 8 * 1024
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"\xff", b'{"origin":7}'])

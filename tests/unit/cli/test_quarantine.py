@@ -1,4 +1,4 @@
-"""`dossier quarantine list`: a list of what strangers sent, whatever that was."""
+"""`dossier quarantine`: a list of what strangers sent, whatever that was, and what is said when a record is closed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import cli.quarantine
 from cli.main import main
 from events import quarantine
-from events.quarantine import LedgerOrigin
+from events.quarantine import MAX_CLOSING_CHARS, LedgerOrigin, QuarantineRecord
 
 NOW = datetime(2026, 3, 2, 1, tzinfo=UTC)
 HOSTILE = "Invalid value '[/red][bold]x' - at `$.type`, and so on, to be longer than a line of a terminal is"
@@ -54,3 +54,83 @@ def test_a_record_is_shown_as_it_is_and_by_its_whole_name(
     shown = capsys.readouterr().out
     assert "dossier.events.v1/3@1042" in shown
     assert "[/red][bold]x" in shown
+
+
+ROW = quarantine.from_file(file="log.csv", line=7, value=b"31/02/2026 09:99", reason="no date", quarantined_at=NOW)
+ORIGIN = quarantine.origin_text(ROW)
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> dict[str, QuarantineRecord]:
+    """What the topic holds, in memory: the newest record of each origin."""
+    held = {ORIGIN: ROW}
+
+    async def close(_brokers: object, record: QuarantineRecord, reason: str, _topic: str) -> QuarantineRecord:
+        held[ORIGIN] = quarantine.closed(record, reason, NOW)
+        return held[ORIGIN]
+
+    monkeypatch.setattr(cli.quarantine, "_read", lambda *_: held)
+    monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
+    monkeypatch.setattr(cli.quarantine, "record_revealed", lambda *_: None)
+    monkeypatch.setattr("processors.quarantine.close", close)
+    return held
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exited:
+        main(["quarantine", *arguments])
+    assert isinstance(exited.value.code, int)
+    return exited.value.code
+
+
+def test_a_closed_record_is_listed_only_with_all_and_shown_with_its_bytes_and_the_reason(
+    topic: dict[str, QuarantineRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("close", ORIGIN, "--reason", " đã sửa [trong] tệp ") == 0
+    assert capsys.readouterr().out == f"{ORIGIN} đã đóng · closed\n"
+    assert topic[ORIGIN].closed == quarantine.Closing(NOW, "đã sửa [trong] tệp")
+    assert run("list") == 0
+    assert "the quarantine is empty" in capsys.readouterr().out
+    assert run("list", "--all") == 0
+    assert "đã đóng" in capsys.readouterr().out
+    assert run("show", ORIGIN) == 0
+    shown = capsys.readouterr().out
+    assert "tình trạng · status            đã đóng · closed\n" in shown
+    assert "lý do đóng · closed because    đã sửa [trong] tệp\n" in shown
+    assert "31/02/2026 09:99" in shown
+
+
+def test_closing_twice_says_so_and_changes_nothing(
+    topic: dict[str, QuarantineRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("close", ORIGIN, "--reason", "first") == 0
+    once = topic[ORIGIN]
+    assert run("close", ORIGIN, "--reason", "second") == 0
+    assert capsys.readouterr().out.splitlines()[1] == f"{ORIGIN} đã đóng từ trước · was closed before: first"
+    assert topic[ORIGIN] is once
+
+
+@pytest.mark.parametrize(
+    "reason", ["", "  ", "x" * (MAX_CLOSING_CHARS + 1), "two\nlines", "\x1b[2J"],
+    ids=["empty", "blank", "long", "lines", "control"],
+)  # fmt: skip
+def test_a_reason_is_a_line_that_others_can_read(
+    reason: str, topic: dict[str, QuarantineRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("close", ORIGIN, "--reason", reason) == 2
+    assert capsys.readouterr().err == "error --reason: one line of 1 to 500 characters, all of them printable\n"
+    assert topic == {ORIGIN: ROW}
+
+
+def test_closing_asks_for_a_reason_and_for_a_record_that_is_held(
+    topic: dict[str, QuarantineRecord], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("close", ORIGIN) == 2
+    assert run("close", "log.csv:8#0", "--reason", "x") == 2
+    topic[ORIGIN] = gone = quarantine.retried(ROW, "urn:log:x row-7")
+    assert run("close", ORIGIN, "--reason", "x") == 2
+    missing, unknown, refused = capsys.readouterr().err.splitlines()
+    assert "--reason" in missing
+    assert "nothing in quarantine comes from log.csv:8#0" in unknown
+    assert refused == f"error {ORIGIN} is held no more: it went to urn:log:x row-7"
+    assert topic == {ORIGIN: gone}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -106,10 +109,17 @@ def test_freshness_is_positions_newest_time_and_what_is_missing() -> None:
     assert view.has_reached({0: 5, 1: 0})
 
 
-def test_a_retried_record_is_in_quarantine_no_more() -> None:
+@pytest.mark.parametrize(
+    "leave",
+    [lambda held: quarantine.retried(held, "dossier.events.v1/0@9"), lambda held: quarantine.closed(held, "no", START)],
+    ids=["retried", "closed"],
+)
+def test_a_retried_or_closed_record_is_in_quarantine_no_more(
+    leave: Callable[[quarantine.QuarantineRecord], quarantine.QuarantineRecord],
+) -> None:
     held = quarantine.from_file(file="x.csv", line=3, value=b"?", reason="no time", quarantined_at=START)
     view = LiveView(rules())
-    for record_ in (held, held, quarantine.retried(held, "dossier.events.v1/0@9")):
+    for record_ in (held, held, leave(held)):
         view.apply_quarantine(quarantine.key(record_), quarantine.encode(record_))
     assert view.quarantined == set()
     view.apply_quarantine(b"strange", b"no record at all")

@@ -113,7 +113,9 @@ def test_quarantine_records_are_as_asyncapi_describes_them() -> None:
         recorded_at=now, reason="null value", quarantined_at=now,
     )  # fmt: skip
     line = quarantine.from_file(file="log.csv", line=3, value=b"\xff", reason="not UTF-8", quarantined_at=now)
-    for record in (held, line, quarantine.retried(held, "dossier.events.v1/1@18")):
+    for record in (
+        held, line, quarantine.retried(held, "dossier.events.v1/1@18"), quarantine.closed(line, "corrected", now),
+    ):  # fmt: skip
         validator.validate(json.loads(quarantine.encode(record)))
     assert not validator.is_valid({**json.loads(quarantine.encode(held)), "headers": ["a"]})
 
