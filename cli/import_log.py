@@ -53,7 +53,7 @@ def import_log(
     """
     importing = _Importing(file.name)
     try:
-        found = _begun(read_log(file, find_mapping(mapping)))
+        found = _begun(read_log(file, find_mapping(mapping), importing.unmet))
         fed = _count(importing, found) if dry_run else _publish(importing, found, kafka, again=again)
     except MappingError as error:
         raise CommandError(str(error), EXIT_USAGE) from error
@@ -124,6 +124,7 @@ class _Importing:
     tally: Tally = field(default_factory=Tally)
     broken: LogError | None = None
     bad_listed: list[dict[str, Any]] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)  # activities of the mapping that no row has
     held: dict[int, list[quarantine.QuarantineRecord]] = field(default_factory=dict)
     _read: dict[str, tuple[quarantine.QuarantineRecord, list[str]]] = field(default_factory=dict)
     _unread: set[str] = field(default_factory=set)
@@ -194,6 +195,7 @@ def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> No
                 "events_by_source": tally.events,
                 "quarantined_by_source": tally.quarantined,
                 "bad": importing.bad_listed,
+                "unmet": importing.unmet,
                 "dry_run": dry_run,
                 "complete": importing.broken is None,
             }
@@ -210,6 +212,8 @@ def _report(importing: _Importing, fed: Fed, *, dry_run: bool, json: bool) -> No
         out.print(f"{number(quarantined)} dòng không đọc được, cách ly · rows unreadable, in quarantine")
         if not tally.rows and importing.broken is None:  # often the wrong file
             err.print("không có dòng nào · no rows")
+        for each in importing.unmet[:MAX_LISTED] if tally.rows else ():
+            err.print(f"quy tắc không dùng đến · unused rule: {each}", markup=False, soft_wrap=True)
     if importing.broken is not None:
         raise CommandError(f"{importing.file}: {importing.broken}", EXIT_FOUND)
     if tally.rows and not tally.events["row"]:

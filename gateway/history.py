@@ -20,6 +20,8 @@ T = TypeVar("T")
 _AT_ONCE: Final = 4
 #: How far the archive goes is asked again after this: the answer costs a look at all of its offsets.
 _REACHED_SECONDS: Final = 2.0
+#: An archive that has not answered by then is not there: who balances a load asks often, and does not wait long.
+_ANSWER_SECONDS: Final = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class ArchiveHistory:
         self._turn = asyncio.Semaphore(_AT_ONCE)
         self._reached: dict[int, tuple[int, int]] = {}
         self._reached_at = -_REACHED_SECONDS
+        self._asking: asyncio.Task[bool] | None = None
 
     async def records_of(self, dossier_id: str) -> list[Recorded]:
         return await self._ask(lambda client: readable(Archive(client, self._topic).events_of(dossier_id)))
@@ -73,6 +76,13 @@ class ArchiveHistory:
         return self._reached
 
     async def answers(self) -> bool:
+        """One question at a time: of a server that says nothing, who asks again waits for the same answer."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._is_there())
+        done, _ = await asyncio.wait({self._asking}, timeout=_ANSWER_SECONDS)
+        return bool(done) and self._asking.result()
+
+    async def _is_there(self) -> bool:
         try:
             return bool(await self._ask(lambda client: client.ping()))
         except HistoryUnavailable:

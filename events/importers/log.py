@@ -44,8 +44,10 @@ def find_mapping(name_or_path: str) -> MappingFile:
         ) from error
 
 
-def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
+def read_log(path: Path, mapping: MappingFile, unmet: list[str] | None = None) -> Iterator[Mapped | BadRow]:
     """Every event a log gives, and every row that cannot be read, in file order; memory grows with cases, not rows.
+
+    `unmet`: given `Mapper.unmet` of a log that was read to its end.
 
     Raises:
         LogError: it is no log, or not any further.
@@ -67,6 +69,8 @@ def read_log(path: Path, mapping: MappingFile) -> Iterator[Mapped | BadRow]:
                 yield row
             else:
                 yield from mapper.events(row)
+        if unmet is not None:
+            unmet += mapper.unmet()
 
 
 def _begun(rows: Iterator[Row | BadRow]) -> tuple[list[Row | BadRow], Iterator[Row | BadRow]]:

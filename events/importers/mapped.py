@@ -66,7 +66,7 @@ class Mapper:
                 there = ", ".join(sorted(columns)) + _other_delimiter(columns, file.mapping.delimiter)
                 raise file.error(path, f"no column `{column}` in the log; it has: {there}")
         mapping = file.mapping
-        self._mapping = mapping
+        self._file, self._mapping = file, mapping
         self._case = reader(mapping.case)
         self._instant = instants(mapping.time.format, mapping.time.zone or mapping.zone)
         self._rules = [
@@ -95,6 +95,15 @@ class Mapper:
                     yield Mapped(self._of_case(number, rule, build, case, row), "case", row.line, row.raw)
                 except (Unfit, Unreadable) as error:
                     yield BadRow(row.number, row.line, row.raw, f"{rule.column}: {error}", "case")
+
+    def unmet(self) -> Iterator[str]:
+        """Each activity of a rule that no row so far has had, with its line in the mapping: a slip in it shows so."""
+        for number, each in enumerate(self._rules):
+            for place, activity in enumerate(each.rule.activity):
+                if activity not in self._fitting:
+                    yield str(
+                        self._file.error(("events", number, "activity", place), f"no readable row has `{activity}`")
+                    )
 
     def _of_row(self, row: Row) -> tuple[str, Event]:
         case: str | None = self._case(row.cells)
