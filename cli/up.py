@@ -106,6 +106,8 @@ def up(
     settings = load_settings(data_dir=data_dir, kafka=kafka, clickhouse=clickhouse, gateway_port=gateway_port)
     require_alarms(settings.webhooks)
     folder = settings.data_dir.resolve()
+    if folder.exists() and not folder.is_dir():
+        raise CommandError(f"--data-dir: {folder} is a file, not a folder", EXIT_USAGE)
     set_anew = clock is None and settings.clock is not None
 
     def choose(kept: Clock | None) -> Clock | None:

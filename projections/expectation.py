@@ -1,7 +1,7 @@
 """When a dossier is expected to be done, and how it stands against that.
 
-For now the only expectation is the date the office itself promised. Working calendars and running clocks will be
-another `Expectation`; what reads one does not change.
+The board goes by the date that the office itself promised. What the rules make of it while a dossier is under way is
+told by its clocks (`projections.clocks`); another `Expectation` would change nothing in what reads one.
 """
 
 from __future__ import annotations
