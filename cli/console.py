@@ -22,6 +22,7 @@ err = Console(stderr=True, highlight=False)
 EXIT_FOUND, EXIT_USAGE, EXIT_SURROUNDINGS = 1, 2, 3
 
 
+#: What may be done about what the operating system refuses.
 _ADVICE: Final = {
     errno.EACCES: "choose a file or folder that this user may read and write",
     errno.EPERM: "choose a file or folder that this user may read and write",

@@ -119,10 +119,10 @@ def _print(answer: api.Explanation) -> None:
 
 
 def _ahead(now: str) -> str:
-    """The state tells of them too, so they are explained, whatever time it is."""
+    """Its state tells of that too, so it is explained, whatever time it is."""
     return (
-        f"sự kiện của hồ sơ ở sau giờ của đồng hồ ({now}): giải thích đến sự kiện cuối · "
-        f"its events lie ahead of the clock ({now}): explained up to the last of them"
+        f"hồ sơ xong sau giờ của đồng hồ ({now}): giải thích đến lúc xong · "
+        f"it is done ahead of the clock ({now}): explained up to then"
     )
 
 

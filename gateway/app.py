@@ -245,8 +245,8 @@ async def dossier(gateway: FromApp, dossier_id: PathId, wait: Wait = 0) -> api.D
 async def clocks(gateway: FromApp, dossier_id: PathId, wait: Wait = 0, at: Instant = None) -> api.Explanation:
     """Giải thích thời hạn: why a dossier is due when it is, each stretch of its clock, and its other clocks.
 
-    With `at`, what occurred later is left out; without, it is told as of now, or of the last event where that lies
-    ahead of the clock. That it was asked for is recorded first.
+    With `at`, what occurred later is left out; without, it is told as of now, or as of when the dossier was done where
+    that lies ahead of the clock. That it was asked for is recorded first.
     """
     asked, then = unquote(dossier_id), None if at is None else _instant(at)
     await _record(gateway, "gateway clocks", asked, then)

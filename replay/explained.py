@@ -39,14 +39,14 @@ def describe_clocks(
 
     Args:
         at: microseconds since 1970 UTC.
-        as_of: leave out what occurred later, by the corrected time; else that is taken in too, and if there is any
-            (a clock of an earlier year), the clocks are told up to it: else they would not agree with the state.
+        as_of: leave out what occurred later, by the corrected time; else that is taken in too, and where the dossier is
+            done by then (the clock is of an earlier year), the clocks are told up to that: they agree with the state.
         known_at: when that was known which dossier and rules were folded from; None: now.
     """
     steps = history(dossier, at if as_of else None)
     standing = steps[-1][1] if steps else Standing()
-    now, at = at, at if as_of else max(at, standing.last_at or at)
     case = Case(standing, rules)
+    now, at = at, at if as_of or case.finish is None else max(at, case.finish)
     ahead, official = outlook(standing, rules), official_class(standing, rules)
     procedure = case.procedure
     return api.Explanation(

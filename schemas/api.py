@@ -419,7 +419,7 @@ class Explanation(Body):
     at: AwareDatetime
     ahead_of: Annotated[
         AwareDatetime | None,
-        Field(description="the clock's now, where the dossier's events lie ahead of it: then `at` is the last of them"),
+        Field(description="the clock's now, where the dossier was done ahead of it: then `at` is when that was"),
     ]
     known_at: Annotated[AwareDatetime | None, Field(description="what was recorded later is left out; null: nothing")]
     zone: str

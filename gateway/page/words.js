@@ -26,8 +26,8 @@ const WORDS = {
   more_breaches: ["và {n} thời hạn khác", "and {n} more"],
   deadline: ["Vì sao hạn như vậy", "Why it is due then"],
   ahead: [
-    "sự kiện của hồ sơ ở sau giờ của đồng hồ ({time}): giải thích đến sự kiện cuối",
-    "its events lie ahead of the clock ({time}): explained up to the last of them",
+    "hồ sơ xong sau giờ của đồng hồ ({time}): giải thích đến lúc xong",
+    "it is done ahead of the clock ({time}): explained up to then",
   ],
   from_now: ["từ lúc này {words}", "from this instant {words}"],
   days: ["Ngày", "Days"],

@@ -179,11 +179,11 @@ def test_a_dossier_ahead_of_the_clock_is_said_to_be(board: Page, watched: Instal
     board.route("**/v1/dossiers/A-1/clocks", lambda route: route.fulfill(json=told))
     board.evaluate("location.hash = '#/dossier/A-1'")
     explained = board.locator(".deadline")
-    expect(explained).to_contain_text("ở sau giờ của đồng hồ (05/01/2020 20:00)")
+    expect(explained).to_contain_text("hồ sơ xong sau giờ của đồng hồ (05/01/2020 20:00)")
     expect(explained).to_contain_text("từ lúc này còn 5 ngày làm việc")
     expect(board.locator(".standing dt", has_text="Người giữ")).to_have_text("Người giữ")
     board.get_by_role("button", name="English").click()
-    expect(explained).to_contain_text("ahead of the clock (05/01/2020 20:00)")
+    expect(explained).to_contain_text("it is done ahead of the clock (05/01/2020 20:00)")
 
 
 def test_it_fits_a_phone_and_works_by_keyboard(board: Page, watched: Installation) -> None:

@@ -73,8 +73,8 @@ def test_a_clock_that_has_yet_to_begin_is_not_said_to_be_stopped() -> None:
     assert _due(without, BEGAN + timedelta(1), ZONE) == "tạm dừng · stopped"
 
 
-def test_events_ahead_of_the_clock_are_explained_and_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
-    """The state tells of them, whatever time it is: the explanation is of the same events."""
+def test_what_is_done_ahead_of_the_clock_is_explained_and_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """The state tells of it, whatever time it is: the explanation is of the same events."""
     told = dossier(("02/03/2026 08:30", received("5d")), ("05/03/2026 15:00", Processed(office="so", outcome="issued")))
     now = describe_clocks(told, rules(), us("05/01/2020 20:00"), api.Freshness())
     assert now.clock is not None
@@ -82,7 +82,7 @@ def test_events_ahead_of_the_clock_are_explained_and_said_to_be(capsys: pytest.C
     _print(now)
     shown = capsys.readouterr().out
     assert "lúc · at 05/03/2026 15:00" in shown
-    assert "ở sau giờ của đồng hồ (05/01/2020 20:00)" in shown
+    assert "hồ sơ xong sau giờ của đồng hồ (05/01/2020 20:00)" in shown
     assert "ahead of the clock (05/01/2020 20:00)" in shown
 
 

@@ -15,7 +15,7 @@ import pytest
 from litestar.testing import AsyncTestClient
 
 import schemas
-from events.catalogue import Processed, Returned
+from events.catalogue import Processed, Returned, StepCompleted
 from events.ledger import LEDGER_TOPIC
 from gateway.app import Gateway, _counted, openapi_document
 from gateway.guard import MAX_PATH_BYTES
@@ -160,7 +160,7 @@ async def test_the_past_is_shown_when_that_is_on_record_and_the_present_to_every
 
 
 @run
-async def test_a_dossier_ahead_of_the_clock_is_explained_up_to_its_last_event() -> None:
+async def test_a_dossier_that_is_done_ahead_of_the_clock_is_explained_up_to_then() -> None:
     begin = datetime(2020, 1, 6, tzinfo=UTC)
     records = [record("A", 0), record("A", 50, Processed(office="GL", outcome="issued"))]
     async with client(reader_with(records, clock=Clock(begin, datetime.now(UTC), 0.001))) as http:
@@ -169,6 +169,15 @@ async def test_a_dossier_ahead_of_the_clock_is_explained_up_to_its_last_event() 
     assert (told["state"], told["clock"]["counted"], told["at"]) == ("RESULT_READY", 2, "2026-03-04T03:00:00Z")
     assert told["ahead_of"].startswith("2020-01-06T00:00:00")
     assert (then["state"], then["clock"], then["ahead_of"]) == ("NONE", None, None)
+
+
+@run
+async def test_an_event_ahead_of_the_clock_makes_nothing_late_that_is_under_way() -> None:
+    now = START + timedelta(hours=2)
+    slip = record("A", 24 * 365, StepCompleted(office="GL", step="check"))  # a year by mistake
+    async with client(reader_with([record("A", 0), slip], clock=Clock(now, datetime.now(UTC), 0.001))) as http:
+        told = await get(http, "/v1/dossiers/A/clocks")
+    assert (told["at"][:16], told["ahead_of"]) == (f"{now:%Y-%m-%dT%H:%M}", None)
 
 
 @run
