@@ -28,7 +28,7 @@ from projections.amend import AMENDMENTS, amended, effective_order
 from projections.evolve import Entry, advance, evolve
 from projections.standing import Anomaly, AnomalyCode, Draft, Standing, standing_of
 
-STATE_VERSION: Final = 5 + sum(fact.schema_version - 1 for fact in CATALOGUE)
+STATE_VERSION: Final = 6 + sum(fact.schema_version - 1 for fact in CATALOGUE)
 
 
 class Dossier(Struct, frozen=True, array_like=True, gc=False):

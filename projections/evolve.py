@@ -278,6 +278,14 @@ def _processed(s: Draft, e: Entry, f: Processed) -> None:
         _mark(s, e, _unexpected(s.state))
     if s.state not in _BEYOND_RESULT:
         s.state = RESULT_READY
+        _result_at(s, f)
+
+
+def _result_at(s: Draft, f: Processed) -> None:
+    """The steps are over, and the result is in the room that has it: mostly the counter, where nobody has taken it."""
+    if f.room is not None and f.room != s.room:
+        s.room, s.person = f.room, None
+    s.step = s.handed_to = None
 
 
 def _returned(s: Draft, e: Entry, expected: tuple[State, ...], otherwise: AnomalyCode) -> None:

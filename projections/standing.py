@@ -191,9 +191,9 @@ def sealed(draft: Draft) -> Standing:
 
 
 class Queue(Struct, frozen=True, order=True):
-    """One line a dossier waits in: an office's room at a step, or what it waits for beside that room, or beyond all.
+    """One line a dossier waits in: an office's room at a step, or what it waits for there.
 
-    `waits`: its state where it is not the room's turn. Empty: it is.
+    `waits`: its state where it is somebody else's turn, or only to be handed over. Empty: the room works on it.
     """
 
     office: str
@@ -202,10 +202,8 @@ class Queue(Struct, frozen=True, order=True):
     waits: str = ""
 
 
-#: The applicant's turn, or whoever pays; the room has it back after that.
-_WAITING: Final = (State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT, WAIT_PAYMENT)
-#: Its result has left the rooms: it waits to be handed over, delivered or fetched.
-_BEYOND_ROOMS: Final = (RESULT_READY, IN_POST, State.UNCLAIMED)
+#: Nothing to work on: it waits for the applicant or a payment, or with its result to be handed over or fetched.
+_WAITING: Final = (State.INTAKE_SUPPLEMENT, State.WAIT_APPLICANT, WAIT_PAYMENT, RESULT_READY, State.UNCLAIMED)
 
 
 def queue_of(standing: Standing) -> Queue | None:
@@ -213,7 +211,7 @@ def queue_of(standing: Standing) -> Queue | None:
     if standing.state in FINAL or standing.state is State.NONE:
         return None
     office, state = standing.office or "", standing.state
-    if state in _BEYOND_ROOMS:
+    if state is IN_POST:
         return Queue(office, "", "", state.value)
     waits = state.value if state in _WAITING else ""
     return Queue(office, standing.handed_to or standing.room or "", standing.step or "", waits)

@@ -108,8 +108,8 @@ class QueueCount(Body):
     waits: Annotated[
         str,
         Field(
-            description="the state of those that wait for somebody else than the room (INTAKE_SUPPLEMENT, "
-            "WAIT_APPLICANT, WAIT_PAYMENT) or, with no room, for their return (RESULT_READY, IN_POST, UNCLAIMED). "
+            description="the state of those that the room does not work on (INTAKE_SUPPLEMENT, WAIT_APPLICANT, "
+            "WAIT_PAYMENT), or only has to hand over (RESULT_READY, UNCLAIMED); IN_POST: in no room. "
             "Empty: it is the room's turn"
         ),
     ] = ""

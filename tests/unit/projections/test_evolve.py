@@ -55,6 +55,7 @@ confirmed = HandoffConfirmed(office="GL", room="licences", actor=Actor(id="clerk
 started = StepStarted(office="GL", step="print")
 completed = StepCompleted(office="GL", step="print")
 processed = Processed(office="GL", outcome="issued")
+issued_to_counter = Processed(office="GL", room="counter", actor=CHIEF, outcome="issued")
 returned = Returned(office="GL")
 to_post = HandedToPost(office="GL")
 by_post = DeliveredByPost(office="GL")
@@ -197,13 +198,21 @@ def test_nobody_waits_for_a_dossier_that_ended() -> None:
         ([received, routed, confirmed, ask], Queue("GL", "licences", "check", "WAIT_APPLICANT")),
         ([received, routed, confirmed, ask, supplemented], Queue("GL", "licences", "check")),
         ([received, routed, confirmed, pay], Queue("GL", "licences", "check", "WAIT_PAYMENT")),
-        ([received, routed, confirmed, processed], Queue("GL", "", "", "RESULT_READY")),
-        ([received, routed, processed, to_post], Queue("GL", "", "", "IN_POST")),
-        ([received, routed, processed, to_post, sent_back], Queue("GL", "", "", "UNCLAIMED")),
+        ([received, routed, confirmed, processed], Queue("GL", "licences", "", "RESULT_READY")),
+        ([received, routed, confirmed, issued_to_counter], Queue("GL", "counter", "", "RESULT_READY")),
+        ([received, routed, issued_to_counter, to_post], Queue("GL", "", "", "IN_POST")),
+        ([received, routed, issued_to_counter, to_post, sent_back], Queue("GL", "counter", "", "UNCLAIMED")),
     ],
 )
-def test_what_waits_for_somebody_else_is_in_no_rooms_own_queue(facts: list[AnyFact], queue: Queue) -> None:
+def test_what_nobody_works_on_is_in_no_rooms_own_queue(facts: list[AnyFact], queue: Queue) -> None:
     assert queue_of(given(*facts).standing) == queue
+
+
+def test_a_result_is_in_the_room_that_has_it_and_in_nobodys_hand_there() -> None:
+    standing = given(received, routed, confirmed, issued_to_counter).standing
+    assert (standing.room, standing.person, standing.step, standing.handed_to) == ("counter", None, None, None)
+    stays = given(received, routed, confirmed, processed).standing
+    assert (stays.room, stays.person, stays.step) == ("licences", "clerk-7", None)
 
 
 def test_a_reschedule_moves_the_due_and_leaves_the_promise() -> None:
