@@ -141,12 +141,12 @@ def unlike_their_notes(stored: Iterable[StoredCheckpoint], topic: str) -> Iterat
 
 
 def _announced_notes(kafka: Cluster) -> Iterator[tuple[str, str]]:
-    """The newest of each log on the compacted topic.
+    """The newest of each log on the compacted topic; none where that is not there, as on a new broker.
 
     Raises:
         CommandError: the broker does not give them.
     """
-    from deploy.kafka.entrance import BrokerUnreachable
+    from deploy.kafka.entrance import BrokerUnreachable, NoSuchTopic
     from events.whole_topic import records_until_now
     from replay.log_table import CHECKPOINTS_TOPIC
 
@@ -155,6 +155,8 @@ def _announced_notes(kafka: Cluster) -> Iterator[tuple[str, str]]:
         for each in records_until_now(kafka, CHECKPOINTS_TOPIC):
             text = (each.value or b"").decode(errors="replace")
             newest[each.key or b""] = (f"{CHECKPOINTS_TOPIC}@{each.offset}", text)
+    except NoSuchTopic:
+        return
     except BrokerUnreachable as error:
         raise CommandError(str(error)) from error
     yield from newest.values()

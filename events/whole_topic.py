@@ -26,7 +26,8 @@ def records_until_now(
     """Its records, the oldest first, as kafka-python's consumer gives them.
 
     Raises:
-        BrokerUnreachable: nothing answers at `kafka`, it has no such topic, or it fell silent.
+        NoSuchTopic: the broker does not show it.
+        BrokerUnreachable: nothing answers at `kafka`, or it fell silent.
     """
     try:
         consumer = KafkaConsumer(

@@ -26,9 +26,13 @@ class BrokerUnreachable(ConnectionError):
     """No broker answers at the given address, or it has no such topic; the message says what to do."""
 
 
-def no_topic(kafka: Cluster, topic: str) -> BrokerUnreachable:
+class NoSuchTopic(BrokerUnreachable):
+    """A broker answers, and does not show the topic."""
+
+
+def no_topic(kafka: Cluster, topic: str) -> NoSuchTopic:
     """The error of who needs that topic."""
-    return BrokerUnreachable(f"Kafka at {kafka} does not show the topic {topic}: run `dossier topics apply`")
+    return NoSuchTopic(f"Kafka at {kafka} does not show the topic {topic}: run `dossier topics apply`")
 
 
 def require_entry(kafka: Cluster, within_seconds: float) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from deploy.kafka.entrance import BrokerUnreachable
+from deploy.kafka.entrance import BrokerUnreachable, NoSuchTopic
 from events import whole_topic
 from events.whole_topic import records_until_now
 from schemas.cluster import Cluster
@@ -72,7 +72,7 @@ def test_a_broker_that_falls_silent_is_not_waited_for_for_ever(monkeypatch: pyte
 
 def test_a_topic_that_is_not_there_is_none_that_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     consumer = opening(monkeypatch, Consumer(topics=frozenset()))
-    with pytest.raises(BrokerUnreachable, match="dossier topics apply"):
+    with pytest.raises(NoSuchTopic, match="dossier topics apply"):
         list(records_until_now(KAFKA, TOPIC))
     assert consumer.closed
 
