@@ -36,20 +36,18 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["publish", str(file), "--kafka", "127.0.0.1:1"]
 
 
-def test_a_table_without_rows_is_told(imported: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert _exit_code(imported) == 0
-    assert capsys.readouterr().err == NO_ROWS
-    assert _exit_code([*imported, "--json"]) == 0
+@pytest.mark.parametrize(
+    ("command", "counted", "remark"), [("imported", "rows", NO_ROWS), ("published", "events", NO_EVENTS)]
+)
+def test_a_file_with_nothing_in_it_is_told(
+    command: str, counted: str, remark: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments: list[str] = request.getfixturevalue(command)
+    assert _exit_code(arguments) == 0
+    assert capsys.readouterr().err == remark
+    assert _exit_code([*arguments, "--json"]) == 0
     told = capsys.readouterr()
-    assert (json.loads(told.out)["rows"], told.err) == (0, "")
-
-
-def test_a_file_without_events_is_told(published: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert _exit_code(published) == 0
-    assert capsys.readouterr().err == NO_EVENTS
-    assert _exit_code([*published, "--json"]) == 0
-    told = capsys.readouterr()
-    assert (json.loads(told.out)["events"], told.err) == (0, "")
+    assert (json.loads(told.out)[counted], told.err) == (0, "")
 
 
 def _exit_code(arguments: list[str]) -> int | str | None:
