@@ -158,7 +158,7 @@ def queues_of(cut: dict[str, list[Event]], instant: datetime) -> list[dict[str, 
 
 
 def by_place(queues: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(queues, key=lambda each: (each["office"], each["room"], each["step"]))
+    return sorted(queues, key=lambda each: (each["office"], each["room"], each["step"], each["waits"]))
 
 
 def without_position(standing: dict[str, Any]) -> dict[str, Any]:
