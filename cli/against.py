@@ -146,7 +146,7 @@ def _announced_notes(kafka: Cluster) -> Iterator[tuple[str, str]]:
     Raises:
         CommandError: the broker does not give them.
     """
-    from deploy.kafka.entrance import BrokerUnreachable, NoSuchTopic
+    from events.entrance import BrokerUnreachable, NoSuchTopic
     from events.whole_topic import records_until_now
     from replay.log_table import CHECKPOINTS_TOPIC
 

@@ -121,7 +121,7 @@ def open_publisher(around: Surroundings, client_id: str) -> Iterator[Publisher]:
     Raises:
         CommandError: Kafka does not answer, or events are left whose outcome is unknown.
     """
-    from deploy.kafka.entrance import BrokerUnreachable
+    from events.entrance import BrokerUnreachable
     from events.publisher import Publisher
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what became of each event is told by us, once

@@ -94,7 +94,7 @@ def _held(kafka: Cluster, file: str) -> dict[int, list[quarantine.QuarantineReco
     """The rows of files of this name that no import could read so far, by their lines."""
     from aiokafka.errors import KafkaError
 
-    from deploy.kafka.entrance import BrokerUnreachable
+    from events.entrance import BrokerUnreachable
     from processors.quarantine import read_quarantine
 
     held: dict[int, list[quarantine.QuarantineRecord]] = {}

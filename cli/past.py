@@ -93,7 +93,7 @@ def rules_known(kafka: Cluster, known_at: datetime | None = None) -> RuleHistory
     Raises:
         CommandError: the broker does not answer, or has no topic of rulebooks.
     """
-    from deploy.kafka.entrance import BrokerUnreachable
+    from events.entrance import BrokerUnreachable
     from events.envelope import microseconds
     from events.rulebook_topic import read_rulebooks
     from projections.rules import rule_history

@@ -229,7 +229,7 @@ def _brokers(kafka: str | None) -> Cluster:
 
 
 def _read(brokers: Cluster, prefix: str) -> dict[str, QuarantineRecord]:
-    from deploy.kafka.entrance import BrokerUnreachable
+    from events.entrance import BrokerUnreachable
     from processors.quarantine import read_quarantine
 
     try:

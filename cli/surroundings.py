@@ -119,7 +119,7 @@ def listening_kafka(around: Surroundings, within_seconds: float = 10.0) -> Clust
     Raises:
         CommandError: it does not, or no address is known.
     """
-    from deploy.kafka.entrance import BrokerUnreachable, require_entry
+    from events.entrance import BrokerUnreachable, require_entry
 
     try:
         require_entry(around.kafka, within_seconds)

@@ -17,7 +17,7 @@ from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType, Kafka
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
+from events.entrance import BrokerUnreachable, require_entry
 from schemas.cluster import Cluster
 
 CREATE_TIMEOUT_MS = 30_000

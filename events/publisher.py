@@ -21,9 +21,9 @@ import uuid_utils
 from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 
-from deploy.kafka.entrance import BrokerUnreachable, no_topic, require_entry
 from events import quarantine
 from events.catalogue import AnyFact
+from events.entrance import BrokerUnreachable, no_topic, require_entry
 from events.envelope import MAX_EVENT_BYTES, Event, encode, from_microseconds, headers, make_event
 from events.ledger import LEDGER_TOPIC
 from schemas.cluster import Cluster

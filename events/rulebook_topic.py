@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError as AsyncKafkaError
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from deploy.kafka.entrance import require_entry
+from events.entrance import require_entry
 from events.envelope import encode, headers
 from events.lean import take_any_header_name
 from events.publisher import words

@@ -10,7 +10,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from deploy.kafka.entrance import BrokerUnreachable, no_topic
+from events.entrance import BrokerUnreachable, no_topic
 from events.publisher import words
 from schemas.cluster import Cluster
 

@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from deploy.kafka.entrance import no_topic
 from events import quarantine
+from events.entrance import no_topic
 from events.envelope import Unreadable, decode, decode_record, from_microseconds
 from events.lean import take_any_header_name
 from events.ledger import LedgerRecord

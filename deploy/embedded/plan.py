@@ -20,8 +20,8 @@ from deploy.embedded.ports import choose_ports
 from deploy.embedded.probes import asks_clickhouse, asks_kafka, reads_health, trusts
 from deploy.embedded.runtime import EmbeddedError, credentials, run_dir
 from deploy.embedded.supervisor import Plan
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from deploy.topics import TopicsError, apply, load_topics
+from events.entrance import BrokerUnreachable, require_entry
 from schemas.clock import REAL, Clock
 from schemas.cluster import Cluster, Security
 from schemas.settings import LOG_AS, Settings

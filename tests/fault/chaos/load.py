@@ -16,8 +16,8 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from msgspec.structs import replace
 
-from deploy.kafka.entrance import BrokerUnreachable
 from events.catalogue import Received, StepCompleted
+from events.entrance import BrokerUnreachable
 from events.envelope import MAX_EVENT_BYTES, Event, make_event
 from events.ledger import LEDGER_TOPIC
 from events.publisher import Delivery, Outcome, Publisher

@@ -28,8 +28,8 @@ from kafka.admin import (
 from kafka.errors import KafkaError
 
 from deploy.embedded import ports
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
 from events import quarantine
+from events.entrance import BrokerUnreachable, require_entry
 from schemas.cluster import Cluster, SaslMechanism, Security
 from schemas.health import read_health
 from tests.installation import REPOSITORY, Installation, eventually

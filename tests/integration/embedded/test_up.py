@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 from pydantic import SecretStr
 
 from deploy.embedded.runtime import kept_clock
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
+from events.entrance import BrokerUnreachable, require_entry
 from schemas.clock import Clock
 from schemas.cluster import Cluster, Security
 from tests.installation import Installation, eventually

@@ -13,9 +13,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy import topics
-from deploy.kafka.entrance import BrokerUnreachable
 from events import quarantine
 from events.catalogue import CollectedByPost, StepCompleted
+from events.entrance import BrokerUnreachable
 from events.envelope import MAX_EVENT_BYTES, Event, decode_record, encode, headers, make_event
 from events.publisher import Outcome, Publisher
 from schemas.cluster import Cluster

@@ -16,7 +16,7 @@ from kafka import KafkaProducer
 
 from cli.main import main
 from deploy import topics
-from deploy.kafka.entrance import BrokerUnreachable
+from events.entrance import BrokerUnreachable
 from events.rulebook import RULEBOOKS_TOPIC, Published
 from events.rulebook_topic import follow_rulebooks, publish_rulebook, read_rulebooks
 from projections.rules import rule_history

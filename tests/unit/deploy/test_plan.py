@@ -16,7 +16,7 @@ from deploy.embedded.plan import Wishes, make_plan
 from deploy.embedded.probes import Probe, Sign
 from deploy.embedded.runtime import EmbeddedError, read_credentials
 from deploy.embedded.supervisor import Plan
-from deploy.kafka.entrance import BrokerUnreachable
+from events.entrance import BrokerUnreachable
 from schemas.cluster import Cluster
 from schemas.settings import load_settings
 

@@ -172,7 +172,7 @@ def test_commands_of_another_kafka_say_that_its_archive_is_to_be_named_too(
     credentials(tmp_path)
     monkeypatch.setenv("DOSSIER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("DOSSIER_KAFKA", "broker:9092")
-    monkeypatch.setattr("deploy.kafka.entrance.require_entry", lambda *_: None)
+    monkeypatch.setattr("events.entrance.require_entry", lambda *_: None)
     monkeypatch.setattr("cli.feeding.open_publisher", lambda *_: contextlib.nullcontext())
     with pytest.raises(SystemExit) as ended:
         main(command)

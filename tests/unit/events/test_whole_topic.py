@@ -9,8 +9,8 @@ import pytest
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 
-from deploy.kafka.entrance import BrokerUnreachable, NoSuchTopic
 from events import whole_topic
+from events.entrance import BrokerUnreachable, NoSuchTopic
 from events.whole_topic import records_until_now
 from schemas.cluster import Cluster
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.kafka.entrance import BrokerUnreachable
+from events.entrance import BrokerUnreachable
 from processors.checkpoints import Checkpointer, CheckpointPolicy
 from replay.checkpoint import Checkpoint, SignedCheckpoint, Signer, read_notes
 from replay.leaf import leaf_hash

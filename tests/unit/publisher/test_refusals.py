@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from deploy.kafka.entrance import BrokerUnreachable
+from events.entrance import BrokerUnreachable
 from events.publisher import Publisher
 from schemas.cluster import Cluster
 

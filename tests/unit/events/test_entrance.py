@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.kafka.entrance import BrokerUnreachable, require_entry
+from events.entrance import BrokerUnreachable, require_entry
 from schemas.cluster import Cluster, Security
 
 
