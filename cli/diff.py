@@ -12,8 +12,9 @@ from rich.text import Text
 from cli.access import record_read
 from cli.asking import freshness_line
 from cli.console import EXIT_USAGE, CommandError, emit_json, out
-from cli.past import open_archive
-from cli.replay import Wait, caught_up, instant, replayed
+from cli.instants import instant
+from cli.past import Wait, caught_up, open_archive
+from cli.replay import replayed
 from cli.surroundings import surroundings
 from cli.watching import both, moment
 from replay.words import FIELD_NAMES, STATE_NAMES, TIMELINESS_NAMES

@@ -15,8 +15,8 @@ from rich.text import Text
 from cli.access import record_read
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
-from cli.past import open_archive, rules_known
-from cli.replay import KnownAt, caught_up, instant, require_as_of, say_if_ahead
+from cli.instants import KnownAt, instant, require_as_of, say_if_ahead
+from cli.past import caught_up, open_archive, rules_known
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from cli.watching import both, day, moment, status
 from projections.expectation import Timeliness
@@ -102,7 +102,7 @@ def _print(answer: api.Explanation) -> None:
     known = f", biết đến · known by {moment(answer.known_at, answer.zone)}" if answer.known_at else ""
     out.print(f"lúc · at {moment(answer.at, answer.zone)}{known}")
     if answer.ahead_of is not None:
-        out.print(_ahead(moment(answer.ahead_of, answer.zone)), style="yellow", soft_wrap=True)
+        out.print(_ahead(answer, moment(answer.ahead_of, answer.zone)), style="yellow", soft_wrap=True)
     if answer.clock is None:
         out.print("chưa có hạn để giải thích · nothing is known to be due")
     else:
@@ -118,12 +118,13 @@ def _print(answer: api.Explanation) -> None:
     out.print(freshness_line(answer.freshness), style="dim")
 
 
-def _ahead(now: str) -> str:
+def _ahead(answer: api.Explanation, now: str) -> str:
     """Its state tells of that too, so it is explained, whatever time it is."""
-    return (
-        f"hồ sơ xong sau giờ của đồng hồ ({now}): giải thích đến lúc xong · "
-        f"it is done ahead of the clock ({now}): explained up to then"
-    )
+    if answer.known_at is None:
+        vi, en = "giờ của đồng hồ", "ahead of the clock"
+    else:
+        vi, en = "lúc được biết đến", "after the instant by which it is known"
+    return f"hồ sơ xong sau {vi} ({now}): giải thích đến lúc xong · it is done {en} ({now}): explained up to then"
 
 
 def _print_clock(clock: api.ProcedureClock, answer: api.Explanation) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cli.console import CommandError
-from cli.surroundings import Surroundings, not_answered
+import typer
+
+from cli.console import CommandError, err
+from cli.surroundings import Surroundings, listening_kafka, not_answered
 from cli.workers import progress_bar, shown
 from schemas.cluster import Cluster
 
@@ -16,9 +18,17 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from processors.archive_table import ArchiveTable
+    from projections.board import Board
+    from projections.deadlines import Deadlines
     from projections.dossier import Dossier
     from projections.rules import RuleHistory
     from replay.archive import Archive
+    from schemas import api
+
+#: Of commands that read the archive.
+Wait = Annotated[
+    float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
+]
 
 
 def connect_report(around: Surroundings) -> Any:
@@ -85,6 +95,29 @@ def folded(archive: Archive, known_at: datetime | None = None) -> Iterator[Dossi
                 known = [each for each in readable(history) if each[2] <= until]
                 if known:
                     yield fold_at_once(name_of(history), known)
+
+
+def counted_then(
+    around: Surroundings, as_of: datetime | None, known_at: datetime | None, wait_seconds: float
+) -> tuple[Board, Deadlines, api.Freshness]:
+    """The counts at `as_of` (without: at `known_at`), by what was known at `known_at` (without: by all that is known).
+
+    Folds the whole archive.
+
+    Raises:
+        CommandError: a server does not answer.
+    """
+    from events.envelope import microseconds
+    from projections.past import counted_at
+    from replay.described import archive_freshness
+
+    at = as_of or known_at
+    assert at is not None  # noqa: S101  # one of them is asked for
+    rules = rules_known(listening_kafka(around), known_at)
+    with open_archive(around) as archive:
+        ends = caught_up(archive, around, wait_seconds)
+        board, deadlines = counted_at(folded(archive, known_at), rules, microseconds(at))
+        return board, deadlines, archive_freshness(archive.reached(), ends)
 
 
 def rules_known(kafka: Cluster, known_at: datetime | None = None) -> RuleHistory:
@@ -162,6 +195,14 @@ def committed(kafka: Cluster, topic: str, group: str) -> dict[int, int]:
     except KafkaError as error:
         raise CommandError(f"Kafka at {kafka} does not answer: {error}") from error
     return {partition: int(offset) for partition, offset in said.items() if offset is not None}
+
+
+def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
+    """Wait for the archive to have all that is on the ledger now; gives the ledger's ends."""
+    ends = ledger_ends(around.kafka)
+    if not archive.wait_until_archived(ends, wait_seconds):
+        err.print("[yellow]kho lưu chưa đủ[/] · the archive has not caught up with the ledger; newest events may miss")
+    return ends
 
 
 @contextmanager

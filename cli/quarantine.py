@@ -64,7 +64,7 @@ def list_(
 
     Example: dossier quarantine list --json
     """
-    records = [each for each in _read(_brokers(kafka), prefix).values() if everything or each.status == "held"]
+    records = [each for each in quarantined(_brokers(kafka), prefix).values() if everything or each.status == "held"]
     if json:
         emit_json([_summary(each) for each in records])
         return
@@ -92,7 +92,7 @@ def show(
 
     Example: dossier quarantine show dossier.events.v1/3@1042
     """
-    record = _find(_read(_brokers(kafka), prefix), origin)
+    record = _find(quarantined(_brokers(kafka), prefix), origin)
     record_revealed(surroundings(load_settings(kafka=kafka)), "quarantine show", origin, prefix)
     details = _summary(record) | {
         "key": _hex(record.key),
@@ -146,7 +146,7 @@ def retry(
     if (origin is None) != everything:
         raise CommandError("name one record, or --all", EXIT_USAGE)
     brokers = _brokers(kafka)
-    known = _read(brokers, prefix)
+    known = quarantined(brokers, prefix)
     chosen = [_find(known, origin)] if origin is not None else list(known.values())
     waiting: tuple[Status, ...] = ("held",) if everything else ("held", "closed")
     tried = [each for each in chosen if each.status in waiting]
@@ -185,7 +185,7 @@ def close(
 
     because = _closing_reason(reason)
     brokers = _brokers(kafka)
-    record = _find(_read(brokers, prefix), origin)
+    record = _find(quarantined(brokers, prefix), origin)
     if record.status == "retried":
         raise CommandError(f"{origin} is held no more: it went to {record.went_to}", EXIT_USAGE)
     already = record.closed if record.status == "closed" else None
@@ -228,7 +228,12 @@ def _brokers(kafka: str | None) -> Cluster:
     return listening_kafka(surroundings(load_settings(kafka=kafka)))
 
 
-def _read(brokers: Cluster, prefix: str) -> dict[str, QuarantineRecord]:
+def quarantined(brokers: Cluster, prefix: str = "") -> dict[str, QuarantineRecord]:
+    """By origin, all that was ever put into quarantine.
+
+    Raises:
+        CommandError: the broker does not answer, or what it holds is no quarantine record.
+    """
     from events.entrance import BrokerUnreachable
     from processors.quarantine import read_quarantine
 

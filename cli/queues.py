@@ -13,9 +13,9 @@ from rich.text import Text
 from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.past import folded, open_archive, rules_known
-from cli.replay import AsOf, KnownAt, caught_up, instant, require_as_of, say_if_ahead
-from cli.surroundings import Surroundings, listening_kafka, surroundings
+from cli.instants import AsOf, KnownAt, instant, require_as_of, say_if_ahead
+from cli.past import counted_then
+from cli.surroundings import Surroundings, surroundings
 from cli.watching import COLOURS, watch
 from schemas import api
 from schemas.settings import load_settings
@@ -65,23 +65,14 @@ def queues(
 
 
 def queues_then(around: Surroundings, as_of: datetime | None, known_at: datetime | None, wait: float) -> api.Queues:
-    """As it was at `as_of` (without: at `known_at`), by what was known at `known_at` (without: by all that is known).
+    """As `counted_then` has it.
 
     Raises:
         CommandError: a server does not answer.
     """
-    from events.envelope import microseconds
-    from projections.past import counted_at
-    from replay.described import archive_freshness, describe_queues
+    from replay.described import describe_queues
 
-    at = as_of or known_at
-    assert at is not None  # noqa: S101  # one of them is asked for
-    rules = rules_known(listening_kafka(around), known_at)
-    with open_archive(around) as archive:
-        ends = caught_up(archive, around, wait)
-        board, deadlines = counted_at(folded(archive, known_at), rules, microseconds(at))
-        freshness = archive_freshness(archive.reached(), ends)
-    return describe_queues(board, deadlines, freshness, as_of, known_at)
+    return describe_queues(*counted_then(around, as_of, known_at, wait), as_of, known_at)
 
 
 def _parts(answer: api.Queues) -> tuple[RenderableType, ...]:

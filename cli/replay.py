@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,10 +12,10 @@ from rich.text import Text
 
 from cli.access import record_read
 from cli.asking import VIETNAM, freshness_line
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
-from cli.past import ledger_ends, open_archive
-from cli.surroundings import Surroundings, surroundings
-from cli.watching import moment
+from cli.console import EXIT_FOUND, CommandError, emit_json, out
+from cli.instants import AsOf, KnownAt, instant
+from cli.past import Wait, caught_up, open_archive
+from cli.surroundings import surroundings
 from replay.words import EVENT_NAMES
 from schemas import api
 from schemas.settings import load_settings
@@ -26,16 +25,6 @@ if TYPE_CHECKING:
 
 _OVERRIDDEN: Final = "dossier.due-overridden"
 _AMENDING: Final = ("dossier.corrected", "dossier.voided")
-_LOCAL_FORMATS: Final = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M")
-
-AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="Leave out what occurred later: what was true then.")]
-KnownAt = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Leave out what was recorded later: what was known then.")
-]
-
-Wait = Annotated[
-    float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -85,78 +74,6 @@ def replayed(
         timeline=[describe_step(step) for step in told.steps],
         freshness=freshness,
     )
-
-
-def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
-    """Wait for the archive to have all that is on the ledger now; gives the ledger's ends."""
-    ends = ledger_ends(around.kafka)
-    if not archive.wait_until_archived(ends, wait_seconds):
-        err.print("[yellow]kho lưu chưa đủ[/] · the archive has not caught up with the ledger; newest events may miss")
-    return ends
-
-
-def require_as_of(around: Surroundings, as_of: datetime | None, known_at: datetime | None) -> None:
-    """Dues are held against `as_of`, else against the instant at which something was known.
-
-    Raises:
-        CommandError: that is one of real time, and the installation goes by a simulated clock.
-    """
-    if as_of is None and known_at is not None and around.clock.is_simulated:
-        raise CommandError(
-            "--known-at is in real time, and dues go by a simulated clock here: give --as-of too", EXIT_USAGE
-        )
-
-
-def say_if_ahead(around: Surroundings, asked: datetime | None) -> None:
-    """Say on standard error that an instant has yet to come: what is open by then would look late without a reason."""
-    now = around.clock.now()
-    if asked is None or asked <= now:
-        return
-    shown = moment(now)
-    err.print(
-        f"[yellow]{moment(asked)} ở sau giờ của đồng hồ, mới {shown}[/]: chưa biết những gì còn xảy ra đến lúc đó · "
-        f"it lies ahead of the clock, which is at {shown}: what is still to come is not known",
-        soft_wrap=True,
-    )
-
-
-def instant(text: str | None, option: str) -> datetime | None:
-    """The instant somebody wrote: Vietnamese dd/MM/yyyy[ HH:mm[:ss]], a date alone being its end, or RFC 3339.
-
-    Raises:
-        CommandError: it is none of these; names `option`.
-    """
-    from events.envelope import FIRST_YEAR, LAST_YEAR
-
-    if text is None:
-        return None
-    outside = CommandError(f'{option} "{text}" is outside {FIRST_YEAR}-{LAST_YEAR}', EXIT_USAGE)
-    try:
-        found = _written(text)
-    except ValueError as error:
-        raise CommandError(
-            f'{option} "{text}" is no time: write 02/03/2026, "02/03/2026 15:30" or 2026-03-02T15:30:00+07:00',
-            EXIT_USAGE,
-        ) from error
-    except OverflowError as error:
-        raise outside from error
-    if FIRST_YEAR <= found.year <= LAST_YEAR:
-        return found
-    raise outside
-
-
-def _written(text: str) -> datetime:
-    """Raises ValueError where it is no instant, OverflowError where its zone leads beyond all years."""
-    for shape in _LOCAL_FORMATS:
-        with suppress(ValueError):
-            return datetime.strptime(text, shape).replace(tzinfo=VIETNAM).astimezone(UTC)
-    with suppress(ValueError):
-        day = datetime.strptime(text, "%d/%m/%Y").date()  # noqa: DTZ007  # the zone comes in the next line
-        return datetime.combine(day, time.max, VIETNAM).astimezone(UTC)
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("a time without its zone")
-    return instant.astimezone(UTC)
 
 
 def _print(answer: api.Replay) -> None:

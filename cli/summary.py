@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -10,8 +11,10 @@ from rich.table import Table
 from cli.access import record_look_back
 from cli.asking import ask, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, emit_json, number, out
-from cli.replay import instant, say_if_ahead
-from cli.surroundings import surroundings
+from cli.instants import AsOf, KnownAt, instant, require_as_of, say_if_ahead
+from cli.past import counted_then
+from cli.quarantine import quarantined
+from cli.surroundings import Surroundings, listening_kafka, surroundings
 from projections.expectation import Timeliness
 from projections.standing import State
 from replay.words import STATE_NAMES, TIMELINESS_NAMES
@@ -27,9 +30,8 @@ def summary(
     wait: Annotated[
         float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the end of the ledger.")
     ] = 30.0,
-    as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="As it was then: what occurred later is left out.")
-    ] = None,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Tổng hợp · How many dossiers, in which states, how timely, and how fresh this is.
@@ -37,20 +39,40 @@ def summary(
     Waits until the live state has read to the end of the ledger as it is now, so that you read your own writes; if
     that takes longer than --wait, prints what there is and exits with 1.
 
-    Example: dossier summary --as-of 2020-06-30T17:00+07:00 --json
+    With --known-at the whole archive is folded instead, by the events and the rules that were recorded by then, and
+    at that instant unless --as-of names another: the figures of a report again, as they were when it was made.
+
+    Example: dossier summary --as-of 30/06/2020 --known-at 05/07/2020
     """
-    asked = instant(as_of, "--as-of")
+    asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
-    if asked is not None:
-        record_look_back(around, "summary", asked)
-    answer = ask(around.gateway, "/v1/summary", api.Summary, wait, as_of=asked.isoformat() if asked else None)
+    require_as_of(around, asked, known)
+    if asked or known:
+        record_look_back(around, "summary", asked, known)
+    if known is not None:
+        answer = summary_then(around, asked, known, wait)
+    else:
+        answer = ask(around.gateway, "/v1/summary", api.Summary, wait, as_of=asked.isoformat() if asked else None)
     if json:
         emit_json(answer.model_dump(mode="json"))
     else:
         _print(answer)
-    say_if_ahead(around, asked)
+    say_if_ahead(around, asked or known)
     if is_incomplete(answer.freshness):
         raise typer.Exit(EXIT_FOUND)
+
+
+def summary_then(around: Surroundings, as_of: datetime | None, known_at: datetime, wait: float) -> api.Summary:
+    """As `counted_then` has it; what is in quarantine is there now.
+
+    Raises:
+        CommandError: a server does not answer.
+    """
+    from replay.described import describe_summary
+
+    board, deadlines, freshness = counted_then(around, as_of, known_at, wait)
+    held = sum(each.status == "held" for each in quarantined(listening_kafka(around)).values())
+    return describe_summary(board, deadlines, held, freshness, as_of, known_at)
 
 
 def _print(answer: api.Summary) -> None:

@@ -16,8 +16,8 @@ from rich.text import Text
 from cli.access import record_look_back
 from cli.asking import freshness_line
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
-from cli.past import folded, open_archive
-from cli.replay import Wait, caught_up, instant
+from cli.instants import instant
+from cli.past import Wait, caught_up, folded, open_archive
 from cli.surroundings import listening_kafka, surroundings
 from schemas import api
 from schemas.cluster import Cluster

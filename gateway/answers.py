@@ -10,14 +10,12 @@ from typing import Final
 
 from events.envelope import from_microseconds
 from gateway.live import LiveView
-from projections.board import Board, Row
+from projections.board import Row
 from projections.calendar import Term, due_of
-from projections.deadlines import Deadlines
 from projections.dossier import unpack
-from projections.expectation import Timeliness
 from projections.outlook import Running, Urgency
 from projections.past import counted_at
-from replay.described import describe_dossier, describe_queues
+from replay.described import describe_dossier, describe_queues, describe_summary
 from replay.explained import describe_clocks, describe_running
 from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES, STATUS_NAMES, TIMELINESS_NAMES
 from schemas import api
@@ -43,27 +41,14 @@ def freshness(view: LiveView, complete: bool | None = None) -> api.Freshness:
 
 
 def summary(view: LiveView, complete: bool | None = None) -> api.Summary:
-    return _summary(view, view.board, view.deadlines, None, freshness(view, complete))
+    return describe_summary(view.board, view.deadlines, len(view.quarantined), freshness(view, complete))
 
 
 def summary_as_of(view: LiveView, until: int, fresh: api.Freshness, states: Iterable[bytes]) -> api.Summary:
     """The summary as it was at an instant (microseconds since 1970 UTC), by what has become known since and by the
     rules there are now."""
     board, deadlines = counted_at(map(unpack, states), view.deadlines.rules, until)
-    return _summary(view, board, deadlines, until, fresh)
-
-
-def _summary(
-    view: LiveView, board: Board, deadlines: Deadlines, until: int | None, fresh: api.Freshness
-) -> api.Summary:
-    return api.Summary(
-        **board.summary(),
-        **deadlines.balance._asdict(),
-        by_official_due={kind: deadlines.by_official_due[kind] for kind in Timeliness},
-        as_of=None if until is None else from_microseconds(until),
-        quarantined=len(view.quarantined),
-        freshness=fresh,
-    )
+    return describe_summary(board, deadlines, len(view.quarantined), fresh, from_microseconds(until))
 
 
 def breaches(view: LiveView, at: int, office: str | None, limit: int, complete: bool | None) -> api.Deadlines:

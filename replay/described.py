@@ -13,7 +13,7 @@ from projections.board import Board
 from projections.calendar import DEFAULT_ZONE
 from projections.deadlines import Deadlines
 from projections.dossier import Dossier, anomalies
-from projections.expectation import Expectation, PromisedDates, timeliness
+from projections.expectation import Expectation, PromisedDates, Timeliness, timeliness
 from projections.outlook import Urgency
 from projections.standing import PORTAL_STATUS, Anomaly, Queue, Standing
 from replay.timeline import Step, Timeline
@@ -75,6 +75,26 @@ def _describe(
         anomalies=[describe_anomaly(each) for each in marks],
         events=events,
         position=api.Position(partition=partition, offset=dossier.last),
+        freshness=freshness,
+    )
+
+
+def describe_summary(
+    board: Board,
+    deadlines: Deadlines,
+    quarantined: int,
+    freshness: api.Freshness,
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+) -> api.Summary:
+    """How many dossiers there are, where, and how timely; `quarantined` records are held."""
+    return api.Summary(
+        **board.summary(),
+        **deadlines.balance._asdict(),
+        by_official_due={kind: deadlines.by_official_due[kind] for kind in Timeliness},
+        as_of=as_of,
+        known_at=known_at,
+        quarantined=quarantined,
         freshness=freshness,
     )
 

@@ -85,6 +85,9 @@ class Summary(Body):
         AwareDatetime | None,
         Field(description="what occurred later, by its corrected time, is left out; null: now"),
     ]
+    known_at: Annotated[
+        AwareDatetime | None, Field(description="what was recorded later is left out; null: nothing")
+    ] = None
     received: Annotated[int, Field(description="= resolved + pending_in_time + overdue")]
     resolved: Annotated[int, Field(description="received, and with a result or ended otherwise")]
     pending_in_time: Annotated[
@@ -95,7 +98,7 @@ class Summary(Body):
         int, Field(description="of those pending in time: no result may be given yet · chưa đến ngày được trả kết quả")
     ]
     stopped: Annotated[int, Field(description="of those pending in time: the clock is stopped · tạm dừng")]
-    quarantined: Annotated[int, Field(description="unreadable records that are still held")]
+    quarantined: Annotated[int, Field(description="unreadable records that are still held now")]
     freshness: Freshness
 
 

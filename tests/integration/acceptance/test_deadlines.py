@@ -117,6 +117,12 @@ def test_looking_back_by_what_was_known_then(asked: Installation) -> None:
     assert asked.json("queues", "--known-at", now)["queues"] == asked.json("queues")["queues"]
     before = "2026-01-01T00:00:00+07:00"
     assert asked.json("queues", "--known-at", before)["queues"] == []
+    then, live = asked.json("summary", "--as-of", now, "--known-at", now), asked.json("summary", "--as-of", now)
+    assert (then.pop("known_at"), live.pop("known_at")) == (now.replace("+00:00", "Z"), None)
+    assert [each.pop("freshness")["lag"] for each in (then, live)] == [0, 0]
+    assert then == live
+    assert then["dossiers"] > 0
+    assert asked.json("summary", "--as-of", now, "--known-at", before)["dossiers"] == 0
     assert asked.json("queues", "--as-of", "2026-03-02T09:00:00+07:00")["queues"] != []
     assert (
         "by then nothing had happened to dossier LATE-1" in asked.run("explain", "LATE-1", "--known-at", before).stderr

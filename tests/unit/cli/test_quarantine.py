@@ -21,7 +21,7 @@ def one_held(monkeypatch: pytest.MonkeyPatch) -> None:
         LedgerOrigin("dossier.events.v1", 3, 1042),
         key=b"D-1", value=b"{}", headers=[], recorded_at=NOW, reason=HOSTILE, quarantined_at=NOW,
     )  # fmt: skip
-    monkeypatch.setattr(cli.quarantine, "_read", lambda *_: {"dossier.events.v1/3@1042": record})
+    monkeypatch.setattr(cli.quarantine, "quarantined", lambda *_: {"dossier.events.v1/3@1042": record})
     monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
     monkeypatch.setattr(cli.quarantine, "record_revealed", lambda *_: None)
     monkeypatch.setenv("COLUMNS", "80")
@@ -32,7 +32,7 @@ def test_a_long_origin_goes_on_in_the_next_line_and_leaves_room_for_the_rest(
 ) -> None:
     file = "so-giao-thong-van-tai-gia-lai-nhat-ky-tiep-nhan-2020-quy-1-va-quy-2.csv.gz"
     record = quarantine.from_file(file=file, line=123_456, value=b"x", reason=HOSTILE, quarantined_at=NOW)
-    monkeypatch.setattr(cli.quarantine, "_read", lambda *_: {"it": record})
+    monkeypatch.setattr(cli.quarantine, "quarantined", lambda *_: {"it": record})
     monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
@@ -69,7 +69,7 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> dict[str, QuarantineRecord]:
         held[ORIGIN] = quarantine.closed(record, reason, NOW)
         return held[ORIGIN]
 
-    monkeypatch.setattr(cli.quarantine, "_read", lambda *_: held)
+    monkeypatch.setattr(cli.quarantine, "quarantined", lambda *_: held)
     monkeypatch.setattr(cli.quarantine, "_brokers", lambda _: "nobody is asked")
     monkeypatch.setattr(cli.quarantine, "record_revealed", lambda *_: None)
     monkeypatch.setattr("processors.quarantine.close", close)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from cli.console import EXIT_USAGE, CommandError
-from cli.replay import instant
+from cli.instants import instant
 
 
 @pytest.mark.parametrize(

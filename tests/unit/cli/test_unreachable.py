@@ -59,6 +59,7 @@ def test_no_clickhouse(
         ["replay", "H01-1"], ["explain", "H01-1"], ["diff", "H01-1", "02/03/2026", "03/03/2026"],
         ["prove", "H01-1", "--out", "never.zip"], ["queues", "--as-of", "02/03/2026"],
         ["queues", "--known-at", "02/03/2026"], ["summary", "--as-of", "02/03/2026"],
+        ["summary", "--known-at", "02/03/2026"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )  # fmt: skip

@@ -83,7 +83,7 @@ def test_what_a_run_went_by_is_found_by_the_next_one(tmp_path: Path) -> None:
         kept_clock(tmp_path)
 
 
-@pytest.mark.parametrize("command", [["explain", "D-1"], ["queues"]])
+@pytest.mark.parametrize("command", [["explain", "D-1"], ["queues"], ["summary"]])
 def test_dues_are_not_held_against_when_something_was_recorded(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
