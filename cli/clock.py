@@ -343,12 +343,10 @@ def _named(name: str | None, file: Path | None) -> Named:
 
 
 def _rulebook(file: Path | None) -> Rulebook:
-    from schemas.rulebook import RulebookError, load_rulebook, shipped
+    from cli.rulebook_file import rulebook_in
+    from schemas.rulebook import shipped
 
-    try:
-        return shipped() if file is None else load_rulebook(file)
-    except RulebookError as error:
-        raise CommandError(f"{error} (`dossier rulebook check {file}` lists all)", EXIT_USAGE) from error
+    return shipped() if file is None else rulebook_in(file)
 
 
 def _check_span(first: date, last: date) -> None:

@@ -13,12 +13,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import EXIT_FOUND, CommandError, emit_json, out
+from cli.console import CommandError, emit_json, out
 from cli.past import ledger_ends
+from cli.rulebook_file import rulebook_in
 from cli.surroundings import listening_kafka, surroundings
 from cli.watching import day, identified
 from schemas.cluster import Cluster
-from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
+from schemas.rulebook import Rulebook, shipped
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ def impact(
 
     Example: dossier rulebook impact gia-lai.yaml
     """
-    try:
-        rulebook = load_rulebook(file)
-    except RulebookError as error:
-        raise CommandError(
-            f"{len(error.mistakes)} mistakes: `dossier rulebook check {file}` lists them", EXIT_FOUND
-        ) from error
+    rulebook = rulebook_in(file)
     address = listening_kafka(surroundings(load_settings(kafka=kafka)))
     before, after = _histories(address, rulebook)
     lines = sorted(_lines(asyncio.run(_states(address, wait)), before, after), key=lambda each: each["dossier"])

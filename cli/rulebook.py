@@ -11,8 +11,9 @@ import uuid_utils
 import yaml
 
 from cli.asking import VIETNAM
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, err, out
+from cli.console import EXIT_FOUND, emit_json, err, out
 from cli.impact import impact
+from cli.rulebook_file import rulebook_in
 from cli.surroundings import surroundings
 from schemas.difference import differences
 from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
@@ -39,7 +40,12 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A rulebook in YAML; docs/rulebook.md explains it.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A rulebook in YAML; docs/rulebook.md explains it.", exists=True, dir_okay=False
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """Kiểm tra bộ quy tắc · Explain every mistake of a rulebook, each with its line; exit 1 if there is one.
@@ -47,7 +53,7 @@ def check(
     Example: dossier rulebook check gia-lai.yaml
     """
     try:
-        rulebook = _loaded(file)
+        rulebook = load_rulebook(file)
     except RulebookError as error:
         if json:
             emit_json({"file": file.name, "valid": False, "mistakes": error.mistakes})
@@ -107,12 +113,7 @@ def publish(
     from events.rulebook import RULEBOOKS_TOPIC
     from events.rulebook_topic import publish_rulebook
 
-    try:
-        rulebook = _loaded(file)
-    except RulebookError as error:
-        raise CommandError(
-            f"not published, {len(error.mistakes)} mistakes: `dossier rulebook check {file}` lists them", EXIT_FOUND
-        ) from error
+    rulebook = rulebook_in(file)
     done = publish_rulebook(
         surroundings(load_settings(kafka=kafka)).kafka,
         rulebook,
@@ -163,27 +164,13 @@ def _print(shelf: Shelf) -> None:
         err.print(f"bản ghi · record {offset} is no rulebook: {reason}", markup=False, soft_wrap=True)
 
 
-def _loaded(file: Path) -> Rulebook:
-    try:
-        return load_rulebook(file)
-    except FileNotFoundError as error:
-        raise CommandError(f"there is no file {file}", EXIT_USAGE) from error
-    except IsADirectoryError as error:
-        raise CommandError(f"{file} is a folder, not a file", EXIT_USAGE) from error
-
-
 def _found(name: str, kafka: str | None) -> Rulebook:
     if name == SHIPPED:
         return shipped()
     if name == NEWEST:
         shelf = _shelf(kafka, "")
         return shelf.published[-1].rulebook if shelf.published else shipped()
-    try:
-        return _loaded(Path(name))
-    except RulebookError as error:
-        raise CommandError(
-            f"{name} has {len(error.mistakes)} mistakes: `dossier rulebook check {name}` lists them", EXIT_USAGE
-        ) from error
+    return rulebook_in(Path(name))
 
 
 def _shelf(kafka: str | None, prefix: str) -> Shelf:

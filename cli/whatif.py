@@ -15,13 +15,14 @@ from rich.text import Text
 
 from cli.access import record_look_back
 from cli.asking import freshness_line
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.console import EXIT_USAGE, CommandError, emit_json, out
 from cli.instants import instant
 from cli.past import Wait, caught_up, folded, open_archive
+from cli.rulebook_file import rulebook_in
 from cli.surroundings import listening_kafka, surroundings
 from schemas import api
 from schemas.cluster import Cluster
-from schemas.rulebook import Rulebook, RulebookError, load_rulebook, shipped
+from schemas.rulebook import Rulebook, shipped
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -108,16 +109,12 @@ def _in_force(kafka: Cluster) -> tuple[RuleHistory, Rulebook]:
 
 
 def _other(file: Path | None, newest: Rulebook, procedure: str | None, legal_time: str | None) -> Rulebook:
+    other = rulebook_in(file) if file else newest
     try:
-        other = load_rulebook(file) if file else newest
         content = {**other.content, "effective_from": _EVER.isoformat()}
         if legal_time is not None:
             content["procedures"] = list(_with_time(content["procedures"], procedure, legal_time))
         return Rulebook.model_validate(content)
-    except RulebookError as error:
-        raise CommandError(
-            f"{len(error.mistakes)} mistakes: `dossier rulebook check {file}` lists them", EXIT_FOUND
-        ) from error
     except ValidationError as error:
         raise CommandError(
             f"--legal-time: {error.errors()[0]['msg'].removeprefix('Value error, ')}", EXIT_USAGE

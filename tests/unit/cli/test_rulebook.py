@@ -62,18 +62,19 @@ def test_check_tells_every_mistake_with_its_line(bad: Path, capsys: pytest.Captu
     assert len(answer(capsys)["mistakes"]) == 2
 
 
-@pytest.mark.parametrize("command", ["check", "publish"])
+@pytest.mark.parametrize("command", [["check"], ["publish"], ["impact"], ["diff", "shipped"]], ids=" ".join)
 def test_a_file_that_is_not_there_is_a_wrong_call(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(command, tmp_path / "none.yaml") == 2
-    assert "there is no file" in capsys.readouterr().err
-    assert run(command, tmp_path) == 2
+    assert run(*command, tmp_path / "none.yaml") == 2
+    assert "none.yaml" in capsys.readouterr().err
+    assert run(*command, tmp_path) == 2
 
 
-def test_a_bad_one_is_not_published(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("publish", bad) == 1
-    assert "not published, 2 mistakes" in capsys.readouterr().err
+@pytest.mark.parametrize("command", [["publish"], ["impact"], ["diff", "shipped"]], ids=" ".join)
+def test_a_bad_one_is_not_worked_with(command: list[str], bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*command, bad) == 2
+    assert f"bad.yaml has 2 mistakes: see `dossier rulebook check {bad}`" in capsys.readouterr().err
 
 
 def test_diff_names_what_differs(good: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
