@@ -48,7 +48,7 @@ def explain(
     With --known-at it is answered from the archive, by the events and the rules that were recorded by then, and at
     that instant unless --as-of names another.
 
-    Example: dossier explain H21.18-260209-0042 --as-of 2026-02-12T09:00+07:00
+    Example: dossier explain HS-0001 --as-of 04/03/2026
     """
     asked, known = instant(as_of, "--as-of"), instant(known_at, "--known-at")
     around = surroundings(load_settings())
