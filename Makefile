@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SIMULATION := tests/fault/simulation
 
 .PHONY: setup demo test lint types bench chaos clean schemas lock
 .DEFAULT_GOAL := demo
@@ -30,9 +31,11 @@ demo: setup
 $(VENV)/kafka.aot: $(VENV)/.installed-dev deploy/kafka/jgo.lock.toml deploy/embedded/kafka.py tests/kafka_cache.py
 	$(BIN)/python -m tests.kafka_cache $@
 
-# Three files at a time, since the tests on real servers wait most of their time; in their order, the long ones first.
+# The simulation keeps two processors busy for a minute, so it has them for itself. Of the others three files at a time,
+# since tests on real servers also wait; in their order, the long ones first.
 test: $(VENV)/.installed-dev $(VENV)/kafka.aot
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20
+	$(BIN)/python -m pytest $(SIMULATION)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 20 --ignore $(SIMULATION)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
