@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Final
 
@@ -153,13 +153,10 @@ def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]
         advance(duplicates + conflicts)
 
     with open_known(around) as known, open_publisher(around, "simulate") as publisher:
-        new = _skip_known(events, known, skipped)
         try:
-            for batch in pace(new):
-                fed = feed(batch, publisher, known, progress=advance)
+            for batch in pace(_new(events, known, skipped)):
+                fed = feed(batch, publisher, None, progress=advance)
                 total.published += fed.published
-                total.duplicates += fed.duplicates
-                total.conflicts += fed.conflicts
                 total.refused += fed.refused
                 _tell_refused(fed.refused)
         except Undelivered as error:
@@ -226,8 +223,10 @@ def _when_due(
     yield chunk
 
 
-def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int, int], None]) -> Iterator[Event]:
-    """The events from the first chunk on that is not all there already: a second run continues at once.
+def _new(events: Iterator[Event], known: Known, skipped: Callable[[int, int], None]) -> Iterator[Event]:
+    """The events that are not there already: a second run continues at once.
+
+    The archive is asked about a chunk ahead, or it would be asked about each event when that is due.
 
     Args:
         skipped: told how many are there already, and in the place of how many another event is.
@@ -239,9 +238,7 @@ def _skip_known(events: Iterator[Event], known: Known, skipped: Callable[[int, i
         new = [event for event in chunk if (event.source, event.id) not in there]
         same = sum(event in there.get((event.source, event.id), ()) for event in chunk)
         skipped(same, len(chunk) - len(new) - same)
-        if new:
-            return chain(new, events)
-    return iter(())
+        yield from new
 
 
 def _write(events: Iterable[Event], output: Path, advance: Callable[[int], None]) -> None:

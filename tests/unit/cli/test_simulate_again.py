@@ -11,7 +11,7 @@ import pytest
 
 from cli import feeding
 from cli.main import main
-from cli.simulate import _FIGURES, _shown, _skip_known
+from cli.simulate import _FIGURES, _new, _shown
 from events.catalogue import StepCompleted
 from events.envelope import Event, make_event
 from events.feed import CHUNK, Identity
@@ -40,7 +40,7 @@ def left_of(events: list[Event], there: list[Event]) -> tuple[list[Event], list[
     def known(identities: Sequence[Identity]) -> Mapping[Identity, Sequence[Event]]:
         return {(each.source, each.id): [each] for each in there if (each.source, each.id) in set(identities)}
 
-    left = list(_skip_known(iter(events), known, lambda same, other: told.append((same, other))))
+    left = list(_new(iter(events), known, lambda same, other: told.append((same, other))))
     return left, told
 
 
