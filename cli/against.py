@@ -16,7 +16,7 @@ from rich.text import Text
 from cli.checking import Done, Job, check_all
 from cli.checkpoint import held_in
 from cli.console import EXIT_USAGE, CommandError, number, out
-from cli.keys import own_keys, read_public
+from cli.keys import installed_keys, keys_to_know_by, read_public
 from cli.past import ledger_ends, open_archive
 from cli.surroundings import Surroundings, listening_kafka
 from cli.workers import Seen, enough, progress_bar, run_jobs, shown
@@ -312,8 +312,9 @@ def known_keys(
         CommandError: a file cannot be used, or there is no key to know the checkpoints by.
     """
     held = [each for file in checkpoints or [] for each in held_in(file)]
-    own = (settings.data_dir / "keys").glob("*.pub")
-    return [read_public(each) for each in given or (own_keys(settings) if held else sorted(own))], held
+    if held:
+        return keys_to_know_by(settings, given), held
+    return [read_public(each) for each in given] if given else installed_keys(settings), held
 
 
 def against_ledger_and_signed(

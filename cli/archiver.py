@@ -66,6 +66,8 @@ def archiver(
     found = surroundings(settings)
     signer = configured_signer(settings)
     require_checkpoint_file(settings)
+    if signer is not None and settings.checkpoint_file is None:
+        log.warning("what is signed goes into the archive and onto its topic alone: name a checkpoint_file")
     kafka_address = listening_kafka(found)
     topics = [
         ArchiverOptions(kafka_address, prefix + each.topic, prefix + each.group, session_timeout, decode=each.decode)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -150,9 +151,13 @@ def installed_keys(settings: Settings) -> list[PublicKey]:
     return [read_public(each) for each in sorted(files)]
 
 
-def own_keys(settings: Settings) -> list[Path]:
-    """The public keys of the installation: enough for its own operators; an auditor brings the key."""
-    found = sorted((settings.data_dir / "keys").glob("*.pub"))
+def keys_to_know_by(settings: Settings, given: Sequence[Path] | None) -> list[PublicKey]:
+    """The public keys that were given, or else the installed ones: an auditor brings the key.
+
+    Raises:
+        CommandError: there is none, or a file is no key.
+    """
+    found = [read_public(each) for each in given] if given else installed_keys(settings)
     if not found:
         raise CommandError("whose signature? Give the public key: --key FILE.pub", EXIT_USAGE)
     return found

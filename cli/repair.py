@@ -60,8 +60,8 @@ def repair(
     ledger's is evidence: it is named and left, and so is a true one beside it. Views that do not show what they should
     are defined again. Stored checkpoints that say otherwise than their signed note are taken out, and stored hashes of
     leaves that are not theirs are written anew.
-    What was signed is compared where a public key is given or lies in the data folder. A running archiver may
-    meanwhile say that rows are gone: they are on their way.
+    What was signed is compared where a public key is given or installed. A running archiver may meanwhile say that rows
+    are gone: they are on their way.
     Exits with 1 if anything is not as it should be afterwards.
 
     Example: dossier repair --from-ledger --key gia-lai.pub

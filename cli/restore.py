@@ -57,7 +57,7 @@ def restore(
     Bytes, headers, positions and times are those of before, so everything that was ever signed holds. Alarms, rulebooks
     and the log of reads are restored too; live states come of themselves. Stop everything that writes to the ledger
     first. What was interrupted is gone on with by the same command. What was signed is compared where a public key is
-    given, or is in the data folder: before anything is written, and again in the end. Exits with 1 if anything differs.
+    given, or is installed: before anything is written, and again in the end. Exits with 1 if anything differs.
 
     Example: dossier restore --to new-broker:9092
     """

@@ -24,7 +24,7 @@ from cli.against import (
 )
 from cli.checkpoint import Checkpoints, held_in
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
-from cli.keys import Keys, own_keys, read_public
+from cli.keys import Keys, keys_to_know_by
 from cli.past import ledger_ends
 from cli.reconcile import table_of_counts
 from cli.surroundings import listening_kafka, surroundings
@@ -71,7 +71,7 @@ def verify(
     settings, files = load_settings(), checkpoints or []
     content = _read_pack(pack, json) if pack else None
     held = [each for file in files for each in held_in(file)]
-    keys = [read_public(each) for each in key or own_keys(settings)]
+    keys = keys_to_know_by(settings, key)
     if content is not None:
         answer = content.verify(keys, _held_of(content, held, files))
         if page is not None and answer["ok"]:

@@ -10,6 +10,7 @@ import pytest
 
 from cli.against import known_keys, own_notes
 from cli.console import CommandError
+from cli.keys import keys_to_know_by
 from cli.main import main
 from replay.checkpoint import Checkpoint, SignedCheckpoint
 from replay.pack import write_pack
@@ -143,3 +144,11 @@ def test_what_is_held_elsewhere_needs_a_key_to_know_it_by() -> None:
     own.mkdir(parents=True)
     (own / "ledger.pub").write_text(KEY.public.text)
     assert known_keys(settings, None, None) == ([KEY.public], [])
+
+
+@pytest.mark.usefixtures("desk")
+def test_the_key_beside_the_one_that_signs_is_one_of_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOSSIER_SIGNING_KEY", "ledger.key")
+    settings = load_settings()
+    assert known_keys(settings, None, None) == ([KEY.public], [])
+    assert keys_to_know_by(settings, None) == [KEY.public]
