@@ -236,13 +236,13 @@ class Codec(Generic[E]):
     def _lifted(self, value: bytes, refusal: Exception) -> E:
         """What could not be read as of the newest version: as of an earlier one, if it is of that."""
         try:
-            lifted = lift(value, self._upcasts, self._versions)
-            if lifted is not None:
-                return self._decoder.decode(lifted)
+            for lifted in lift(value, self._upcasts, self._versions):
+                try:
+                    return self._decoder.decode(lifted)
+                except _NO_EVENT as error:
+                    refusal = error
         except NewerVersion as newer:
             raise Unreadable(str(newer)) from newer
-        except _NO_EVENT as error:
-            raise Unreadable(_reason(error)) from error
         raise Unreadable(_reason(refusal)) from refusal
 
     def _check_years(self, event: E) -> None:

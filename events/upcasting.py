@@ -12,7 +12,8 @@ folded again by themselves, since their own version counts those of the facts.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -48,10 +49,10 @@ def require_whole(upcasts: Upcasts, versions: Mapping[str, int]) -> None:
         raise ValueError(f"a step from version {extra[0][1]} of {extra[0][0]}, of which there is no newer one")
 
 
-def lift(value: bytes, upcasts: Upcasts, versions: Mapping[str, int]) -> bytes | None:
-    """The event as its newest version would say it; None: it is of no earlier version, or is no event at all.
+def lift(value: bytes, upcasts: Upcasts, versions: Mapping[str, int]) -> Iterator[bytes]:
+    """The event as its newest version would say it; nothing if it is of no earlier version, or is no event at all.
 
-    An event that names no schema is of the version before the newest that takes it, if the newest does not.
+    An event that names no schema may be of any: it is of the newest that takes it, and they are tried in that order.
 
     Raises:
         NewerVersion: its schema is of a version that was never shipped.
@@ -60,20 +61,25 @@ def lift(value: bytes, upcasts: Upcasts, versions: Mapping[str, int]) -> bytes |
         event = msgspec.json.decode(value)
         kind, data = event["type"], event["data"]
         newest = versions[kind]
-        version = _version(event.get("dataschema"), kind) or newest - 1
+        named = _version(event.get("dataschema"), kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError):
-        return None
-    if version > newest:
-        raise NewerVersion(f"version {version} of {kind} is newer than this program knows: update it")
-    if not 1 <= version < newest or not isinstance(data, dict):
-        return None
-    try:
-        for each in range(version, newest):
-            data = upcasts[kind, each](data)
-    except (LookupError, TypeError, ValueError, AttributeError):  # it is no valid data of that version
-        return None
+        return
+    if named is not None and named > newest:
+        raise NewerVersion(f"version {named} of {kind} is newer than this program knows: update it")
+    if not isinstance(data, dict):
+        return
     schema = f"urn:dossier-ledger:schema:{kind}:{newest}"
-    return msgspec.json.encode({**event, "data": data, "dataschema": schema})
+    for version in range(newest - 1, 0, -1):
+        if named in (None, version):
+            with suppress(LookupError, TypeError, ValueError, AttributeError):  # it is no valid data of that version
+                lifted = _lifted(data, [upcasts[kind, each] for each in range(version, newest)])
+                yield msgspec.json.encode({**event, "data": lifted, "dataschema": schema})
+
+
+def _lifted(data: dict[str, Any], steps: Iterable[Upcast]) -> dict[str, Any]:
+    for step in steps:
+        data = step(data)
+    return data
 
 
 def _version(schema: Any, kind: str) -> int | None:
