@@ -77,10 +77,11 @@ class ArchiveHistory:
 
     async def answers(self) -> bool:
         """One question at a time: of a server that says nothing, who asks again waits for the same answer."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._is_there())
-        done, _ = await asyncio.wait({self._asking}, timeout=_ANSWER_SECONDS)
-        return bool(done) and self._asking.result()
+        asking = self._asking
+        if asking is None or asking.done():
+            asking = self._asking = asyncio.create_task(self._is_there())
+        done, _ = await asyncio.wait({asking}, timeout=_ANSWER_SECONDS)
+        return bool(done) and asking.result()
 
     async def _is_there(self) -> bool:
         try:
