@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -12,10 +11,9 @@ from kafka.errors import KafkaError
 
 from events.entrance import BrokerUnreachable, no_topic
 from events.publisher import words
+from events.silence import SILENCE_SECONDS, Silence
 from schemas.cluster import Cluster
 
-#: A broker from which nothing has come for so long while there is more does not give it.
-SILENCE_SECONDS: Final = 30.0
 _FETCH_BYTES: Final = 1024 * 1024
 _POLL_MS: Final = 500
 
@@ -45,11 +43,9 @@ def records_until_now(
 def _until_now(consumer: Any, tp: TopicPartition, silence_seconds: float) -> Iterator[Any]:
     consumer.assign([tp])
     end = consumer.end_offsets([tp])[tp]
-    heard_at = time.monotonic()
+    silence = Silence(silence_seconds)
     while consumer.position(tp) < end:
         records = consumer.poll(timeout_ms=_POLL_MS).get(tp, ())
-        if records:
-            heard_at = time.monotonic()
-        elif time.monotonic() - heard_at > silence_seconds:
+        if silence.is_too_long(records):
             raise BrokerUnreachable(f"{tp.topic} cannot be read: nothing came for {silence_seconds:g} seconds")
         yield from records

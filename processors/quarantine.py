@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from events import quarantine
 from events.entrance import no_topic
@@ -15,6 +17,7 @@ from events.envelope import Unreadable, decode, decode_record, from_microseconds
 from events.lean import take_any_header_name
 from events.ledger import LedgerRecord
 from events.quarantine import QUARANTINE_TOPIC, FileOrigin, LedgerOrigin, QuarantineRecord, WebhookOrigin, position_text
+from events.silence import SILENCE_SECONDS, Silence
 from schemas.cluster import Cluster
 
 #: The topic's max.message.bytes; what would be larger is cut (`events.quarantine.MAX_RECORD_BYTES`).
@@ -120,9 +123,15 @@ async def read_quarantine(brokers: Cluster, topic: str = QUARANTINE_TOPIC) -> di
         ends = await _ends(consumer, topic)
         consumer.assign(list(ends))
         found: dict[str, QuarantineRecord] = {}
+        silence = Silence()
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=_READ_WAIT_MS)).values():
-                for record in records:
+            fetched = await consumer.getmany(timeout_ms=_READ_WAIT_MS)
+            if silence.is_too_long(fetched):
+                raise KafkaTimeoutError(f"nothing came of {topic} for {SILENCE_SECONDS:g} seconds")
+            for record in chain.from_iterable(fetched.values()):
+                if record.value is None:  # no program of ours writes one
+                    found.pop((record.key or b"").decode(errors="replace"), None)
+                else:
                     held = quarantine.decode(record.value)
                     found[quarantine.origin_text(held)] = held
         return found

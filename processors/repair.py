@@ -11,7 +11,6 @@ is written as it should be. Whoever dies between the two leaves a gap, which the
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -25,13 +24,12 @@ from aiokafka.errors import KafkaTimeoutError
 from events.envelope import Decode
 from events.lean import take_any_header_name
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
+from events.silence import SILENCE_SECONDS, Silence
 from processors.archive_table import ArchiveTable, Count, content_of, joined, runs
 from processors.batches import MAX_BYTES, MAX_ROWS, cut, make_batch, weight
 from schemas.cluster import Cluster
 
 _FETCH_WAIT_MS: Final = 500
-#: The ledger answers within this, or the repair gives up.
-_ANSWER_SECONDS: Final = 60.0
 #: So many records between two spans are read along: a fetch brings as many.
 _READ_THROUGH: Final = 5_000
 #: So many offsets are counted together, and looked at closely where the count is not theirs.
@@ -218,14 +216,14 @@ class Repair:
         tp, firsts = TopicPartition(self._topic, partition), [span.first for span in near]
         consumer.assign([tp])
         consumer.seek(tp, firsts[0])
-        silent_since = time.monotonic()
+        silence = Silence()
         while (position := await consumer.position(tp)) <= near[-1].last:
             fetched = (await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=MAX_ROWS)).get(tp, [])
-            if fetched:
-                silent_since = time.monotonic()
-                yield [each for each in fetched if _is_in(each.offset, near, firsts)]
-            elif time.monotonic() - silent_since > _ANSWER_SECONDS:
-                raise KafkaTimeoutError(f"the ledger has not given {tp.topic}/{tp.partition}@{position} for a minute")
+            if silence.is_too_long(fetched):
+                raise KafkaTimeoutError(
+                    f"the ledger has not given {tp.topic}/{tp.partition}@{position} for {SILENCE_SECONDS:g} seconds"
+                )
+            yield [each for each in fetched if _is_in(each.offset, near, firsts)]
 
     def _replace(self, partition: int, records: Sequence[LedgerRecord]) -> int:
         there = self._table.records(partition, [each.offset for each in records])

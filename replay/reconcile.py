@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from events.envelope import Decode
 from events.lean import take_any_header_name
 from events.ledger import BROKER_WAIT_MS, LedgerRecord
 from events.quarantine import position_text
+from events.silence import SILENCE_SECONDS, Silence
 from replay.archive import Archive, ArchiveRow
 from replay.columns import altered
 from schemas.cluster import Cluster
@@ -215,7 +217,7 @@ async def compare_partition(
 ) -> None:
     """Add what differs before `end` to the counts; the consumer has the partition and stands at its beginning."""
     merge = PartitionMerge(tp.topic, tp.partition, counts)
-    rows = archive.stream_partition(tp.partition, end=end)
+    rows, silence = archive.stream_partition(tp.partition, end=end), Silence()
     if await consumer.position(tp) >= end:
         merge.end_ledger()
     while merge.wants_records or merge.wants_rows:
@@ -224,6 +226,8 @@ async def compare_partition(
             merge.end_archive() if block is None else merge.add_rows(block)
         if merge.wants_records:
             fetched = await consumer.getmany(timeout_ms=_FETCH_WAIT_MS, max_records=_FETCH_RECORDS)
+            if silence.is_too_long(fetched) and await consumer.position(tp) < end:
+                raise KafkaTimeoutError(f"nothing came of {tp.topic}/{tp.partition} for {SILENCE_SECONDS:g} seconds")
             merge.add_records(record for record in fetched.get(tp, ()) if record.offset < end)
             if await consumer.position(tp) >= end:
                 merge.end_ledger()
