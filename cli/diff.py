@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import record_read
-from cli.asking import freshness_line
-from cli.console import EXIT_USAGE, CommandError, emit_json, out
+from cli.asking import freshness_line, is_incomplete
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.instants import instant
 from cli.past import Wait, caught_up, open_archive
 from cli.replay import replayed
@@ -58,13 +58,15 @@ def diff(
     for as_of, known_at in times:
         record_read(around, "diff", dossier, as_of, known_at)
     with open_archive(around) as archive:
-        ends = caught_up(archive, around, wait)
-        before, after = (replayed(archive, dossier, as_of, known_at, ends) for as_of, known_at in times)
+        reached = caught_up(archive, around, wait)
+        before, after = (replayed(archive, dossier, as_of, known_at, reached) for as_of, known_at in times)
     answer = difference(before, after) | {"from": began.isoformat(), "to": ended.isoformat(), "known": known}
     if json:
         emit_json(answer)
     else:
         _print(answer, after.standing.zone if after.standing else None)
+    if is_incomplete(before.freshness):
+        raise typer.Exit(EXIT_FOUND)
 
 
 def difference(before: api.Replay, after: api.Replay) -> dict[str, Any]:

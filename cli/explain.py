@@ -83,8 +83,9 @@ def explained_then(
 
     rules = rules_known(listening_kafka(around), known_at)
     with open_archive(around) as archive:
-        ends = caught_up(archive, around, wait)
-        records, freshness = readable(archive.events_of(dossier)), archive_freshness(archive.reached(), ends)
+        reached = caught_up(archive, around, wait)
+        freshness = archive_freshness(archive.reached(), *reached)  # before it is read, so that it claims no more
+        records = readable(archive.events_of(dossier))
     told = timeline(dossier, records, as_of, known_at)
     if all(step.voided for step in told.steps):
         raise CommandError(

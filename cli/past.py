@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import CommandError, err
+from cli.console import CommandError
 from cli.surroundings import Surroundings, listening_kafka, not_answered
 from cli.workers import progress_bar, shown
 from schemas.cluster import Cluster
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from replay.archive import Archive
     from schemas import api
 
+#: The ends of the ledger by partition, and whether the archive has all that is before them.
+Reached = tuple[dict[int, int], bool]
 #: Of commands that read the archive.
 Wait = Annotated[
     float, typer.Option(min=0, max=600, metavar="SECONDS", help="How long to wait for the archive to catch up.")
@@ -100,9 +102,9 @@ def folded(archive: Archive, known_at: datetime | None = None) -> Iterator[Dossi
 def counted_then(
     around: Surroundings, as_of: datetime | None, known_at: datetime | None, wait_seconds: float
 ) -> tuple[Board, Deadlines, api.Freshness]:
-    """The counts at `as_of` (without: at `known_at`), by what was known at `known_at` (without: by all that is known).
+    """The counts as of `as_of`, by what was known at `known_at` (without: by all that is known).
 
-    Folds the whole archive.
+    Without `as_of` they are what the live state said at `known_at`. Folds the whole archive.
 
     Raises:
         CommandError: a server does not answer.
@@ -115,9 +117,11 @@ def counted_then(
     assert at is not None  # noqa: S101  # one of them is asked for
     rules = rules_known(listening_kafka(around), known_at)
     with open_archive(around) as archive:
-        ends = caught_up(archive, around, wait_seconds)
-        board, deadlines = counted_at(folded(archive, known_at), rules, microseconds(at))
-        return board, deadlines, archive_freshness(archive.reached(), ends)
+        reached = caught_up(archive, around, wait_seconds)
+        freshness = archive_freshness(archive.reached(), *reached)  # before it is read, so that it claims no more
+        until = None if as_of is None else microseconds(as_of)
+        board, deadlines = counted_at(folded(archive, known_at), rules, microseconds(at), until)
+        return board, deadlines, freshness
 
 
 def rules_known(kafka: Cluster, known_at: datetime | None = None) -> RuleHistory:
@@ -197,12 +201,14 @@ def committed(kafka: Cluster, topic: str, group: str) -> dict[int, int]:
     return {partition: int(offset) for partition, offset in said.items() if offset is not None}
 
 
-def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> dict[int, int]:
-    """Wait for the archive to have all that is on the ledger now; gives the ledger's ends."""
+def caught_up(archive: Archive, around: Surroundings, wait_seconds: float) -> Reached:
+    """Wait for the archive to have all that is on the ledger now.
+
+    Raises:
+        CommandError: the broker does not answer, or has no ledger.
+    """
     ends = ledger_ends(around.kafka)
-    if not archive.wait_until_archived(ends, wait_seconds):
-        err.print("[yellow]kho lưu chưa đủ[/] · the archive has not caught up with the ledger; newest events may miss")
-    return ends
+    return ends, archive.wait_until_archived(ends, wait_seconds)
 
 
 @contextmanager

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from cli.access import record_read
+from cli.asking import is_incomplete
 from cli.checkpoint import known_of, read_held
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.keys import installed_keys
-from cli.past import open_archive
+from cli.past import Wait, caught_up, open_archive
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from schemas.settings import load_settings
 
@@ -39,16 +40,19 @@ def prove(
     since: Annotated[
         Path | None, typer.Option("--since", metavar="HELD", help="Checkpoints that the auditor already holds.")
     ] = None,
+    wait: Wait = 30.0,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Gói kiểm chứng · Write an audit pack: the dossier's events and the proof that each is in the signed log.
 
     `dossier verify PACK --key PUB` checks it on any machine, without a server. --since adds the proof that the log
     which the auditor knows, as `dossier checkpoint export` wrote it down, was continued and not changed. The pack is
-    checked before it is written: where the archive is not what was signed, none is, and it exits with 1.
+    checked before it is written: where the archive is not what was signed, none is, and it exits with 1. So it does
+    where the archive stays behind the ledger for --wait: the pack has what was signed, not all that is there.
 
     Example: dossier prove GL-2020-000123 --out GL-2020-000123.zip
     """
+    from replay.described import archive_freshness
     from replay.log_table import Missing
     from replay.pack import write_pack
     from replay.page import page
@@ -58,18 +62,23 @@ def prove(
     keys, around = installed_keys(settings), surroundings(settings)
     record_read(around, "prove", dossier)
     with open_archive(around) as archive:
+        ends, complete = caught_up(archive, around, wait)
+        freshness = archive_freshness(archive.reached(), ends, complete)
         rows = archive.events_of(dossier)
         if not rows:
             raise CommandError(f"the archive has no events of {dossier}", EXIT_FOUND)
         try:
-            pack = _pack(dossier, rows, archive, _rulebooks(around), held, keys)
+            pack = _pack(dossier, rows, ends, archive, _rulebooks(around), held, keys)
         except Missing as missing:
             raise CommandError(f"{missing}: run `dossier verify --all`", EXIT_FOUND) from missing
     to.write_bytes(write_pack(pack, page(pack)))
+    count = len(pack.records)
     if json:
-        emit_json({"pack": str(to), "events": len(rows), "partition": pack.partition, "dossier": dossier})
+        emit_json({"pack": str(to), "events": count, "partition": pack.partition, "dossier": dossier})
     else:
-        out.print(f"{to}: {len(rows)} sự kiện · events", soft_wrap=True)
+        out.print(f"{to}: {number(count)} sự kiện · events", soft_wrap=True)
+    if is_incomplete(freshness):
+        raise typer.Exit(EXIT_FOUND)
 
 
 def _rulebooks(around: Surroundings) -> tuple[dict[str, Any], ...]:
@@ -89,12 +98,17 @@ def _rulebooks(around: Surroundings) -> tuple[dict[str, Any], ...]:
 def _pack(
     dossier: str,
     rows: list[ArchiveRow],
+    ends: Mapping[int, int],
     archive: Archive,
     rulebooks: tuple[dict[str, Any], ...],
     held: list[SignedCheckpoint] | None,
     keys: Sequence[PublicKey],
 ) -> Pack:
-    """Raises Missing where a leaf is not there, or twice and not the same."""
+    """`ends`: by partition, up to where all of the dossier is in `rows`.
+
+    Raises:
+        Missing: a leaf is not there, or twice and not the same.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     from replay.log_table import LogTable
@@ -115,6 +129,8 @@ def _pack(
             f"the newest checkpoint of partition {partition} has {size} leaves, the last event is leaf {last}: "
             "wait a moment for the archiver to sign it; it needs a signing_key"
         )
+    if newest.size > ends.get(partition, 0):  # signed since: the pack must have all that is under its checkpoint
+        rows = [each for each in archive.events_of(dossier) if each.offset < newest.size]
     subtrees.until(newest)
     known = [] if held is None else _known(held, archive.topic, newest)
 

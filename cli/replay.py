@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import record_read
-from cli.asking import VIETNAM, freshness_line
+from cli.asking import VIETNAM, freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.instants import AsOf, KnownAt, instant
-from cli.past import Wait, caught_up, open_archive
+from cli.past import Reached, Wait, caught_up, open_archive
 from cli.surroundings import surroundings
 from replay.words import EVENT_NAMES
 from schemas import api
@@ -53,15 +53,26 @@ def replay(
         emit_json(answer.model_dump(mode="json"))
     else:
         _print(answer)
+    if is_incomplete(answer.freshness):
+        raise typer.Exit(EXIT_FOUND)
 
 
 def replayed(
-    archive: Archive, dossier: str, as_of: datetime | None, known_at: datetime | None, ends: dict[int, int]
+    archive: Archive,
+    dossier: str,
+    as_of: datetime | None,
+    known_at: datetime | None,
+    reached: Reached,
 ) -> api.Replay:
+    """`reached`: how far the archive was, which `caught_up` tells.
+
+    Raises:
+        CommandError: the archive has no events of the dossier.
+    """
     from replay.described import archive_freshness, describe_step, describe_told
     from replay.timeline import readable, timeline
 
-    freshness = archive_freshness(archive.reached(), ends)
+    freshness = archive_freshness(archive.reached(), *reached)
     records = readable(archive.events_of(dossier))
     if not records:
         raise CommandError(f"the archive has no events of dossier {dossier}; ids are case-sensitive", EXIT_FOUND)

@@ -1,4 +1,4 @@
-"""`dossier summary`: what the live state says now."""
+"""`dossier summary`: what the live state says, or said."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def summary(
     that takes longer than --wait, prints what there is and exits with 1.
 
     With --known-at the whole archive is folded instead, by the events and the rules that were recorded by then, and
-    at that instant unless --as-of names another: the figures of a report again, as they were when it was made.
+    at that instant unless --as-of names another: the figures of a report again, as they were when it was made; what is
+    in quarantine is there now.
 
     Example: dossier summary --as-of 30/06/2020 --known-at 05/07/2020
     """
@@ -70,8 +71,8 @@ def summary_then(around: Surroundings, as_of: datetime | None, known_at: datetim
     """
     from replay.described import describe_summary
 
-    board, deadlines, freshness = counted_then(around, as_of, known_at, wait)
     held = sum(each.status == "held" for each in quarantined(listening_kafka(around)).values())
+    board, deadlines, freshness = counted_then(around, as_of, known_at, wait)
     return describe_summary(board, deadlines, held, freshness, as_of, known_at)
 
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.access import record_look_back
-from cli.asking import freshness_line
-from cli.console import EXIT_USAGE, CommandError, emit_json, out
+from cli.asking import freshness_line, is_incomplete
+from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.instants import instant
 from cli.past import Wait, caught_up, folded, open_archive
 from cli.rulebook_file import rulebook_in
@@ -76,8 +76,8 @@ def what_if(
         raise CommandError("--from is later than --to: swap them", EXIT_USAGE)
     record_look_back(around, "what-if")
     with open_archive(around) as archive:
-        ends = caught_up(archive, around, wait)
-        freshness = archive_freshness(archive.reached(), ends)
+        reached = caught_up(archive, around, wait)
+        freshness = archive_freshness(archive.reached(), *reached)
         found = (
             each
             for each in folded(archive)
@@ -91,6 +91,8 @@ def what_if(
         emit_json(answer)
     else:
         _print(answer)
+    if is_incomplete(freshness):
+        raise typer.Exit(EXIT_FOUND)
 
 
 def _microseconds(text: str | None, option: str) -> int | None:

@@ -47,7 +47,7 @@ def summary(view: LiveView, complete: bool | None = None) -> api.Summary:
 def summary_as_of(view: LiveView, until: int, fresh: api.Freshness, states: Iterable[bytes]) -> api.Summary:
     """The summary as it was at an instant (microseconds since 1970 UTC), by what has become known since and by the
     rules there are now."""
-    board, deadlines = counted_at(map(unpack, states), view.deadlines.rules, until)
+    board, deadlines = counted_at(map(unpack, states), view.deadlines.rules, until, until)
     return describe_summary(board, deadlines, len(view.quarantined), fresh, from_microseconds(until))
 
 

@@ -10,16 +10,18 @@ from projections.dossier import Dossier, history
 from projections.rules import RuleHistory
 
 
-def counted_at(dossiers: Iterable[Dossier], rules: RuleHistory, until: int) -> tuple[Board, Deadlines]:
-    """What occurred after `until` (microseconds since 1970 UTC) is left out; what became known later is not.
+def counted_at(dossiers: Iterable[Dossier], rules: RuleHistory, at: int, until: int | None) -> tuple[Board, Deadlines]:
+    """Every dossier is looked at, and folded again if anything happened to it later, or was corrected or voided.
 
-    Every dossier is looked at, and folded again if anything happened to it later, or was corrected or voided.
+    Args:
+        at: the instant at which dues are looked at; microseconds since 1970 UTC.
+        until: what occurred later is left out; what became known later is not. None: nothing is, as in the live state.
     """
     board, deadlines = Board(), Deadlines(rules)
-    deadlines.advance(until)
+    deadlines.advance(at)
     for dossier in dossiers:
         standing = dossier.standing
-        if dossier.tail_at > until or dossier.amending:
+        if until is not None and (dossier.tail_at > until or dossier.amending):
             steps = history(dossier, until)
             if not steps:
                 continue

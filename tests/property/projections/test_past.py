@@ -69,21 +69,27 @@ def test_explained_as_of_now_and_known_now_is_what_is_explained_now(events: list
 
 
 @settings(max_examples=150, deadline=None)
-@given(dossiers=st.lists(histories(max_size=6), max_size=4), gaps=GAPS)
-def test_queues_as_of_now_and_known_now_are_the_live_queues(dossiers: list[list[Event]], gaps: list[int]) -> None:
+@given(
+    dossiers=st.lists(histories(max_size=6), max_size=4),
+    gaps=GAPS,
+    instants=st.one_of(st.just((NOW, NOW)), st.tuples(st.one_of(st.just(NOW), instants_nearby()), st.none())),
+)
+def test_queues_known_now_are_the_live_queues_whatever_lies_ahead_of_the_clock(
+    dossiers: list[list[Event]], gaps: list[int], instants: tuple[datetime, datetime | None]
+) -> None:
     view, found = LiveView(rules()), []
-    at = microseconds(NOW)
+    at, until = microseconds(instants[0]), None if instants[1] is None else microseconds(instants[1])
     for number, events in enumerate(dossiers):
         name = f"H01-{number}"
         records = [each._replace(event=replace(each.event, subject=name)) for each in on_the_ledger(events, gaps)]
         found.append(fold_at_once(name, [(each.event, each.offset, each.recorded) for each in records]))
         view.apply(0, name.encode(), pack(live(name, records)))
     view.settle(at, 1_000)
-    board, deadlines = counted_at((unpack(pack(each)) for each in found), rules(), at)
+    board, deadlines = counted_at((unpack(pack(each)) for each in found), rules(), at, until)
     fresh = answers.freshness(view)
-    shown = {(each.office, each.room, each.step): each for each in answers.queues(view).queues}
-    then = {(each.office, each.room, each.step): each for each in describe_queues(board, deadlines, fresh).queues}
-    assert then == {key: each for key, each in shown.items() if each.count}
+    then, shown = describe_queues(board, deadlines, fresh).queues, answers.queues(view).queues
+    assert then == [each for each in shown if each.count]
+    assert board.summary() == view.board.summary()
 
 
 @settings(max_examples=300)
@@ -94,7 +100,7 @@ def test_as_of_then_replay_and_queues_tell_the_same_of_a_dossier(
     records = on_the_ledger(events, gaps)
     then = data.draw(st.sampled_from(records)).event.time
     told, dossier = timeline("H01-1", records, as_of=then), live("H01-1", records)
-    board, _ = counted_at([dossier], rules(), microseconds(then))
+    board, _ = counted_at([dossier], rules(), microseconds(then), microseconds(then))
     expected = Board()
     if any(not step.voided for step in told.steps):
         expected.change(None, told.standing)

@@ -56,9 +56,9 @@ def test_the_answer_tells_up_to_where_it_has_read(
     def open_archive(_: object) -> Iterator[BehindArchive]:
         yield BehindArchive()
 
-    def caught_up(_archive: object, _around: object, seconds: float) -> dict[int, int]:
+    def caught_up(_archive: object, _around: object, seconds: float) -> tuple[dict[int, int], bool]:
         waited.append(seconds)
-        return {0: 3}
+        return {0: 3}, False
 
     rules = (rule_history(shipped(), []), shipped())
     for name, value in {
@@ -70,11 +70,11 @@ def test_the_answer_tells_up_to_where_it_has_read(
     code = shipped().content["procedures"][0]["code"]
     with pytest.raises(SystemExit) as ended:
         main(["what-if", "--procedure", code, "--legal-time", "3d", "--wait", "7", *(["--json"] if as_json else [])])
-    assert (ended.value.code or 0, waited) == (0, [7.0])
+    assert (ended.value.code, waited) == (1, [7.0])
     told = capsys.readouterr().out
     if as_json:
         assert json.loads(told)["freshness"] | {"recorded_at": ""} == {
-            "positions": {"0": 1}, "recorded_at": "", "lag": 2, "complete": None,
+            "positions": {"0": 1}, "recorded_at": "", "lag": 2, "complete": False,
         }  # fmt: skip
     else:
         assert "2 events behind" in " ".join(told.split())
