@@ -170,7 +170,7 @@ def simulate(profile: Profile, *, dossiers: int | None = None, seed: int = 1) ->
     Memory grows with the dossiers open at the same time, not with the number of events.
     """
     size = profile.dossiers if dossiers is None else dossiers
-    run = _Run(profile, profile.working_days(), f"urn:simulated:{profile.name}:{seed}:{size}")
+    run = _Run(profile.working_days(), f"urn:simulated:{profile.name}:{seed}:{size}")
     starts = sorted(_starts(run, _scaled(profile.cells, size), _draws(seed)), key=lambda start: start.at)
     prefix = f"GL{seed}" if size == profile.dossiers else f"GL{seed}N{size}"
     today: Counter[date] = Counter()
@@ -200,9 +200,8 @@ class Tally:
     late: int = 0
     supplements: int = 0
     by_channel: Counter[str] = field(default_factory=Counter)
-    by_procedure: Counter[str] = field(default_factory=Counter)
     movements: Counter[str] = field(default_factory=Counter)
-    _open: dict[str, Received | datetime] = field(default_factory=dict)
+    _open: dict[str, Received] = field(default_factory=dict)
     _received_on: dict[str, date] = field(default_factory=dict)
 
     def add(self, event: Event) -> None:
@@ -211,14 +210,12 @@ class Tally:
             case Received() as fact:
                 self.received += 1
                 self.by_channel[fact.channel] += 1
-                self.by_procedure[fact.procedure] += 1
                 self._open[event.subject] = fact
                 self._received_on[event.subject] = event.time.date()
             case Processed():
                 self.resolved += 1
                 received = self._open.pop(event.subject)
                 self.same_day += self._received_on[event.subject] == event.time.date()
-                assert isinstance(received, Received)  # noqa: S101  # only Received is ever put there
                 self.late += received.promised is not None and event.time.date() > received.promised.date()
             case CollectedByPost():
                 self.movements["collected"] += 1
@@ -231,7 +228,7 @@ class Tally:
 
     def figures(self) -> dict[str, Any]:
         """The counts, with pending dossiers split by their promise at the period's end."""
-        promises = [fact.promised for fact in self._open.values() if isinstance(fact, Received) and fact.promised]
+        promises = [fact.promised for fact in self._open.values() if fact.promised]
         overdue = sum(promised < self.end for promised in promises)
         return {
             "events": self.events,
@@ -249,7 +246,6 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    profile: Profile
     days: list[date]
     source: str
 

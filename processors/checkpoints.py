@@ -121,17 +121,6 @@ class Checkpointer:
         finally:
             self._tell()
 
-    def sign_all(self, archived: Mapping[int, int]) -> None:
-        """Sign everything that is not signed yet, as at the end of a process."""
-        try:
-            self._begin(archived)
-            for partition, end in archived.items():
-                known = self._signed_last(partition, end)
-                if known is not None and end > known.size:
-                    self._sign(partition, known, end)
-        finally:
-            self._tell()
-
     def _begin(self, archived: Mapping[int, int]) -> None:
         """Find where the logs go on that this process has not signed yet. The others are signed all the same."""
         now = time.monotonic()

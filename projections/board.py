@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 
 from projections.calendar import local_date
-from projections.expectation import Expectation, PromisedDates, Timeliness, steps_timeliness, timeliness
+from projections.expectation import Timeliness, steps_timeliness, timeliness
 from projections.standing import Queue, Standing, State, queue_of
 
 K = TypeVar("K")
@@ -33,13 +33,13 @@ class Row(Struct, frozen=True):
     steps: tuple[int, ...]  # how many of its steps were early, on the day, late; (): none
 
 
-def row_of(standing: Standing, expectation: Expectation) -> Row:
+def row_of(standing: Standing) -> Row:
     """What a dossier with this standing counts as."""
     received = standing.received_at
     return Row(
         standing.state,
         standing.office or "",
-        timeliness(standing, expectation),
+        timeliness(standing),
         f"{local_date(received, standing.zone):%Y-%m}" if received is not None else None,
         queue_of(standing),
         _step_counts(standing),
@@ -54,8 +54,7 @@ def _step_counts(standing: Standing) -> tuple[int, ...]:
 class Board:
     """Live counts by state, office, timeliness, month of reception and queue; of steps by timeliness."""
 
-    def __init__(self, expectation: Expectation | None = None) -> None:
-        self._expectation = expectation or PromisedDates()
+    def __init__(self) -> None:
         self.dossiers = 0
         self.by_state: Counter[State] = Counter()
         self.by_office: Counter[tuple[str, State]] = Counter()
@@ -66,7 +65,7 @@ class Board:
 
     def change(self, before: Row | None, standing: Standing) -> Row:
         """Count a dossier as what it is now instead of `before` (None: it is new). Returns its new row."""
-        after = row_of(standing, self._expectation)
+        after = row_of(standing)
         if after != before:
             if before is not None:
                 self._count(before, -1)

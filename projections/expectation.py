@@ -1,20 +1,18 @@
-"""When a dossier is expected to be done, and how it stands against that.
+"""How a dossier stands against the date that the office promised: what the board goes by.
 
-The board goes by the date that the office itself promised. What the rules make of it while a dossier is under way is
-told by its clocks (`projections.clocks`); another `Expectation` would change nothing in what reads one.
+What the rules make of that date while a dossier is under way is told by its clocks (`projections.clocks`).
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Protocol
 
 from projections.calendar import local_date
 from projections.standing import Standing
 
 
 class Timeliness(StrEnum):
-    """How the finish compares with the expectation, by local date; a missing fact stays missing."""
+    """How the finish compares with the promise, by local date; a missing fact stays missing."""
 
     EARLY = "early"
     ON_THE_DAY = "on_the_day"
@@ -23,28 +21,13 @@ class Timeliness(StrEnum):
     NO_PROMISE = "no_promise"
 
 
-class Expectation(Protocol):
-    """When a dossier is expected to be done."""
-
-    def due(self, standing: Standing) -> int | None:
-        """The instant (µs since 1970 UTC) a dossier is expected to be done by, None if nothing is expected."""
-
-
-class PromisedDates:
-    """The expectation is the promise printed on the receipt slip."""
-
-    def due(self, standing: Standing) -> int | None:
-        return standing.promised
-
-
-def timeliness(standing: Standing, expectation: Expectation) -> Timeliness:
-    """Compare the local dates of finish and expectation."""
+def timeliness(standing: Standing) -> Timeliness:
+    """Compare the local dates of the finish and of the promise printed on the receipt slip."""
     if standing.processed_at is None:
         return Timeliness.NO_FINISH
-    due = expectation.due(standing)
-    if due is None:
+    if standing.promised is None:
         return Timeliness.NO_PROMISE
-    return _by_local_date(standing.processed_at, due, standing.zone)
+    return _by_local_date(standing.processed_at, standing.promised, standing.zone)
 
 
 def steps_timeliness(standing: Standing) -> tuple[Timeliness, ...]:

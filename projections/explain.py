@@ -108,7 +108,6 @@ class Explanation(NamedTuple):
     by_the_hour: bool
     used: int
     left: int | None
-    remaining: Remaining | None
 
 
 class Remaining(NamedTuple):
@@ -155,7 +154,6 @@ def explain(
         by_the_hour,
         _used(days, by_the_hour),
         told.left(spans, until),
-        due and remaining(case.calendar, due, until),
     )
 
 

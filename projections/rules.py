@@ -89,10 +89,10 @@ class Rules:
         calendars = self._default if office is None else self._by_office.get(office, self._default)
         return calendars.as_known(known)
 
-    def calendar_named(self, code: str, known: date | None = None) -> WorkingCalendar | None:
+    def calendar_named(self, code: str) -> WorkingCalendar | None:
         """A calendar by its own code."""
         calendars = self._by_code.get(code)
-        return None if calendars is None else calendars.as_known(known)
+        return None if calendars is None else calendars.as_known(None)
 
     @property
     def calendar_codes(self) -> tuple[str, ...]:
@@ -145,30 +145,23 @@ class RuleHistory:
         """The one that became known last."""
         return self.published[-1][1]
 
-    def in_force(self, on: date, known: int | None = None) -> Rules:
-        """The rules for the day `on`, as far as known at `known` (microseconds; None: all that is known).
+    def in_force(self, on: date) -> Rules:
+        """The rules for the day `on`.
 
         Of those effective by that day, the one with the latest first day; of several of these, the one published
         last. Before the first effective day the earliest rules hold: a dossier from before the ledger is counted too.
         """
-        return self._in_force(on) if known is None else self.as_known(known)._in_force(on)
+        days, rules = self._timeline
+        return rules[max(0, bisect_right(days, on) - 1)]
 
-    def procedure(self, code: str, on: date, known: int | None = None) -> ProcedureRules | None:
-        return self.in_force(on, known).procedure(code)
+    def procedure(self, code: str, on: date) -> ProcedureRules | None:
+        return self.in_force(on).procedure(code)
 
     def as_known(self, known: int) -> RuleHistory:
         """The history as it was known at that instant; it has the shipped rulebook at least."""
         count = max(1, bisect_right(self.published, known, key=lambda each: each[0]))
         day = _day_of(known)
         return RuleHistory(self.published[:count], day if self.known_on is None else min(day, self.known_on))
-
-    def by_version(self, version: str) -> Rules | None:
-        """The rules published under that version."""
-        return next((rules for _, rules in self.published if rules.version == version), None)
-
-    def _in_force(self, on: date) -> Rules:
-        days, rules = self._timeline
-        return rules[max(0, bisect_right(days, on) - 1)]
 
     @cached_property
     def _timeline(self) -> tuple[list[date], list[Rules]]:

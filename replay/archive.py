@@ -6,7 +6,7 @@ Nothing here writes. Bytes come back as they stand on the ledger, and null is no
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -244,18 +244,11 @@ class Archive:
                 events += (each for each in LEDGER.decode_all_again([raw]) if type(each) is not Unreadable)
         return known
 
-    def wait_until_archived(
-        self,
-        ends: Mapping[int, int],
-        timeout_seconds: float,
-        progress: Callable[[Mapping[int, int]], None] | None = None,
-    ) -> bool:
+    def wait_until_archived(self, ends: Mapping[int, int], timeout_seconds: float) -> bool:
         """Wait until every record before `ends` (partition → end offset of the ledger) is archived; False: in vain."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             cursors = self.cursors()
-            if progress is not None:
-                progress(cursors)
             if all(cursors.get(partition, 0) >= end for partition, end in ends.items()):
                 return True
             if time.monotonic() >= deadline:

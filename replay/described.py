@@ -13,7 +13,7 @@ from projections.board import Board
 from projections.calendar import DEFAULT_ZONE
 from projections.deadlines import Deadlines
 from projections.dossier import Dossier, anomalies
-from projections.expectation import Expectation, PromisedDates, Timeliness, timeliness
+from projections.expectation import Timeliness, timeliness
 from projections.outlook import Urgency
 from projections.standing import PORTAL_STATUS, Anomaly, Queue, Standing
 from replay.timeline import Step, Timeline
@@ -21,12 +21,10 @@ from replay.words import ANOMALIES, EVENT_NAMES, STATE_NAMES
 from schemas import api
 
 
-def describe_dossier(
-    dossier: Dossier, partition: int, freshness: api.Freshness, expectation: Expectation | None = None
-) -> api.Dossier:
+def describe_dossier(dossier: Dossier, partition: int, freshness: api.Freshness) -> api.Dossier:
     """Where a dossier stands, for people and programs outside."""
     told = dossier.standing, anomalies(dossier), dossier.count
-    return _describe(dossier, *told, partition, freshness, expectation)
+    return _describe(dossier, *told, partition, freshness)
 
 
 def describe_told(told: Timeline, partition: int, freshness: api.Freshness) -> api.Dossier | None:
@@ -43,14 +41,13 @@ def _describe(
     events: int,
     partition: int,
     freshness: api.Freshness,
-    expectation: Expectation | None = None,
 ) -> api.Dossier:
     return api.Dossier(
         dossier=dossier.dossier_id,
         state=standing.state,
         state_name=STATE_NAMES[standing.state],
         portal_status=PORTAL_STATUS.get(standing.state),
-        timeliness=timeliness(standing, expectation or PromisedDates()),
+        timeliness=timeliness(standing),
         office=standing.office,
         room=standing.room,
         person=standing.person,

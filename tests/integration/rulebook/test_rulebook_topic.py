@@ -59,7 +59,7 @@ def test_what_is_published_is_read_and_becomes_the_rules_that_hold(broker: str, 
     assert before <= first.known_at <= second.known_at <= int(time.time() * 1_000_000)
     rules = rule_history(shipped(), shelf.published)
     for known, days in ((first.known_at, 6), (second.known_at, 7)):
-        procedure = rules.procedure("P1", date(2026, 3, 1), known)
+        procedure = rules.as_known(known).procedure("P1", date(2026, 3, 1))
         assert procedure is not None
         assert procedure.legal_time is not None
         assert procedure.legal_time.n == days or first.known_at == second.known_at

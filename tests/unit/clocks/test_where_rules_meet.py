@@ -22,7 +22,7 @@ from events.catalogue import (
 )
 from projections.clocks import ClockKind, agenda, due_now
 from projections.dossier import Dossier, anomalies, history
-from projections.expectation import PromisedDates, Timeliness, timeliness
+from projections.expectation import Timeliness, timeliness
 from projections.explain import Why, explain
 from projections.findings import findings
 from projections.outlook import Urgency, outlook
@@ -211,7 +211,7 @@ def test_a_corrected_promise_puts_a_late_dossier_officially_in_time_and_leaves_i
     late, told = dossier(*before), dossier(*before, ("13/01/2026 09:00", reset))
     assert (official(late), official(told)) == (Timeliness.LATE, Timeliness.EARLY)
     assert first_class(told.standing, rules()) is first_class(late.standing, rules()) is Timeliness.LATE
-    assert timeliness(told.standing, PromisedDates()) is timeliness(late.standing, PromisedDates())
+    assert timeliness(told.standing) is timeliness(late.standing)
     alarms = agenda(told.standing, rules(), us("31/01/2026 08:00")).alarms
     assert ClockKind.PROCEDURE not in {each.clock for each in alarms}
 
