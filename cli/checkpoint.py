@@ -52,6 +52,8 @@ def show(json: Annotated[bool, typer.Option("--json", help="One JSON object.")] 
         ]
         emit_json({"checkpoints": rows})
         return
+    if not found:
+        out.print("chưa ký gì · nothing is signed yet: the archiver needs a signing_key")
     for each in found:
         out.print(each.note, markup=False, soft_wrap=True)
 

@@ -16,7 +16,7 @@ from cli.surroundings import Surroundings
 if TYPE_CHECKING:
     from events.envelope import Event
     from events.feed import Fed, Identity, Known, Pace
-    from events.publisher import Publisher
+    from events.publisher import Delivery, Publisher
 
 
 @contextmanager
@@ -72,10 +72,15 @@ def feed_with_bar(
             "(--again sends them: anomaly A16)",
             soft_wrap=True,
         )
-    for delivery in fed.refused:
+    tell_refused(fed.refused)
+    return fed
+
+
+def tell_refused(refused: Iterable[Delivery]) -> None:
+    """Name the events that the ledger did not take, and why."""
+    for delivery in refused:
         told = f"bị từ chối · refused {delivery.event.source} {delivery.event.id}: {delivery.reason}"
         err.print(told, markup=False, soft_wrap=True)
-    return fed
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.console import CommandError, emit_json, out
-from cli.past import ledger_ends
+from cli.past import ledger_ends, rules_known
 from cli.rulebook_file import rulebook_in
 from cli.surroundings import listening_kafka, surroundings
 from cli.watching import day, identified
 from schemas.cluster import Cluster
-from schemas.rulebook import Rulebook, shipped
+from schemas.rulebook import Rulebook
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
@@ -53,11 +53,10 @@ def impact(
 
 
 def _histories(kafka: Cluster, rulebook: Rulebook) -> tuple[RuleHistory, RuleHistory]:
-    from events.rulebook_topic import read_rulebooks
     from projections.impact import published
-    from projections.rules import compile_rules, rule_history
+    from projections.rules import compile_rules
 
-    before = rule_history(shipped(), read_rulebooks(kafka).published)
+    before = rules_known(kafka)
     return before, published(before, time.time_ns() // 1_000, compile_rules(rulebook))
 
 

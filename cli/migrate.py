@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.console import CommandError, emit_json, out
+from cli.past import connect_writer
 from cli.surroundings import not_answered, surroundings
 from schemas.settings import load_settings
 
@@ -27,17 +28,10 @@ def migrate(
 
     from deploy.clickhouse import MigrationError
     from deploy.clickhouse import migrate as apply
-    from deploy.clickhouse.client import connect
 
     found = surroundings(load_settings(clickhouse=clickhouse))
     try:
-        with connect(
-            found.clickhouse,
-            user=found.clickhouse_user,
-            password=found.clickhouse_password.get_secret_value(),
-            database=found.clickhouse_database,
-            ca_file=found.clickhouse_ca_file,
-        ) as client:
+        with connect_writer(found) as client:
             applied = apply(client)
     except MigrationError as error:
         raise CommandError(str(error)) from error

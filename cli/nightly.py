@@ -12,18 +12,17 @@ import time
 from datetime import UTC, datetime, timedelta
 from datetime import time as of_day
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import structlog
 import typer
 
+from cli.asking import VIETNAM
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError
 from cli.surroundings import Surroundings, surroundings
 from deploy.logs import configure_logging
 from schemas.health import Condition, HealthReport, health_path
 from schemas.settings import load_settings
 
-ZONE: Final = ZoneInfo("Asia/Ho_Chi_Minh")
 #: The longest a check may take; a larger archive is checked by more `--workers`, not by a longer night.
 _LIMIT_SECONDS: Final = 6 * 3600.0
 
@@ -80,8 +79,8 @@ def _require_addresses(around: Surroundings) -> None:
 
 def next_night(now: datetime, at: of_day) -> datetime:
     """The next instant at which it is `at` where the offices are."""
-    local = now.astimezone(ZONE)
-    tonight = datetime.combine(local.date(), at, ZONE)
+    local = now.astimezone(VIETNAM)
+    tonight = datetime.combine(local.date(), at, VIETNAM)
     return tonight if tonight > local else tonight + timedelta(days=1)
 
 

@@ -17,6 +17,7 @@ from schemas.cluster import Cluster
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from events.rulebook import Published
     from processors.archive_table import ArchiveTable
     from projections.board import Board
     from projections.deadlines import Deadlines
@@ -130,18 +131,27 @@ def rules_known(kafka: Cluster, known_at: datetime | None = None) -> RuleHistory
     Raises:
         CommandError: the broker does not answer, or has no topic of rulebooks.
     """
-    from events.entrance import BrokerUnreachable
     from events.envelope import microseconds
-    from events.rulebook_topic import read_rulebooks
     from projections.rules import rule_history
     from schemas.rulebook import shipped
 
+    rules = rule_history(shipped(), rulebooks_published(kafka))
+    return rules if known_at is None else rules.as_known(microseconds(known_at))
+
+
+def rulebooks_published(kafka: Cluster) -> tuple[Published, ...]:
+    """All that is on the ledger, the newest last.
+
+    Raises:
+        CommandError: the broker does not answer, or has no topic of rulebooks.
+    """
+    from events.entrance import BrokerUnreachable
+    from events.rulebook_topic import read_rulebooks
+
     try:
-        published = read_rulebooks(kafka).published
+        return read_rulebooks(kafka).published
     except BrokerUnreachable as error:
         raise CommandError(str(error)) from error
-    rules = rule_history(shipped(), published)
-    return rules if known_at is None else rules.as_known(microseconds(known_at))
 
 
 def ledger_ends(kafka: Cluster) -> dict[int, int]:

@@ -14,7 +14,8 @@ from cli.access import record_revealed
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
 from cli.surroundings import listening_kafka, surroundings
 from cli.watching import identified, moment
-from events.envelope import Unreadable
+from events.envelope import Unreadable, printable
+from events.ledger import LEDGER_TOPIC
 from events.quarantine import (
     MAX_CLOSING_CHARS,
     QUARANTINE_TOPIC,
@@ -27,7 +28,6 @@ from events.quarantine import (
 from schemas.cluster import Cluster
 from schemas.settings import load_settings
 
-LEDGER_TOPIC = "dossier.events.v1"
 _BYTES_A_LINE = 16
 _STATUSES: Final[dict[Status, str]] = {
     "held": "đang giữ · held",
@@ -123,7 +123,7 @@ def _lines(record: QuarantineRecord) -> Iterator[tuple[str, str]]:
         all_of_it = f"{number(record.cut.value_bytes)} byte, sha256 {record.cut.sha256}"
         yield "chỉ giữ phần đầu · cut, of", f"{all_of_it}, {number(record.cut.headers)} đầu mục · headers"
     for name, value in record.headers:
-        yield "đầu mục · header", f"{_printable(name)}: {_visible(value)}"
+        yield "đầu mục · header", f"{printable(name)}: {_visible(value)}"
 
 
 def retry(
@@ -281,12 +281,7 @@ def _hex(value: bytes | None) -> str | None:
 
 
 def _visible(value: bytes | None) -> str:
-    return "null" if value is None else _printable(value.decode("utf-8", "replace")) or "(empty)"
-
-
-def _printable(text: str) -> str:
-    """What was found in a record must not steer the terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return "null" if value is None else printable(value.decode("utf-8", "replace")) or "(empty)"
 
 
 def _print_bytes(value: bytes | None) -> None:

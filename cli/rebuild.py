@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
 from typing import Annotated, Final
 
 import typer
 
 from cli.checking import Done, Job, alarm_events, check_all, open_states
-from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, number, out
+from cli.console import EXIT_FOUND, emit_json, number, out
+from cli.instants import instant
 from cli.past import ledger_ends
 from cli.surroundings import Surroundings, listening_kafka, not_answered, surroundings
 from cli.workers import enough, progress_bar, shown
 from schemas import api
-from schemas.clock import ClockError, parse_instant
 from schemas.settings import load_settings
 
 SHOWN: Final = 20
@@ -50,11 +49,12 @@ def rebuild(
 
     Example: dossier rebuild --json
     """
+    touched_since = instant(since, "--since")
     around = surroundings(load_settings())
     version = None if compare_only or since is not None else time.time_ns() // 1_000_000
     ends = ledger_ends(listening_kafka(around))
     jobs = [
-        Job(around, partition, end, wait_seconds, _instant(since), version) for partition, end in sorted(ends.items())
+        Job(around, partition, end, wait_seconds, touched_since, version) for partition, end in sorted(ends.items())
     ]
     began = time.monotonic()
     with progress_bar() as progress:
@@ -70,13 +70,6 @@ def rebuild(
         _print(answer)
     if answer.differing:
         raise typer.Exit(EXIT_FOUND)
-
-
-def _instant(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else parse_instant(text)
-    except ClockError as error:
-        raise CommandError(f"--since: {error}", EXIT_USAGE) from error
 
 
 def _answer(done: list[Done], seconds: float) -> api.Rebuild:

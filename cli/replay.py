@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
@@ -16,15 +16,12 @@ from cli.console import EXIT_FOUND, CommandError, emit_json, out
 from cli.instants import AsOf, KnownAt, instant
 from cli.past import Reached, Wait, caught_up, open_archive
 from cli.surroundings import surroundings
-from replay.words import EVENT_NAMES
+from replay.words import AMENDING, EVENT_NAMES, OVERRIDDEN
 from schemas import api
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from replay.archive import Archive
-
-_OVERRIDDEN: Final = "dossier.due-overridden"
-_AMENDING: Final = ("dossier.corrected", "dossier.voided")
 
 
 def register(app: typer.Typer) -> None:
@@ -88,7 +85,9 @@ def replayed(
 
 
 def _print(answer: api.Replay) -> None:
-    zone = _zone(answer.standing.zone if answer.standing else None)
+    from projections.calendar import zone_named
+
+    zone = zone_named((answer.standing and answer.standing.zone) or VIETNAM.key)
     table = Table(box=None, pad_edge=False)
     table.add_column("xảy ra, ghi sổ, vị trí\noccurred, recorded, position", no_wrap=True)
     for heading in ("sự kiện\nevent", "ở đâu, ai\nwhere, who", "trạng thái sau đó\nstate after it"):
@@ -106,27 +105,27 @@ def _print(answer: api.Replay) -> None:
 
 def _overrides(steps: list[api.TimelineStep], zone: ZoneInfo) -> list[Text]:
     """The first thing that an auditor asks for, so it is told if there is none."""
-    found = [step for step in steps if step.type == _OVERRIDDEN]
+    found = [step for step in steps if step.type == OVERRIDDEN]
     if not found:
-        name = EVENT_NAMES[_OVERRIDDEN]
+        name = EVENT_NAMES[OVERRIDDEN]
         return [Text(f"{name.vi} · {name.en}: không có · none", "dim")]
     return [Text(_override(step, zone), "yellow") for step in found]
 
 
 def _override(step: api.TimelineStep, zone: ZoneInfo) -> str:
-    """When, to which due, who; marked where a later event corrects or voids it."""
+    """When, to which due, by whom and who approved it; marked where a later event corrects or voids it."""
     due = datetime.fromisoformat(str(step.corrections.get("new_due", step.data["new_due"])))
     marks = ((step.voided, "đã hủy · voided"), (step.corrected, "đã đính chính · corrected"))
     words = (
         f"⚠ {step.name.vi} · {step.name.en}", f"{_local(step.effective_at or step.occurred_at, zone)} →",
-        _local(due, zone), step.actor or "", *(f"({text})" for shown, text in marks if shown),
+        _local(due, zone), _who(step), *(f"({text})" for shown, text in marks if shown),
     )  # fmt: skip
     return " ".join(filter(None, words))
 
 
 def _amendments(steps: list[api.TimelineStep], zone: ZoneInfo) -> list[Text]:
     """What was corrected or voided, and by whom: the second thing that an auditor asks for."""
-    return [Text(_amendment(step, zone), "yellow") for step in steps if step.type in _AMENDING]
+    return [Text(_amendment(step, zone), "yellow") for step in steps if step.type in AMENDING]
 
 
 def _amendment(step: api.TimelineStep, zone: ZoneInfo) -> str:
@@ -134,9 +133,15 @@ def _amendment(step: api.TimelineStep, zone: ZoneInfo) -> str:
     field = f"{step.data['field']} → {step.data['new']}" if "field" in step.data else ""
     words = (
         f"⚠ {step.name.vi} · {step.name.en}", _local(step.occurred_at, zone), str(step.data["target_id"]), field,
-        step.actor or "", "(đã hủy · voided)" if step.voided else "",
+        _who(step), "(đã hủy · voided)" if step.voided else "",
     )  # fmt: skip
     return " ".join(filter(None, words))
+
+
+def _who(step: api.TimelineStep) -> str:
+    approver = step.data["approver"]
+    assert isinstance(approver, dict)  # noqa: S101  # each of these events has one
+    return f"{step.actor or ''} (duyệt · approved by {approver['id']})".strip()
 
 
 def _cells(step: api.TimelineStep, zone: ZoneInfo) -> tuple[Text, ...]:
@@ -162,14 +167,6 @@ def _anomaly(code: str) -> str:
 
     name = ANOMALIES[AnomalyCode(code)]
     return f"{code} {name.vi} · {name.en}"
-
-
-def _zone(name: str | None) -> ZoneInfo:
-    """The office's zone; Vietnamese time for one that nobody knows, as in the fold."""
-    try:
-        return ZoneInfo(name) if name else VIETNAM
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return VIETNAM
 
 
 def _local(instant: datetime, zone: ZoneInfo) -> str:

@@ -24,7 +24,6 @@ from schemas.settings import load_settings
 if TYPE_CHECKING:
     from events.envelope import Event
     from events.feed import Known
-    from events.publisher import Delivery
     from events.simulation import Profile
 
     Pace = Callable[[Iterator[Event]], Iterator[Iterable[Event]]]
@@ -83,6 +82,8 @@ def simulate(
     from events.simulation import PROFILES, Tally, simulate
 
     require_profile(profile)
+    if output is not None and speed != "max":
+        raise CommandError("--output writes all of it at once: leave out --speed", EXIT_USAGE)
     pace = _pace(speed, PROFILES[profile])
     tally = Tally(PROFILES[profile].end)
     events = _counted(simulate(PROFILES[profile], dossiers=dossiers, seed=seed), tally.add)
@@ -141,7 +142,7 @@ def _pace(speed: str, profile: Profile) -> Pace:
 
 
 def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]) -> dict[str, int]:
-    from cli.feeding import open_known, open_publisher
+    from cli.feeding import open_known, open_publisher, tell_refused
     from events.feed import Fed, Undelivered, feed
 
     around = surroundings(load_settings())
@@ -158,17 +159,11 @@ def _publish(events: Iterator[Event], pace: Pace, advance: Callable[[int], None]
                 fed = feed(batch, publisher, None, progress=advance)
                 total.published += fed.published
                 total.refused += fed.refused
-                _tell_refused(fed.refused)
+                tell_refused(fed.refused)
         except Undelivered as error:
             raise CommandError(str(error)) from error
     counts = {"published": total.published, "duplicates": total.duplicates, "conflicts": total.conflicts}
     return {**counts, "refused": len(total.refused)}
-
-
-def _tell_refused(refused: Iterable[Delivery]) -> None:
-    for delivery in refused:
-        told = f"bị từ chối · refused {delivery.event.source} {delivery.event.id}: {delivery.reason}"
-        err.print(told, markup=False, soft_wrap=True)
 
 
 def _by_clock(

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -65,8 +64,6 @@ def moment(instant: datetime | None, zone: str | None = None) -> str:
     """dd/MM/yyyy HH:mm in a zone; one that nobody knows counts as Vietnam's."""
     if instant is None:
         return "–"
-    try:
-        local = instant.astimezone(ZoneInfo(zone) if zone else VIETNAM)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        local = instant.astimezone(VIETNAM)
-    return f"{local:%d/%m/%Y %H:%M}"
+    from projections.calendar import zone_named
+
+    return f"{instant.astimezone(zone_named(zone) if zone else VIETNAM):%d/%m/%Y %H:%M}"

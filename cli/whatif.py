@@ -17,7 +17,7 @@ from cli.access import record_look_back
 from cli.asking import freshness_line, is_incomplete
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError, emit_json, out
 from cli.instants import instant
-from cli.past import Wait, caught_up, folded, open_archive
+from cli.past import Wait, caught_up, folded, open_archive, rulebooks_published
 from cli.rulebook_file import rulebook_in
 from cli.surroundings import listening_kafka, surroundings
 from schemas import api
@@ -103,11 +103,10 @@ def _microseconds(text: str | None, option: str) -> int | None:
 
 
 def _in_force(kafka: Cluster) -> tuple[RuleHistory, Rulebook]:
-    from events.rulebook_topic import read_rulebooks
     from projections.rules import rule_history
 
-    published = read_rulebooks(kafka).published
-    return rule_history(shipped(), published), published[-1][2] if published else shipped()
+    published = rulebooks_published(kafka)
+    return rule_history(shipped(), published), published[-1].rulebook if published else shipped()
 
 
 def _other(file: Path | None, newest: Rulebook, procedure: str | None, legal_time: str | None) -> Rulebook:

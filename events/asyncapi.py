@@ -11,6 +11,7 @@ from events.alarms import ALARM_CATALOGUE, ALARM_WIRE_NAMES, ALARMS_TOPIC
 from events.catalogue import CATALOGUE, WIRE_NAMES, Data, wire_name
 from events.contract import Document, names, schema_path
 from events.envelope import CONTENT_TYPE
+from events.ledger import LEDGER_TOPIC
 from events.quarantine import QUARANTINE_TOPIC, QuarantineRecord
 from events.rulebook import RULEBOOKS_TOPIC, RulebookPublished
 
@@ -37,7 +38,7 @@ def asyncapi() -> Document:
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": {
-            "ledger": _channel("dossier.events.v1", _LEDGER, list(ledger), "delete", retention_ms=-1),
+            "ledger": _channel(LEDGER_TOPIC, _LEDGER, list(ledger), "delete", retention_ms=-1),
             "live": _channel("dossier.live.v1", _LIVE, ["dossier.state"], "compact"),
             "quarantine": _channel(QUARANTINE_TOPIC, _QUARANTINE, ["dossier.unreadable"], "compact"),
             "alarms": _channel(ALARMS_TOPIC, _ALARMS, list(alarms), "delete", retention_ms=-1),

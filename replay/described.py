@@ -56,14 +56,14 @@ def _describe(
         procedure=standing.procedure,
         channel=standing.channel,
         zone=standing.zone or DEFAULT_ZONE,
-        submitted_at=_instant(standing.submitted_at),
-        received_at=_instant(standing.received_at),
-        promised=_instant(standing.promised),
-        due=_instant(standing.due),
-        processed_at=_instant(standing.processed_at),
+        submitted_at=instant_of(standing.submitted_at),
+        received_at=instant_of(standing.received_at),
+        promised=instant_of(standing.promised),
+        due=instant_of(standing.due),
+        processed_at=instant_of(standing.processed_at),
         outcome=standing.outcome,
-        ended_at=_instant(standing.ended_at),
-        last_at=_instant(standing.last_at),
+        ended_at=instant_of(standing.ended_at),
+        last_at=instant_of(standing.last_at),
         supplements=standing.supplements,
         reschedules=standing.reschedules,
         overrides=standing.overrides,
@@ -169,5 +169,6 @@ def describe_anomaly(anomaly: Anomaly) -> api.Anomaly:
     return api.Anomaly(code=anomaly.code, name=ANOMALIES[anomaly.code], source=source, id=identifier)
 
 
-def _instant(microseconds: int | None) -> datetime | None:
+def instant_of(microseconds: int | None) -> datetime | None:
+    """Of microseconds since 1970 UTC, where there are any."""
     return None if microseconds is None else from_microseconds(microseconds)

@@ -19,7 +19,7 @@ from projections.outlook import Outlook, Running, Urgency, outlook
 from projections.rules import RuleHistory
 from projections.standing import Standing
 from projections.timeliness import first_class, official_class
-from replay.described import describe_anomaly
+from replay.described import describe_anomaly, instant_of
 from replay.words import CLOCK_NAMES, EVENT_NAMES, STATE_NAMES, STATUS_NAMES
 from schemas import api
 
@@ -60,7 +60,7 @@ def describe_clocks(
         office=standing.office,
         procedure=standing.procedure,
         procedure_name=api.Name(vi=procedure.name_vi, en=procedure.name_en) if procedure else None,
-        promised=_instant(standing.promised),
+        promised=instant_of(standing.promised),
         clock=_procedure_clock(steps, rules, at, ahead, official),
         not_before=not_before(standing, rules),
         not_yet_due=ahead.waits_for_a_day(at),
@@ -110,9 +110,9 @@ def _procedure_clock(
         left=None if told.left is None else told.left // per_unit,
         total=_total(told, case.calendar),
         due_day=told.due.day if told.due else None,
-        due=_instant(told.due.operational if told.due else None),
-        legal_due=_instant(told.due.legal if told.due else None),
-        ended_at=_instant(last.ends) if told.ended else None,
+        due=instant_of(told.due.operational if told.due else None),
+        legal_due=instant_of(told.due.legal if told.due else None),
+        ended_at=instant_of(last.ends) if told.ended else None,
         status=_status_of(told.clock, ahead, at, official),
         remaining=_remaining(case.calendar, told.due, at) if told.due and not told.ended else None,
         official_class=official,
@@ -175,8 +175,8 @@ def _line(case: Case, clock: Clock, ahead: Outlook, at: int, official: Timelines
         name=CLOCK_NAMES[clock.kind],
         step=clock.name,
         began_at=from_microseconds(clock.spans[0].begins),
-        ended_at=_instant(clock.spans[-1].ends),
-        due=_instant(span.due.operational if span.due else None),
+        ended_at=instant_of(clock.spans[-1].ends),
+        due=instant_of(span.due.operational if span.due else None),
         status=_status_of(clock, ahead, at, official),
         remaining=_remaining(case.calendar, span.due, at) if span.due and span.ends is None else None,
     )
@@ -203,7 +203,3 @@ def _remaining(calendar: WorkingCalendar, due: Due, at: int) -> api.Remaining:
     left = remaining(calendar, due, at)
     vi, en = remaining_words(left)
     return api.Remaining(late=left.late, days=left.days, minutes=left.minutes, words=api.Name(vi=vi, en=en))
-
-
-def _instant(microseconds: int | None) -> datetime | None:
-    return None if microseconds is None else from_microseconds(microseconds)

@@ -11,13 +11,12 @@ from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, StrictUndefined, Template
 from pydantic import ValidationError
 
 from events.envelope import Unreadable, decode_record, from_microseconds
-from projections.calendar import DEFAULT_ZONE
+from projections.calendar import DEFAULT_ZONE, zone_named
 from projections.expectation import Timeliness
 from projections.rules import SINCE_EVER, RuleHistory, compile_rules
 from projections.standing import AnomalyCode
@@ -25,12 +24,10 @@ from replay.described import describe_dossier, describe_step
 from replay.explained import describe_clocks
 from replay.pack import Pack
 from replay.timeline import Recorded, timeline
-from replay.words import ANOMALIES, TIMELINESS_NAMES
+from replay.words import AMENDING, ANOMALIES, OVERRIDDEN, TIMELINESS_NAMES
 from schemas import api
 from schemas.rulebook import Rulebook
 
-_OVERRIDDEN: Final = "dossier.due-overridden"
-_AMENDING: Final = ("dossier.corrected", "dossier.voided")
 #: The page is about the pack; how fresh some server was does not matter to it.
 _NO_FRESHNESS: Final = api.Freshness(positions={}, recorded_at=None, lag=None, complete=None)
 
@@ -66,8 +63,8 @@ def page(pack: Pack) -> str:
         read_at=from_microseconds(read_at),
         steps=steps,
         rulebooks=[_book(each) for each in pack.rulebooks],
-        overrides=[each for each in steps if each.type == _OVERRIDDEN],
-        amendments=[each for each in steps if each.type in _AMENDING],
+        overrides=[each for each in steps if each.type == OVERRIDDEN],
+        amendments=[each for each in steps if each.type in AMENDING],
         raw=[Raw(each.offset, _shown(pack.value(each)), pack.leaf(each).hex()) for each in pack.records],
         timeliness=lambda code: TIMELINESS_NAMES[Timeliness(code)],
         anomaly=lambda code: ANOMALIES[AnomalyCode(code)],
@@ -125,11 +122,7 @@ def _moment(instant: datetime | str | None, zone: str) -> str:
     if instant is None:
         return "–"
     moment = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
-    try:
-        local = moment.astimezone(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        local = moment.astimezone(ZoneInfo(DEFAULT_ZONE))
-    return f"{local:%d/%m/%Y %H:%M:%S}"
+    return f"{moment.astimezone(zone_named(zone)):%d/%m/%Y %H:%M:%S}"
 
 
 def _value(value: object, zone: str) -> str:

@@ -12,6 +12,10 @@ from projections.outlook import Urgency
 from projections.standing import ANOMALY_NAMES, STATE_NAMES_VI, AnomalyCode, State
 from schemas.api import Name
 
+#: Types of events that an audit asks for first: a due that was set by hand, and what takes others back.
+OVERRIDDEN: Final = "dossier.due-overridden"
+AMENDING: Final = ("dossier.corrected", "dossier.voided")
+
 _STATE_NAMES_EN: Final[dict[State, str]] = {
     State.NONE: "Not known yet",
     State.SUBMITTED: "Submitted",

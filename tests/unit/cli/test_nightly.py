@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import nightly
+from cli.asking import VIETNAM
 from cli.main import main
-from cli.nightly import ZONE, next_night
+from cli.nightly import next_night
 
 AT = time(2, 0)
 START = datetime(2020, 1, 1, tzinfo=UTC)
@@ -21,12 +22,12 @@ START = datetime(2020, 1, 1, tzinfo=UTC)
 @given(now=st.integers(0, 10 * 365 * 86_400).map(lambda each: START + timedelta(seconds=each)))
 def test_it_is_the_next_time_the_clock_on_the_wall_shows_it(now: datetime) -> None:
     due = next_night(now, AT)
-    assert due.astimezone(ZONE).time() == AT
+    assert due.astimezone(VIETNAM).time() == AT
     assert timedelta() < due - now <= timedelta(days=1)
 
 
 def test_at_that_very_time_it_is_the_next_night() -> None:
-    two = datetime(2026, 3, 2, 2, tzinfo=ZONE)
+    two = datetime(2026, 3, 2, 2, tzinfo=VIETNAM)
     assert next_night(two, AT) == two + timedelta(days=1)
 
 

@@ -24,6 +24,7 @@ CORRECTED = Corrected(
     reason="nhầm", approver=APPROVER,
 )  # fmt: skip
 VOIDED = Voided(office="GL", target_source="motcua", target_id="e1", reason="nhầm", approver=APPROVER)
+BY = "(duyệt · approved by pgd-07)"
 NAME = "Đặt lại ngày hẹn · Due overridden"
 
 
@@ -44,14 +45,14 @@ def told(*facts: AnyFact) -> api.Replay:
     ("facts", "line"),
     [
         ([RECEIVED], f"{NAME}: không có · none"),
-        ([RECEIVED, OVERRIDDEN], f"⚠ {NAME} 02/03/2026 09:00:00 → 01/04/2026 08:00:00 cv-12"),
+        ([RECEIVED, OVERRIDDEN], f"⚠ {NAME} 02/03/2026 09:00:00 → 01/04/2026 08:00:00 cv-12 {BY}"),
         (
             [RECEIVED, OVERRIDDEN, CORRECTED],
-            f"⚠ {NAME} 02/03/2026 09:00:00 → 05/03/2026 08:00:00 cv-12 (đã đính chính · corrected)",
+            f"⚠ {NAME} 02/03/2026 09:00:00 → 05/03/2026 08:00:00 cv-12 {BY} (đã đính chính · corrected)",
         ),
         (
             [RECEIVED, OVERRIDDEN, VOIDED],
-            f"⚠ {NAME} 02/03/2026 09:00:00 → 01/04/2026 08:00:00 cv-12 (đã hủy · voided)",
+            f"⚠ {NAME} 02/03/2026 09:00:00 → 01/04/2026 08:00:00 cv-12 {BY} (đã hủy · voided)",
         ),
     ],
     ids=["none", "one", "corrected", "voided"],
@@ -66,8 +67,8 @@ def test_the_second_line_is_about_overrides(
 def test_corrections_and_voids_are_told_above_the_timeline(capsys: pytest.CaptureFixture[str]) -> None:
     _print(told(RECEIVED, OVERRIDDEN, CORRECTED, VOIDED))
     assert capsys.readouterr().out.splitlines()[2:4] == [
-        "⚠ Đính chính · Corrected 02/03/2026 10:00:00 e1 new_due → 2026-03-05T01:00:00+00:00",
-        "⚠ Hủy ghi nhận · Voided 02/03/2026 11:00:00 e1",
+        f"⚠ Đính chính · Corrected 02/03/2026 10:00:00 e1 new_due → 2026-03-05T01:00:00+00:00 {BY}",
+        f"⚠ Hủy ghi nhận · Voided 02/03/2026 11:00:00 e1 {BY}",
     ]
 
 

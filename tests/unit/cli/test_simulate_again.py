@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,14 @@ def test_figures_are_grouped_as_vietnamese_writes_them() -> None:
     assert (_shown(1_234_567), _shown({"direct": 1_000, "zalo": 2}), _shown({})) == (
         "1.234.567", "direct 1.000, zalo 2", "–",
     )  # fmt: skip
+
+
+def test_a_file_is_written_at_once_and_whoever_asks_for_a_speed_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.jsonl"
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", "--dossiers", "3", "--speed", "600", "--output", str(file)])
+    assert ended.value.code == 2
+    assert "leave out --speed" in capsys.readouterr().err
+    assert not file.exists()
