@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -19,10 +20,11 @@ from cli.console import CommandError
 from cli.keys import configured_signer, read_public, require_checkpoint_file
 from cli.memory import look_for_cycles, work_in_bulk
 from cli.past import archive_table, connect_archiver
+from cli.reporting import keep_reporting
 from cli.surroundings import Surroundings, listening_kafka, surroundings
 from deploy.logs import configure_logging
 from events.ledger import LEDGER_TOPIC
-from schemas.health import Condition, HealthReport, health_path
+from schemas.health import Condition, HealthReport
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ if TYPE_CHECKING:
     from replay.checkpoint import PublicKey, Signer
     from schemas.cluster import Cluster
 
-_REPORT_SECONDS = 1.0
-_LOG_EVERY = 10  # reports
+_LOOK_SECONDS = 1.0  # how often it looks whether there is something to sign
 _EVERY = -1  # partition: what keeps all of them from being signed
 _CONFIRM_SECONDS = 60.0  # the longest wait for the broker to take a checkpoint
 
@@ -93,7 +94,8 @@ async def _run(
     with contextlib.ExitStack() as tables:
         members = [Archiver(each, tables.enter_context(archive_table(found, each.topic)), writer) for each in topics]
         refused: dict[int, str] = {}
-        beside = [asyncio.create_task(_report(members, refused)), asyncio.create_task(look_for_cycles())]
+        reporting = keep_reporting(partial(_health, members, refused), log)
+        beside = [asyncio.create_task(reporting), asyncio.create_task(look_for_cycles())]
         if signer is not None:
             beside.append(asyncio.create_task(_sign(members[0], found, settings, signer, refused)))
         running = [asyncio.create_task(member.run(stop)) for member in members]
@@ -113,7 +115,7 @@ async def _sign(
 
     checkpointer: Checkpointer | None = None
     while True:
-        await asyncio.sleep(_REPORT_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
         failed: dict[int, str] = {}
         try:
             if checkpointer is None:
@@ -186,18 +188,6 @@ def _announced(kafka: Cluster, topic: str) -> Iterator[str]:
 
     for each in records_until_now(kafka, topic):
         yield (each.value or b"").decode(errors="replace")
-
-
-async def _report(members: Sequence[Archiver], refused: Mapping[int, str]) -> None:
-    path = health_path()
-    for second in range(2**62):
-        report = _health(members, refused)
-        if path is not None:
-            with contextlib.suppress(OSError):  # a full disk is no reason to stop archiving
-                report.write(path)
-        if second % _LOG_EVERY == 0:
-            log.info("position", positions=report.position, lag=report.lag)
-        await asyncio.sleep(_REPORT_SECONDS)
 
 
 def _health(members: Sequence[Archiver], refused: Mapping[int, str]) -> HealthReport:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 import structlog
 import typer
 
 from cli.console import EXIT_USAGE, CommandError
+from cli.reporting import keep_reporting
 from cli.surroundings import Surroundings, surroundings
 from deploy.logs import configure_logging
-from schemas.health import Condition, HealthReport, health_path
+from schemas.health import Condition, HealthReport
 from schemas.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from gateway.reader import LiveReader
     from gateway.server import Server
 
-LOG_EVERY_SECONDS: Final = 10
 #: A lag below this is what is on its way, not a delay.
 BEHIND_RECORDS: Final = 10_000
 
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, around: Surroundings) -> None:
 async def _until_stopped(server: Server, listening: socket.socket, reader: LiveReader) -> None:
     """Serve and read; a reader that ends by itself ends the process, because old answers are worse than none."""
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    beside = {asyncio.create_task(reader.run()), asyncio.create_task(_report(reader))}
+    beside = {asyncio.create_task(reader.run()), asyncio.create_task(keep_reporting(partial(_health, reader), log))}
     await asyncio.wait({serving, *beside}, return_when=asyncio.FIRST_COMPLETED)
     ended = [task for task in beside if task.done()]
     server.should_exit = True
@@ -103,20 +103,6 @@ def _host_headers(host: str, port: int) -> Sequence[str]:
     """What browsers on this machine send as Host; any other name that leads here is not ours."""
     names = {"127.0.0.1", "localhost", host}
     return sorted(f"{name}:{port}" for name in names)
-
-
-async def _report(reader: LiveReader) -> None:
-    """The health file once a second, and a line in the log now and then."""
-    path, second = health_path(), 0
-    while True:
-        report = _health(reader)
-        if path is not None:
-            with contextlib.suppress(OSError):  # a full disk is no reason to stop answering
-                report.write(path)
-        if second % LOG_EVERY_SECONDS == 0:
-            log.info("position", positions=report.position, lag=report.lag, dossiers=reader.view.board.dossiers)
-        second += 1
-        await asyncio.sleep(1.0)
 
 
 def _health(reader: LiveReader) -> HealthReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -18,9 +17,10 @@ import typer
 
 from cli.asking import VIETNAM
 from cli.console import EXIT_FOUND, EXIT_USAGE, CommandError
+from cli.reporting import say
 from cli.surroundings import Surroundings, surroundings
 from deploy.logs import configure_logging
-from schemas.health import Condition, HealthReport, health_path
+from schemas.health import Condition, HealthReport
 from schemas.settings import load_settings
 
 #: The longest a check may take; a larger archive is checked by more `--workers`, not by a longer night.
@@ -92,13 +92,7 @@ def _sleep(seconds: float, condition: Condition, detail: str) -> None:
 
 
 def _say(condition: Condition, detail: str) -> None:
-    path = health_path()
-    if path is not None:
-        report = HealthReport(
-            name="nightly", pid=os.getpid(), at=datetime.now(UTC), health=condition, detail=detail
-        )  # fmt: skip
-        with contextlib.suppress(OSError):  # a full disk is no reason to stop
-            report.write(path)
+    say(HealthReport(name="nightly", pid=os.getpid(), at=datetime.now(UTC), health=condition, detail=detail))
 
 
 def _compare(since: datetime | None) -> dict[str, Any] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -12,24 +11,25 @@ import sys
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import structlog
 import typer
 
 from cli.console import CommandError, fail
 from cli.memory import look_for_cycles, work_in_bulk
+from cli.reporting import keep_reporting
 from cli.surroundings import listening_kafka, surroundings
 from deploy.logs import configure_logging
 from schemas.clock import Clock
-from schemas.health import Condition, HealthReport, health_path
+from schemas.health import Condition, HealthReport
 from schemas.settings import load_settings
 
 if TYPE_CHECKING:
     from events.rulebook import Published
     from processors.projector import Projector, ProjectorOptions
 
-LOG_EVERY_SECONDS: Final = 10
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ async def _project(options: ProjectorOptions, clock: Clock) -> None:
     async with QuarantineWriter(options.brokers, topic=options.quarantine) as quarantine:
         member = Projector(options, quarantine.put, clock.now_us)
         rulebooks = follow_rulebooks(options.brokers, _teller(member), topic=options.rulebooks)
-        besides = _report(member), member.guarded(rulebooks), look_for_cycles()
+        besides = keep_reporting(partial(_health, member), log), member.guarded(rulebooks), look_for_cycles()
         beside = [asyncio.create_task(each) for each in besides]
         try:
             await member.run(stop)
@@ -102,21 +102,8 @@ def _teller(member: Projector) -> Callable[[tuple[Published, ...]], None]:
     return lambda published: member.use_rules(rule_history(first, published))
 
 
-async def _report(member: Projector) -> None:
-    """The health file once a second, and a line in the log now and then."""
-    path = health_path()
-    for second in range(sys.maxsize):
-        member.tick()
-        report = _health(member)
-        if path is not None:
-            with contextlib.suppress(OSError):  # a full disk is no reason to stop folding
-                report.write(path)
-        if second % LOG_EVERY_SECONDS == 0:
-            log.info("position", positions=report.position, lag=report.lag)
-        await asyncio.sleep(1.0)
-
-
 def _health(member: Projector) -> HealthReport:
+    member.tick()
     positions, lag = member.durable(), member.lag()
     caught_up = lag < member.options.policy.behind_records
     condition: Condition = "starting" if not member.ready else "ok" if caught_up else "behind"

@@ -7,25 +7,25 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 
 from cli.console import EXIT_USAGE, CommandError
+from cli.reporting import keep_reporting
 from cli.surroundings import listening_kafka, surroundings
 from deploy.logs import configure_logging
-from schemas.health import Condition, HealthReport, health_path
+from schemas.health import Condition, HealthReport
 from schemas.settings import load_settings
 from schemas.webhook import WebhookEndpoint
 
 if TYPE_CHECKING:
     from processors.webhooks import Delivery, WebhookOptions
 
-LOG_EVERY_SECONDS: Final = 10
 
 log = structlog.get_logger(__name__)
 
@@ -96,23 +96,10 @@ async def _run(options: WebhookOptions, endpoints: Sequence[WebhookEndpoint]) ->
         deliveries = [Delivery(options, poster, writer.write) for poster in posters]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each.run()) for each in deliveries]
-            tasks.append(group.create_task(_report(deliveries)))
+            tasks.append(group.create_task(keep_reporting(partial(_health, deliveries), log)))
             await stop.wait()
             for task in tasks:
                 task.cancel()
-
-
-async def _report(deliveries: Sequence[Delivery]) -> None:
-    """The health file once a second, and a line in the log now and then."""
-    path = health_path()
-    for second in range(sys.maxsize):
-        report = _health(deliveries)
-        if path is not None:
-            with contextlib.suppress(OSError):  # a full disk is no reason to stop posting
-                report.write(path)
-        if second % LOG_EVERY_SECONDS == 0:
-            log.info("position", positions=report.position, lag=report.lag)
-        await asyncio.sleep(1.0)
 
 
 def _health(deliveries: Sequence[Delivery]) -> HealthReport:

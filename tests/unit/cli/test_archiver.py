@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli import archiver
+from cli import archiver, reporting
 from cli.keys import write_keys
 from replay.checkpoint import WITNESS, Signer
 from schemas.health import HealthReport
@@ -39,17 +40,15 @@ def test_a_full_disk_ends_no_report(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(HealthReport, "write", full)
-    monkeypatch.setattr(archiver, "health_path", lambda: tmp_path / "archiver.health.json")
-    monkeypatch.setattr(archiver, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setenv("DOSSIER_HEALTH_FILE", str(tmp_path / "archiver.health.json"))
+    monkeypatch.setattr(reporting, "REPORT_SECONDS", 0.0)
 
     async def reported_twice() -> None:
         members: Any = [Member()]
-        reporting = asyncio.create_task(archiver._report(members, {}))
-        done, _ = await asyncio.wait(
-            {reporting, asyncio.create_task(enough.wait())}, return_when=asyncio.FIRST_COMPLETED
-        )
-        assert reporting not in done
-        reporting.cancel()
+        said = asyncio.create_task(reporting.keep_reporting(partial(archiver._health, members, {}), archiver.log))
+        done, _ = await asyncio.wait({said, asyncio.create_task(enough.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        assert said not in done
+        said.cancel()
 
     asyncio.run(reported_twice())
     assert written[:2] == [0, 0]
@@ -84,7 +83,7 @@ class Full:
 
 
 def test_a_full_file_of_checkpoints_is_told_until_it_takes_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archiver, "_REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(archiver, "_LOOK_SECONDS", 0.0)
 
     async def signed_thrice() -> list[list[str]]:
         member: Any = Member()
