@@ -221,7 +221,8 @@ def _when_due(
 def _new(events: Iterator[Event], known: Known, skipped: Callable[[int, int], None]) -> Iterator[Event]:
     """The events that are not there already: a second run continues at once.
 
-    The archive is asked about a chunk ahead, or it would be asked about each event when that is due.
+    The archive is asked about a chunk ahead, or it would be asked about each event when that is due: of what another
+    run of the same seed publishes meanwhile, some goes twice.
 
     Args:
         skipped: told how many are there already, and in the place of how many another event is.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from cli.console import EXIT_FOUND, CommandError
-from cli.prove import holding, partition_of
+from cli.prove import _pack, holding, partition_of
 from cli.receipt import receipt_of
 from events.catalogue import Received
 from events.envelope import encode, make_event
@@ -34,16 +36,18 @@ def row_of(promised: datetime | None = None, partition: int = 0) -> ArchiveRow:
 
 
 def leaf_of(row: ArchiveRow) -> bytes:
-    return leaf_hash(leaf_bytes(LEDGER_TOPIC, 0, OFFSET, row.recorded_ms, row.key, row.raw, row.headers))
+    return leaf_hash(leaf_bytes(LEDGER_TOPIC, 0, row.offset, row.recorded_ms, row.key, row.raw, row.headers))
 
 
 ROW = row_of()
 EDITED = row_of(datetime(2099, 12, 31, 10, tzinfo=UTC))
 
 
-def log_of(row: ArchiveRow) -> StoredLog:
+def log_of(*rows: ArchiveRow) -> StoredLog:
     leaves = [leaf_hash(b"%d" % number) for number in range(1_100)]
-    return StoredLog([*leaves[:OFFSET], leaf_of(row), *leaves[OFFSET + 1 :]])
+    for each in rows:
+        leaves[each.offset] = leaf_of(each)
+    return StoredLog(leaves)
 
 
 @dataclass
@@ -91,6 +95,19 @@ def test_no_pack_is_written_that_would_not_hold() -> None:
         with pytest.raises(CommandError, match="dossier verify --all") as refused:
             holding(making, making.subtrees, keys)
         assert (refused.value.exit_code, told in str(refused.value)) == (EXIT_FOUND, True), str(refused.value)
+
+
+def test_a_pack_has_all_of_its_dossier_that_is_under_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were archived and signed while the first ones were read come into it, and no others."""
+    signed, beyond = ROW._replace(offset=400), ROW._replace(offset=1_100)
+    log = log_of(ROW, signed)
+    monkeypatch.setattr(log, "newest_sound", lambda _: log.checkpoint)
+    monkeypatch.setattr("replay.log_table.LogTable", lambda *_: log)
+    archive: Any = SimpleNamespace(client=None, topic=LEDGER_TOPIC, events_of=lambda _: [ROW, signed, beyond])
+    for end, expected in ((1_100, [OFFSET]), (1_099, [OFFSET, 400])):
+        pack = _pack(DOSSIER, [ROW], {0: end}, archive, (), None, [KEY.public])
+        assert [each.offset for each in pack.records] == expected
+        assert pack.verify([KEY.public])["ok"]
 
 
 def test_a_dossier_in_two_partitions_is_refused_and_they_are_named() -> None:
