@@ -69,14 +69,6 @@ class Due(NamedTuple):
     legal: int
 
 
-class Resumed(NamedTuple):
-    """What a pause leaves: the days used before it, those that remain, and the due day (R10)."""
-
-    used: int
-    remaining: int
-    due: date
-
-
 class WorkingCalendar:
     """The working days and hours of an office.
 
@@ -283,17 +275,24 @@ def routing_limit(calendar: WorkingCalendar, received: date, served: date, grace
     return calendar.opening(served) + grace_minutes * MINUTE_US
 
 
-def resume_due(calendar: WorkingCalendar, anchor: date, remaining: int, stop: date, resume: date) -> Resumed:
-    """The due day after a pause (R10): the day of the stop counts, the day of the resumption does not.
+def days_left(calendar: WorkingCalendar, unit: Unit, anchor: date, granted: int, stop: date) -> int:
+    """What is left of `granted` days when a clock stops (R10): the day of the stop counts as used.
 
-    `anchor` is the day from which `remaining` working days were left: day 0, or the last resumption. A pause that
-    begins after the due day cures nothing. Adding the paused days to the old due day instead is wrong when the clock
-    stops on its last day and resumes on a day off: the due day would come before the resumption.
+    `anchor` is the day from which they were granted: day 0, or the last resumption.
     """
-    due = _after(calendar, anchor, remaining)
-    used = calendar.count(anchor, stop)
-    left = max(0, remaining - used)
-    return Resumed(used, left, due if stop > due else _after(calendar, resume, left))
+    used = calendar.count(anchor, stop) if unit == "d" else (stop - anchor).days
+    return max(0, granted - max(0, used))
+
+
+def day_resumed_to(calendar: WorkingCalendar, unit: Unit, resume: date, left: int) -> date:
+    """The due day of what is left when a clock goes on (R10): the day of the resumption does not count.
+
+    Adding the paused days to the old due day instead is wrong when the clock stops on its last day and resumes on a day
+    off: the due day would come before the resumption.
+    """
+    if unit == "d" and left:
+        return calendar.add(resume, left)
+    return calendar.roll(resume + timedelta(days=left))
 
 
 def latest_apology(calendar: WorkingCalendar, due: date) -> Due:
@@ -317,10 +316,6 @@ def add_months(day: date, n: int) -> date:
 
 def _at(calendar: WorkingCalendar, instant: int) -> Due:
     return Due(calendar.local_date(instant), instant, instant)
-
-
-def _after(calendar: WorkingCalendar, anchor: date, remaining: int) -> date:
-    return calendar.add(anchor, remaining) if remaining > 0 else calendar.roll(anchor)
 
 
 # Zones ---------------------------------------------------------------------------------------------------------------

@@ -28,8 +28,10 @@ from projections.calendar import (
     Term,
     WorkingCalendar,
     add_months,
+    day_resumed_to,
     day_served,
     day_zero,
+    days_left,
     due_day,
     due_of,
     end_of,
@@ -550,23 +552,19 @@ class _Course:
         return at > due.operational if self._unit == "h" else self._calendar.local_date(at) > due.day
 
     def _left(self, at: int, due: Due) -> int:
-        """What is left when the clock stops (R10: the day of the stop counts as used)."""
+        """What is left when the clock stops."""
         if self._unit == "h":
             return self._calendar.time_between(at, due.operational)
         anchor, day = self._calendar.local_date(self._anchor), self._calendar.local_date(at)
-        used = self._calendar.count(anchor, day) if self._unit == "d" else (day - anchor).days
-        return max(0, self._granted - max(0, used))
+        return days_left(self._calendar, self._unit, anchor, self._granted, day)
 
     def _after(self, at: int, left: int) -> Due:
-        """The due when `left` goes on from `at` (R10: the day of the resumption does not count)."""
+        """The due when `left` goes on from `at`."""
         calendar = self._calendar
         if self._unit == "h":
             due = calendar.add_time(at, left)
             return Due(calendar.local_date(due), due, due)
-        day = calendar.local_date(at)
-        if self._unit == "d" and left:
-            return end_of(calendar, calendar.add(day, left))
-        return end_of(calendar, calendar.roll(day + timedelta(days=left)))
+        return end_of(calendar, day_resumed_to(calendar, self._unit, calendar.local_date(at), left))
 
     def _full(self, at: int) -> Due:
         """The whole time, counted from `at` (R11)."""

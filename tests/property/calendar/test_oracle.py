@@ -17,10 +17,10 @@ from projections.calendar import (
     due_of,
     latest_apology,
     local_date,
-    resume_due,
     routing_limit,
     same_day_due,
 )
+from tests.pauses import resume_due
 from tests.property.calendar.cases import cases, drawn, many, with_chance
 
 ZONES = (DEFAULT_ZONE, "America/New_York", "Europe/Paris", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns")

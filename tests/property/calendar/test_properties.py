@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date, timedelta
 from random import Random
 
-from projections.calendar import HOUR_US, MINUTE_US, Term, Unit, WorkingCalendar, due_day, due_of, resume_due
+from projections.calendar import HOUR_US, MINUTE_US, Term, Unit, WorkingCalendar, due_day, due_of
+from tests.pauses import resume_due
 from tests.property.calendar.cases import cases, many, with_chance
 
 UNITS: tuple[Unit, ...] = ("d", "cd", "mo", "h")

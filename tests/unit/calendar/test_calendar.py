@@ -18,9 +18,9 @@ from projections.calendar import (
     due_day,
     due_of,
     local_date,
-    resume_due,
     same_day_due,
 )
+from tests.pauses import resume_due
 from tests.unit.calendar.calendars import CALENDAR, routed_until
 
 MONDAY = date(2026, 3, 2)

@@ -15,9 +15,9 @@ from projections.calendar import (
     add_months,
     due_of,
     latest_apology,
-    resume_due,
     same_day_due,
 )
+from tests.pauses import resume_due
 from tests.unit.calendar.calendars import (
     BEFORE_THE_NEW_YEAR_SWAP,
     CALENDAR,
