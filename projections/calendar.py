@@ -42,10 +42,6 @@ class DayKind(StrEnum):
     WEEKEND = "weekend"
     OFF = "off"
 
-    @property
-    def counts(self) -> bool:
-        return self in (DayKind.WORKING, DayKind.MADE_UP)
-
 
 class Term(Struct, frozen=True, gc=False):
     """How long something may take: `n` working days (d), working hours (h), calendar days (cd) or months (mo)."""

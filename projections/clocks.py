@@ -141,11 +141,6 @@ def alarms(standing: Standing, rules: RuleHistory, until: int) -> tuple[Alarm, .
     return agenda(standing, rules, until).alarms
 
 
-def next_wake(standing: Standing, rules: RuleHistory, after: int) -> int | None:
-    """The next instant beyond `after` at which there is one alarm more, if nothing more is heard of the dossier."""
-    return agenda(standing, rules, after).wake
-
-
 def clocks(standing: Standing, rules: RuleHistory) -> tuple[Clock, ...]:
     """Every clock that the dossier has, or has had."""
     return tuple(_clocks(Case(standing, rules)))

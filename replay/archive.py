@@ -193,11 +193,6 @@ class Archive:
         )
         return {str(dossier) for (dossier,) in self._rows(sql, {"partition": partition, "since": since})}
 
-    def stream(self) -> Iterator[list[ArchiveRow]]:
-        """The whole archive in the order of (partition, offset), a block at a time."""
-        for partition in sorted(self.cursors()):
-            yield from self.stream_partition(partition)
-
     def cursors(self) -> dict[int, int]:
         """For each partition that has records, the first offset that is not archived."""
         sql = (

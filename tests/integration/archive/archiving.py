@@ -25,7 +25,7 @@ from events.lean import METHOD
 from events.ledger import LEDGER_TOPIC
 from processors.archive_table import ArchiveTable
 from processors.archiver import ARCHIVED, GROUP, Archiver, ArchiverOptions
-from replay.archive import Archive
+from replay.archive import Archive, ArchiveRow
 from replay.reconcile import Reconciliation, reconcile
 from schemas.cluster import Cluster
 from schemas.health import HealthReport, read_health
@@ -166,6 +166,11 @@ class Archiving:
 
     def publish_events(self, first: int, end: int) -> None:
         self.publish(a_record(number) for number in range(first, end))
+
+    def records(self) -> list[ArchiveRow]:
+        """All that is archived, in the order of (partition, offset)."""
+        archive = self.archive
+        return [row for each in sorted(archive.cursors()) for block in archive.stream_partition(each) for row in block]
 
     def rows(self) -> int:
         ((rows,),) = self.client.query(

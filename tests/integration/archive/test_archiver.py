@@ -51,7 +51,7 @@ def test_every_record_is_archived_with_its_bytes_and_the_decoders_verdict(archiv
     archiving.publish_events(0, 500)
     archiving.start()
     archiving.require_exact(len(odd) + 500)
-    rows = [row for block in archiving.archive.stream() for row in block]
+    rows = archiving.records()
     for row in rows:
         assert (row.unreadable, row.occurred_at) == verdict(row.key, row.raw)
     assert sum(bool(row.unreadable) for row in rows) == len(POISON)
@@ -69,7 +69,7 @@ def test_reports_find_what_the_event_says_in_columns(archiving: Archiving, table
         {"table": table, "topic": archiving.topic},
         query_tz="UTC",
     ).result_rows
-    by_position = {(row.partition, row.offset): row for block in archiving.archive.stream() for row in block}
+    by_position = {(row.partition, row.offset): row for row in archiving.records()}
     assert len(found) == len(by_position) == 200 + len(ODD_BUT_GOOD)
     for partition, offset, *said, promised in found:
         row = by_position[partition, offset]
@@ -180,7 +180,7 @@ def test_rows_of_two_runs_with_other_bounds_are_found_and_one_of_each_stays(arch
     assert table.remove_doubled(0, 0, 99) == 20
     assert table.remove_doubled(0, 0, 99) == 0
     assert table.count(0, 0, 99) == Count(rows=100, offsets=100)
-    assert [row.raw for block in archiving.archive.stream() for row in block] == [each.value for each in records]
+    assert [row.raw for row in archiving.records()] == [each.value for each in records]
     table.close()
 
 

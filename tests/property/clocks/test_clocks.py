@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from events.catalogue import SupplementReceived, SupplementRequested
 from events.envelope import Event, microseconds
-from projections.clocks import agenda, alarms, clocks, due_now, next_wake
+from projections.clocks import agenda, alarms, clocks, due_now
 from projections.dossier import fold
 from projections.dossier import history as steps_of
 from projections.findings import findings
@@ -72,7 +72,6 @@ def test_who_sleeps_until_the_next_wake_misses_nothing(events: list[Event], unti
         assert wake > until
         assert alarms(standing, rules(), wake - 1) == said
         assert set(alarms(standing, rules(), wake)) > set(said)
-        assert next_wake(standing, rules(), until) == wake
 
 
 WORKING_HOURS = st.integers(0, 60).map(
