@@ -1,4 +1,4 @@
-"""Reaching the past, for the commands that look back: the archive as the user that may only read, the ledger's end."""
+"""Reaching what was: the archive, as who may read or write it, the rules that were known, the ledger's end."""
 
 from __future__ import annotations
 

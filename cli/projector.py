@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from events.rulebook import Published
     from processors.projector import Projector, ProjectorOptions
 
-
 log = structlog.get_logger(__name__)
 
 
